@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/Pipeline.h"
+#include "compiler/Passes.h"
+#include "compiler/plain/PlainPipeline.h"
+
+#include "mlir/Conversion/AffineToStandard/AffineToStandard.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/Passes.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+#include "llvm/ADT/StringSwitch.h"
+
+using namespace mlir;
+using namespace cria;
+
+static constexpr llvm::StringLiteral kStageNames[] = {
+    "import", "dialect", "fuse", "tile", "bufferize", "vector", "llvm", "emit"};
+
+llvm::StringRef cria::stageName(Stage stage) { return kStageNames[static_cast<int>(stage)]; }
+
+std::optional<Stage> cria::stageByName(llvm::StringRef name) {
+  for (auto [i, stage] : llvm::enumerate(kStageNames))
+    if (name == stage)
+      return static_cast<Stage>(i);
+  return std::nullopt;
+}
+
+/// Alive after: cria model ops, params and loads; func, scf, arith, tensor.
+static void buildDialect(OpPassManager &pm) {
+  pm.addPass(createCanonicalizeRope());
+  pm.addPass(createAssignLayouts());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}
+
+/// Alive after: cria kernel ops on tensors, loads; linalg for what has no
+/// kernel; func, scf, arith, math, vector, tensor. No model op outside of a
+/// prologue.
+static void buildFuse(OpPassManager &pm, const PipelineOptions &options) {
+  SetKvTypeOptions kv;
+  kv.type = options.kvType;
+  pm.addPass(createSetKvType(kv));
+  // One function from here on, because a barrier must see both sides of a
+  // dependence, and a layer body exists once anyway, in its loop.
+  pm.addPass(createInlinerPass());
+  pm.addPass(createSymbolDCEPass());
+  pm.addPass(createCSEPass());
+  OpPassManager &func = pm.nest<func::FuncOp>();
+  func.addPass(createFuseLinear());
+  func.addPass(createFuseRope());
+  func.addPass(createFuseGlu());
+  // After the GLU, because it wants bare accumulators; before the residual,
+  // because that one closes the epilogue.
+  func.addPass(createFuseElementwise());
+  func.addPass(createFuseResidual());
+  // After rope, because keys rotate before they are stored.
+  func.addPass(createFuseKvAppend());
+  func.addPass(createDestinationStyle());
+  func.addPass(createLowerRemaining());
+  func.addPass(createCanonicalizerPass());
+  func.addPass(createCSEPass());
+}
+
+/// Alive after: as after fuse, inside scf.forall.
+static void buildTile(OpPassManager &pm) {
+  pm.addPass(createSpecialize());
+  OpPassManager &func = pm.nest<func::FuncOp>();
+  func.addPass(createTile());
+  func.addPass(createCanonicalizerPass());
+  func.addPass(createCSEPass());
+}
+
+/// Alive after: cria kernel ops on memrefs, loads, thread ops and barriers;
+/// memref, scf, arith, affine, linalg on memrefs. No tensor, no allocation.
+static void buildBufferize(OpPassManager &pm) {
+  pm.addPass(createBufferize());
+  // CSE first, because it turns a tile's copy onto itself into one that the
+  // canonicalizer sees to be so.
+  pm.addPass(createCSEPass());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  // Before the arena, because barriers bound when memory may be used again.
+  pm.nest<func::FuncOp>().addPass(createSpmd());
+  pm.addPass(createArena());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}
+
+/// Alive after: vector, memref, scf, arith, math, affine, func, and of cria
+/// dot4, the thread ops and barriers.
+static void buildVector(OpPassManager &pm) {
+  pm.addPass(createVectorizeRopeTable());
+  pm.addPass(createVectorizeEmbed());
+  pm.addPass(createVectorizeRows());
+  pm.addPass(createVectorizeLinear());
+  pm.addPass(createVectorizeAttention());
+  pm.nest<func::FuncOp>().addPass(createConvertLinalgToLoopsPass());
+  // After the kernels, because they ask for weight data.
+  pm.addPass(createResolveWeights());
+  pm.addPass(createExpandMath());
+  pm.addPass(createLowerAffinePass());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  pm.nest<func::FuncOp>().addPass(createLoopInvariantCodeMotionPass());
+}
+
+void cria::buildStage(OpPassManager &pm, Stage stage, const PipelineOptions &options) {
+  switch (stage) {
+  case Stage::dialect:
+    return buildDialect(pm);
+  case Stage::fuse:
+    return buildFuse(pm, options);
+  case Stage::tile:
+    return buildTile(pm);
+  case Stage::bufferize:
+    return buildBufferize(pm);
+  case Stage::vector:
+    return buildVector(pm);
+  case Stage::import:
+  case Stage::llvm:
+  case Stage::emit:
+    return; // not made of module passes alone; see import/, llvm/ and emit/
+  }
+}
+
+void cria::registerPipelines() {
+  registerPlainPipeline();
+  for (Stage stage :
+       {Stage::dialect, Stage::fuse, Stage::tile, Stage::bufferize, Stage::vector})
+    PassPipelineRegistration<>(
+        ("cria-stage-" + stageName(stage)).str(), ("the stage " + stageName(stage)).str(),
+        [stage](OpPassManager &pm) { buildStage(pm, stage, PipelineOptions()); });
+}

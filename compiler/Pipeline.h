@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The stage line of the optimised CPU code. Only Pipeline.cpp orders passes.
+
+#ifndef CRIA_COMPILER_PIPELINE_H
+#define CRIA_COMPILER_PIPELINE_H
+
+#include "mlir/Pass/PassManager.h"
+
+#include <optional>
+#include <string>
+
+namespace cria {
+
+/// The stages, in order. One word each: `--stop-after`, dump files, folders.
+enum class Stage { import, dialect, fuse, tile, bufferize, vector, llvm, emit };
+
+llvm::StringRef stageName(Stage stage);
+std::optional<Stage> stageByName(llvm::StringRef name);
+
+struct PipelineOptions {
+  /// Element type of the KV cache: f32, f16 or bf16.
+  std::string kvType = "f16";
+};
+
+/// Appends the passes of one stage between import and llvm (exclusive) to
+/// `pm`, which runs on a module, and at its end the check of what may be
+/// alive after it.
+void buildStage(mlir::OpPassManager &pm, Stage stage, const PipelineOptions &options);
+
+} // namespace cria
+
+#endif // CRIA_COMPILER_PIPELINE_H

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What the fusion passes share.
+
+#ifndef CRIA_COMPILER_FUSE_FUSEUTILS_H
+#define CRIA_COMPILER_FUSE_FUSEUTILS_H
+
+#include "dialect/CriaOps.h"
+
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/PatternMatch.h"
+
+namespace cria {
+
+/// An uninitialised tensor of `like`'s rows and the given columns.
+mlir::Value emptyRows(mlir::OpBuilder &b, mlir::Location loc, mlir::Value like,
+                      mlir::ArrayRef<int64_t> columns, mlir::Type element);
+
+/// The fused_linear that produces `v` for this one use and stores plain rows
+/// that nothing has been accumulated into; null otherwise.
+FusedLinearOp fusableProducer(mlir::Value v);
+
+/// Changes of a fused_linear that an epilogue fusion makes; see rebuild.
+struct EpilogueChange {
+  /// A new operand, or null.
+  mlir::Value extra;
+  ExtraKind extraKind = ExtraKind::elementwise;
+  /// A destination in place of the present one, or null.
+  mlir::Value init;
+  OutKind out = OutKind::rows;
+  mlir::Value layer, slots;
+  bool accumulate = false;
+};
+
+/// Builds the value to store from the present one and the region arguments
+/// that the change added (extra's, then the old value of init).
+using EpilogueFn = llvm::function_ref<mlir::Value(mlir::OpBuilder &, mlir::Value tile,
+                                                  mlir::ValueRange added)>;
+
+/// Replaces `consumer`, whose operand `linear` produces, by `linear` with
+/// the change and a longer epilogue, at the place of the consumer.
+void fuseEpilogue(mlir::RewriterBase &rewriter, FusedLinearOp linear, mlir::Operation *consumer,
+                  const EpilogueChange &change, EpilogueFn epilogue);
+
+} // namespace cria
+
+#endif // CRIA_COMPILER_FUSE_FUSEUTILS_H

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/Passes.h"
+#include "dialect/CriaOps.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinOps.h"
+
+namespace cria {
+#define GEN_PASS_DEF_SETKVTYPE
+#include "compiler/Passes.h.inc"
+} // namespace cria
+
+using namespace mlir;
+using namespace cria;
+
+namespace {
+struct SetKvType : cria::impl::SetKvTypeBase<SetKvType> {
+  using SetKvTypeBase::SetKvTypeBase;
+
+  void runOnOperation() override {
+    Builder b(&getContext());
+    Type element = llvm::StringSwitch<Type>(type)
+                       .Case("f32", b.getF32Type())
+                       .Case("f16", b.getF16Type())
+                       .Case("bf16", b.getBF16Type())
+                       .Default(nullptr);
+    if (!element) {
+      getOperation().emitError() << "option type: '" << type
+                                 << "' is not a KV type; accepted: f32, f16, bf16";
+      return signalPassFailure();
+    }
+    // Caches are the values that reach a kv_append or an attention: follow
+    // them through calls, loops and function arguments by their exact types.
+    llvm::SmallPtrSet<Type, 4> cacheTypes;
+    getOperation()->walk([&](Operation *op) {
+      if (auto append = dyn_cast<KvAppendOp>(op))
+        cacheTypes.insert(append.getCache().getType());
+      if (auto attention = dyn_cast<AttentionOp>(op)) {
+        cacheTypes.insert(attention.getKeys().getType());
+        cacheTypes.insert(attention.getValues().getType());
+      }
+    });
+    auto update = [&](Value v) {
+      if (cacheTypes.contains(v.getType()))
+        v.setType(cast<RankedTensorType>(v.getType()).clone(element));
+    };
+    getOperation()->walk([&](Operation *op) {
+      for (Value result : op->getResults())
+        update(result);
+      for (Region &region : op->getRegions())
+        for (Block &block : region)
+          for (Value arg : block.getArguments())
+            update(arg);
+      if (auto func = dyn_cast<func::FuncOp>(op)) {
+        auto convert = [&](ArrayRef<Type> types) {
+          return llvm::map_to_vector(types, [&](Type t) -> Type {
+            return cacheTypes.contains(t) ? cast<RankedTensorType>(t).clone(element) : t;
+          });
+        };
+        FunctionType type = func.getFunctionType();
+        func.setFunctionType(FunctionType::get(&getContext(), convert(type.getInputs()),
+                                               convert(type.getResults())));
+      }
+    });
+  }
+};
+} // namespace

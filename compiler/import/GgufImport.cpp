@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// GGUF metadata of the architecture "llama". The keys and what they mean are
+// those of ggml's gguf.md and of llama.cpp's loader.
+#include "compiler/import/GgufReader.h"
+#include "compiler/import/InputFile.h"
+#include "compiler/import/LlamaModule.h"
+#include "runtime/text/GgufTokenizer.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSet.h"
+#include "llvm/Support/Path.h"
+#include <algorithm>
+#include <cmath>
+
+using namespace llvm;
+
+namespace cria {
+namespace {
+
+constexpr int64_t maxLayers = 4096, maxHeads = 65536, maxHeadDim = 4096,
+                  maxWidth = int64_t(1) << 20, maxFfn = int64_t(1) << 22,
+                  maxContext = int64_t(1) << 30;
+
+/// Keys of "llama." that say nothing about what is computed.
+const char *const harmlessKeys[] = {
+    "attention.layer_norm_epsilon", // of LayerNorm, which a Llama has not
+    "rope.scaling.finetuned",
+    "tensor_data_layout", // of the conversion that wrote the file
+};
+
+/// Keys that would change the model, and the one value that does not.
+struct PinnedKey {
+  const char *name;
+  double value;
+};
+const PinnedKey pinnedKeys[] = {
+    {"attention.causal", 1},
+    {"attention.sliding_window", 0},
+    {"attention.clamp_kqv", 0},
+    {"attention.max_alibi_bias", 0},
+    {"attn_logit_softcapping", 0},
+    {"embedding_scale", 1},
+    {"expert_count", 0},
+    {"expert_used_count", 0},
+    {"expert_shared_count", 0},
+    {"final_logit_softcapping", 0},
+    {"logit_scale", 1},
+    {"residual_scale", 1},
+    {"rope.scaling.yarn_attn_factor", 1},
+    {"rope.scaling.yarn_ext_factor", 1},
+    {"rope.scaling.yarn_log_multiplier", 0},
+    {"use_parallel_residual", 0},
+};
+
+/// Reads keys under "llama." and remembers which it was asked for. The first
+/// error stays; later reads then yield what they were given.
+class Keys {
+public:
+  explicit Keys(const GgufFile &file) : file(file) {}
+  ~Keys() { consumeError(std::move(first)); }
+
+  std::string full(StringRef key) const { return ("llama." + key).str(); }
+  bool has(StringRef key) {
+    known.insert(key);
+    return file.has(full(key));
+  }
+
+  /// Without `otherwise` the key is required.
+  int64_t integer(StringRef key, int64_t low, int64_t high,
+                  std::optional<int64_t> otherwise = std::nullopt) {
+    if (!has(key) && otherwise)
+      return *otherwise;
+    Expected<uint64_t> value = file.getU64(full(key));
+    if (!value) {
+      fail(value.takeError());
+      return low;
+    }
+    if (*value < static_cast<uint64_t>(low) ||
+        *value > static_cast<uint64_t>(high)) {
+      refuse(key, Twine(*value),
+             "an integer from " + Twine(low) + " to " + Twine(high));
+      return low;
+    }
+    return static_cast<int64_t>(*value);
+  }
+
+  double number(StringRef key, double low, double high,
+                std::optional<double> otherwise = std::nullopt) {
+    if (!has(key) && otherwise)
+      return *otherwise;
+    Expected<float> value = file.getF32(full(key));
+    if (!value) {
+      fail(value.takeError());
+      return low;
+    }
+    double wide = static_cast<double>(*value);
+    if (!(wide >= low && wide <= high))
+      refuse(key, numberText(wide),
+             "a number from " + numberText(low) + " to " + numberText(high));
+    return wide;
+  }
+
+  StringRef string(StringRef key, StringRef otherwise) {
+    known.insert(key);
+    Expected<StringRef> value = file.getStringOr(full(key), otherwise);
+    if (value)
+      return *value;
+    fail(value.takeError());
+    return otherwise;
+  }
+
+  void pin(const PinnedKey &key) {
+    if (!has(key.name))
+      return;
+    const GgufValue *value = file.find(full(key.name));
+    if (value->type == GgufValueType::Bool) {
+      if ((value->bits != 0) != (key.value != 0))
+        refuse(key.name, value->bits ? "true" : "false",
+               key.value != 0 ? "true" : "false");
+      return;
+    }
+    Expected<uint64_t> integer = file.getU64(full(key.name));
+    double number = 0;
+    if (integer) {
+      number = static_cast<double>(*integer);
+    } else {
+      consumeError(integer.takeError());
+      Expected<float> real = file.getF32(full(key.name));
+      if (!real)
+        return fail(real.takeError());
+      number = static_cast<double>(*real);
+    }
+    if (number != key.value)
+      refuse(key.name, numberText(number), numberText(key.value));
+  }
+
+  void accept(StringRef key) { known.insert(key); }
+
+  void refuse(StringRef key, const Twine &value, const Twine &accepted) {
+    fail(fileError(file.path(), "key '" + full(key) + "' is " + value +
+                                    "; accepted: " + accepted));
+  }
+
+  void refuseOthers() {
+    for (StringRef key : file.keys()) {
+      StringRef name = key;
+      if (name.consume_front("llama.") && !known.contains(name))
+        fail(fileError(file.path(), "unknown key " + quoted(key) +
+                                        ": cria does not know whether it "
+                                        "changes the model"));
+    }
+  }
+
+  void fail(Error error) {
+    if (first)
+      consumeError(std::move(error));
+    else
+      first = std::move(error);
+  }
+  bool failed() { return static_cast<bool>(first); }
+  Error take() { return std::move(first); }
+
+  const GgufFile &file;
+
+private:
+  StringSet<> known;
+  Error first = Error::success();
+};
+
+class GgufImporter {
+public:
+  GgufImporter(const TensorSource &source, mlir::MLIRContext &context)
+      : source(source), context(context), keys(*source.gguf()) {}
+
+  Expected<LlamaDescription> describe();
+
+private:
+  void readSizes();
+  void readRope();
+  void readTokenIds();
+  bool readDivisors(int64_t count, SmallVectorImpl<double> &out);
+
+  const TensorSource &source;
+  mlir::MLIRContext &context;
+  Keys keys;
+  LlamaDescription llama;
+};
+
+void GgufImporter::readSizes() {
+  llama.layers = keys.integer("block_count", 1, maxLayers);
+  llama.width = keys.integer("embedding_length", 1, maxWidth);
+  llama.ffn = keys.integer("feed_forward_length", 1, maxFfn);
+  llama.context = keys.integer("context_length", 1, maxContext);
+  llama.heads = keys.integer("attention.head_count", 1, maxHeads);
+  llama.kvHeads =
+      keys.integer("attention.head_count_kv", 1, maxHeads, llama.heads);
+  if (keys.failed())
+    return;
+  if (llama.heads % llama.kvHeads)
+    keys.refuse("attention.head_count_kv", Twine(llama.kvHeads),
+                "a divisor of llama.attention.head_count = " +
+                    Twine(llama.heads));
+  std::optional<int64_t> usual;
+  if (llama.width % llama.heads == 0)
+    usual = llama.width / llama.heads;
+  else if (!keys.has("attention.key_length"))
+    keys.refuse("attention.head_count", Twine(llama.heads),
+                "a divisor of llama.embedding_length = " + Twine(llama.width) +
+                    ", where there is no llama.attention.key_length");
+  if (keys.failed())
+    return;
+  llama.headDim = keys.integer("attention.key_length", 2, maxHeadDim, usual);
+  if (llama.headDim % 2 || llama.headDim > maxHeadDim || llama.headDim < 2)
+    keys.refuse("attention.key_length", Twine(llama.headDim),
+                "an even integer from 2 to " + Twine(maxHeadDim) +
+                    " (embedding_length / head_count where it is missing)");
+  int64_t valueDim =
+      keys.integer("attention.value_length", 1, maxHeadDim, llama.headDim);
+  if (valueDim != llama.headDim)
+    keys.refuse("attention.value_length", Twine(valueDim),
+                Twine(llama.headDim) + ", the length of a key");
+  llama.eps = keys.number("attention.layer_norm_rms_epsilon", 1e-12, 0.1);
+  llama.attentionScale = keys.number("attention.scale", 1e-6, 1e6, 0.0);
+
+  Expected<const TensorView *> embedding = source.get("token_embd.weight");
+  if (!embedding)
+    return keys.fail(embedding.takeError());
+  if ((*embedding)->shape.size() != 2)
+    return keys.fail(fileError(
+        source.path(), "tensor 'token_embd.weight' has " +
+                           Twine((*embedding)->shape.size()) +
+                           " dimensions; accepted: 2, tokens and width"));
+  llama.vocab = (*embedding)->shape.front();
+  int64_t vocab = keys.integer("vocab_size", 1, maxContext, llama.vocab);
+  if (vocab != llama.vocab)
+    keys.refuse("vocab_size", Twine(vocab),
+                Twine(llama.vocab) + ", the rows of token_embd.weight");
+}
+
+/// The tensor that llama.cpp's converter computes from Llama 3.1's scaling:
+/// one divisor of each pair's frequency.
+bool GgufImporter::readDivisors(int64_t count, SmallVectorImpl<double> &out) {
+  const TensorView *view = source.find(ropeFreqsTensor);
+  if (!view)
+    return false;
+  auto refuse = [&](const Twine &message) {
+    keys.fail(fileError(source.path(),
+                        "tensor " + quoted(ropeFreqsTensor) + " " + message));
+    return true;
+  };
+  if (view->dtype != DType::F32 || view->shape.size() != 1 ||
+      view->shape.front() != count)
+    return refuse("has type " + view->typeName + " and " +
+                  Twine(view->numElements()) + " elements; accepted: F32 and " +
+                  Twine(count) + ", half of llama.rope.dimension_count");
+  std::vector<float> values(count);
+  if (Error error = dequantizeRow(*view, 0, values)) {
+    keys.fail(std::move(error));
+    return true;
+  }
+  for (float value : values) {
+    if (!(value > 0 && value <= 1e6f))
+      return refuse("holds " + numberText(static_cast<double>(value)) +
+                    "; accepted: numbers above 0, up to 1e6");
+    out.push_back(static_cast<double>(value));
+  }
+  return true;
+}
+
+void GgufImporter::readRope() {
+  int64_t dims =
+      keys.integer("rope.dimension_count", 2, maxHeadDim, llama.headDim);
+  if (dims % 2 || dims > llama.headDim)
+    keys.refuse("rope.dimension_count", Twine(dims),
+                "an even integer from 2 to " + Twine(llama.headDim) +
+                    ", the length of a head");
+  double base = keys.number("rope.freq_base", 1, 1e15, 10000.0);
+
+  StringRef type = keys.string("rope.scaling.type", "none");
+  double factor = 1, attention = 0, betaFast = 32, betaSlow = 1;
+  int64_t original = 0, longest = 0;
+  RopeScaling scaling = RopeScaling::none;
+  double attnFactor = keys.number("rope.scaling.attn_factor", 1e-6, 1e3, 1.0);
+  // What GGUF files had before rope.scaling.
+  double oldLinear = keys.number("rope.scale_linear", 1e-6, 1e6, 1.0);
+  int64_t given = keys.integer("rope.scaling.original_context_length", 1,
+                               maxContext, llama.context);
+  double fast = keys.number("rope.scaling.yarn_beta_fast", 1e-6, 1e6, 32.0);
+  double slow = keys.number("rope.scaling.yarn_beta_slow", 1e-6, 1e6, 1.0);
+  double scaleFactor = keys.number("rope.scaling.factor", 0, 1e6, 1.0);
+  if (type == "linear" || (type == "none" && oldLinear != 1.0)) {
+    scaling = RopeScaling::linear;
+    factor =
+        scaleFactor > 0 && type == "linear" && keys.has("rope.scaling.factor")
+            ? scaleFactor
+            : oldLinear;
+  } else if (type == "yarn") {
+    scaling = RopeScaling::yarn;
+    factor = scaleFactor;
+    original = given;
+    betaFast = fast;
+    betaSlow = slow;
+    if (factor < 1)
+      keys.refuse("rope.scaling.factor", numberText(factor),
+                  "a number from 1 to 1e6");
+    // Peng et al. 2023, equation 22.
+    if (attnFactor != 1.0)
+      attention = attnFactor * (1.0 + 0.1 * std::log(std::max(factor, 1.0)));
+  } else if (type != "none") {
+    keys.refuse("rope.scaling.type", quoted(type), "none, linear, yarn");
+  } else if (scaleFactor != 0 && scaleFactor != 1) {
+    keys.refuse("rope.scaling.factor", numberText(scaleFactor),
+                "0 or 1, as llama.rope.scaling.type is none or missing");
+  }
+  if (attnFactor != 1.0 && type != "yarn")
+    keys.refuse("rope.scaling.attn_factor", numberText(attnFactor),
+                "1, as llama.rope.scaling.type is not yarn");
+
+  SmallVector<double> divisors;
+  if (keys.failed())
+    return;
+  if (readDivisors(dims / 2, divisors)) {
+    if (scaling != RopeScaling::none)
+      keys.refuse("rope.scaling.type", quoted(type),
+                  "none, as the file has the tensor rope_freqs.weight");
+    // LongRoPE with equal lists divides each frequency by a number and does
+    // nothing else.
+    scaling = RopeScaling::longrope;
+    original = longest = llama.context;
+    attention = 1.0;
+  }
+  if (keys.failed())
+    return;
+  llama.rope = RopeAttr::get(&context, RopePairs::interleaved, APFloat(base),
+                             dims, scaling, APFloat(factor), original, longest,
+                             APFloat(betaFast), APFloat(betaSlow), APFloat(1.0),
+                             APFloat(4.0), APFloat(attention),
+                             /*truncate=*/true, divisors, divisors);
+}
+
+void GgufImporter::readTokenIds() {
+  auto id = [&](StringRef key) -> std::optional<int64_t> {
+    if (!keys.file.has(key))
+      return std::nullopt;
+    Expected<uint32_t> value = keys.file.getU32(key);
+    if (!value) {
+      keys.fail(value.takeError());
+      return std::nullopt;
+    }
+    if (*value >= llama.vocab) {
+      keys.fail(fileError(source.path(),
+                          "key '" + key + "' is " + Twine(*value) +
+                              "; accepted: 0 to " + Twine(llama.vocab - 1)));
+      return std::nullopt;
+    }
+    return *value;
+  };
+  llama.bos = id("tokenizer.ggml.bos_token_id");
+  for (StringRef key :
+       {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
+        "tokenizer.ggml.eom_token_id"})
+    if (std::optional<int64_t> value = id(key))
+      if (!llvm::is_contained(llama.eos, *value))
+        llama.eos.push_back(*value);
+}
+
+Expected<LlamaDescription> GgufImporter::describe() {
+  Expected<StringRef> architecture =
+      keys.file.getString("general.architecture");
+  if (!architecture)
+    return architecture.takeError();
+  if (*architecture != "llama")
+    return fileError(source.path(), "key 'general.architecture' is " +
+                                        quoted(*architecture) +
+                                        "; accepted: llama");
+  SmallString<128> path(source.path());
+  Expected<StringRef> name =
+      keys.file.getStringOr("general.name", sys::path::stem(path));
+  if (!name)
+    return name.takeError();
+  llama.name = name->str();
+  // It becomes a C string.
+  llvm::erase(llama.name, '\0');
+  llama.names = TensorNames::Gguf;
+
+  readSizes();
+  if (!keys.failed())
+    readRope();
+  if (!keys.failed())
+    readTokenIds();
+  for (const PinnedKey &key : pinnedKeys)
+    keys.pin(key);
+  for (const char *key : harmlessKeys)
+    keys.accept(key);
+  if (!keys.failed())
+    keys.refuseOthers();
+  if (keys.failed())
+    return keys.take();
+  return llama;
+}
+
+Expected<std::string> readTokenizer(const GgufFile &file,
+                                    const LlamaDescription &llama) {
+  Expected<StringRef> model = file.getStringOr("tokenizer.ggml.model", "none");
+  if (!model)
+    return model.takeError();
+  if (*model == "none" || *model == "no_vocab")
+    return std::string();
+  GgufTokenizerMetadata metadata;
+  metadata.model = model->str();
+  Expected<StringRef> pre = file.getStringOr("tokenizer.ggml.pre", "");
+  if (!pre)
+    return pre.takeError();
+  metadata.pre = pre->str();
+
+  auto strings = [&](StringRef key, std::vector<std::string> &out) -> Error {
+    if (!file.has(key))
+      return Error::success();
+    Expected<ArrayRef<StringRef>> list = file.getStrings(key);
+    if (!list)
+      return list.takeError();
+    for (StringRef text : *list)
+      out.push_back(text.str());
+    return Error::success();
+  };
+  if (Error error = strings("tokenizer.ggml.tokens", metadata.tokens))
+    return error;
+  if (Error error = strings("tokenizer.ggml.merges", metadata.merges))
+    return error;
+  if (metadata.tokens.size() > static_cast<uint64_t>(llama.vocab))
+    return fileError(file.path(), "key 'tokenizer.ggml.tokens' has " +
+                                      Twine(metadata.tokens.size()) +
+                                      " tokens; accepted: at most " +
+                                      Twine(llama.vocab) +
+                                      ", the rows of token_embd.weight");
+  if (file.has("tokenizer.ggml.scores")) {
+    Expected<std::vector<float>> scores =
+        file.getFloats("tokenizer.ggml.scores");
+    if (!scores)
+      return scores.takeError();
+    metadata.scores = std::move(*scores);
+  }
+  if (file.has("tokenizer.ggml.token_type")) {
+    Expected<std::vector<int64_t>> types =
+        file.getInts("tokenizer.ggml.token_type");
+    if (!types)
+      return types.takeError();
+    for (int64_t type : *types)
+      metadata.tokenTypes.push_back(static_cast<int32_t>(
+          std::clamp<int64_t>(type, INT32_MIN, INT32_MAX)));
+  }
+  metadata.bosId = llama.bos.value_or(-1);
+  metadata.eosIds.assign(llama.eos.begin(), llama.eos.end());
+  if (file.has("tokenizer.ggml.unknown_token_id")) {
+    Expected<uint32_t> unknown = file.getU32("tokenizer.ggml.unknown_token_id");
+    if (!unknown)
+      return unknown.takeError();
+    metadata.unknownId = *unknown;
+  }
+  auto flag = [&](StringRef key, std::optional<bool> &out) -> Error {
+    if (!file.has(key))
+      return Error::success();
+    Expected<bool> value = file.getBool(key);
+    if (!value)
+      return value.takeError();
+    out = *value;
+    return Error::success();
+  };
+  if (Error error = flag("tokenizer.ggml.add_bos_token", metadata.addBos))
+    return error;
+  if (Error error = flag("tokenizer.ggml.add_eos_token", metadata.addEos))
+    return error;
+  if (Error error =
+          flag("tokenizer.ggml.add_space_prefix", metadata.addSpacePrefix))
+    return error;
+  std::string json, message;
+  if (!ggufToTokenizerJson(metadata, json, message))
+    return fileError(file.path(), message);
+  return json;
+}
+
+} // namespace
+
+Expected<ImportedModel> importGguf(std::unique_ptr<TensorSource> source,
+                                   mlir::MLIRContext &context,
+                                   const ImportOptions &options) {
+  Expected<LlamaDescription> llama = GgufImporter(*source, context).describe();
+  if (!llama)
+    return llama.takeError();
+  Expected<mlir::OwningOpRef<mlir::ModuleOp>> module =
+      buildLlamaModule(*llama, *source, options, context);
+  if (!module)
+    return module.takeError();
+  const GgufFile &file = *source->gguf();
+  Expected<std::string> tokenizer = readTokenizer(file, *llama);
+  if (!tokenizer)
+    return tokenizer.takeError();
+  Expected<StringRef> chat = file.getStringOr("tokenizer.chat_template", "");
+  if (!chat)
+    return chat.takeError();
+  ImportedModel model;
+  model.module = std::move(*module);
+  model.tokenizerJson = std::move(*tokenizer);
+  model.chatTemplate = chat->str();
+  model.weights = std::move(source);
+  return model;
+}
+
+} // namespace cria

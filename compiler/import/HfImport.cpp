@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A Hugging Face folder: config.json, safetensors, tokenizer files.
+#include "compiler/import/HfConfig.h"
+#include "compiler/import/InputFile.h"
+#include "compiler/import/LlamaModule.h"
+#include "runtime/text/GgufTokenizer.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include <cmath>
+
+using namespace llvm;
+
+namespace cria {
+namespace {
+
+RopeAttr ropeOf(const HfLlamaConfig &config, mlir::MLIRContext &context) {
+  const HfRopeScaling &rope = config.rope;
+  using Kind = HfRopeScaling::Kind;
+  RopeScaling scaling = RopeScaling::none;
+  int64_t original = 0, longest = 0;
+  // transformers' modeling_rope_utils.py; 0 lets the attribute's own rule,
+  // which is the same, apply.
+  double attention = rope.attentionFactor.value_or(0.0);
+  switch (rope.kind) {
+  case Kind::Default:
+    break;
+  case Kind::Linear:
+    scaling = RopeScaling::linear;
+    break;
+  case Kind::Dynamic:
+    scaling = RopeScaling::ntk;
+    original = config.maxPositionEmbeddings;
+    break;
+  case Kind::Yarn: {
+    scaling = RopeScaling::yarn;
+    original = rope.originalMaxPositions;
+    auto scaled = [&](double mscale) {
+      return rope.factor <= 1 ? 1.0 : 0.1 * mscale * std::log(rope.factor) + 1;
+    };
+    if (!rope.attentionFactor && rope.mscale && rope.mscaleAllDim)
+      attention = scaled(*rope.mscale) / scaled(*rope.mscaleAllDim);
+    break;
+  }
+  case Kind::Llama3:
+    scaling = RopeScaling::llama3;
+    original = rope.originalMaxPositions;
+    break;
+  case Kind::LongRope:
+    scaling = RopeScaling::longrope;
+    original = rope.originalMaxPositions;
+    longest = config.maxPositionEmbeddings;
+    if (!rope.attentionFactor && rope.factor > 1 && original > 1)
+      attention = std::sqrt(1 + std::log(rope.factor) /
+                                    std::log(static_cast<double>(original)));
+    break;
+  }
+  return RopeAttr::get(&context, RopePairs::half, APFloat(config.ropeTheta),
+                       config.headDim, scaling, APFloat(rope.factor), original,
+                       longest, APFloat(rope.betaFast), APFloat(rope.betaSlow),
+                       APFloat(rope.lowFreqFactor),
+                       APFloat(rope.highFreqFactor), APFloat(attention),
+                       rope.truncate, rope.shortFactor, rope.longFactor);
+}
+
+/// The text of a file of the folder; nothing where there is none.
+Expected<std::optional<std::string>> readText(StringRef folder,
+                                              StringRef name) {
+  SmallString<256> path(folder);
+  sys::path::append(path, name);
+  if (!sys::fs::exists(path))
+    return std::nullopt;
+  Expected<std::unique_ptr<MemoryBuffer>> buffer = mapFile(path);
+  if (!buffer)
+    return buffer.takeError();
+  constexpr size_t maxBytes = size_t(1) << 28;
+  if ((*buffer)->getBufferSize() > maxBytes)
+    return fileError(path, "has " + Twine((*buffer)->getBufferSize()) +
+                               " bytes; accepted: at most " + Twine(maxBytes));
+  return (*buffer)->getBuffer().str();
+}
+
+Expected<std::optional<json::Value>> readJson(StringRef folder,
+                                              StringRef name) {
+  Expected<std::optional<std::string>> text = readText(folder, name);
+  if (!text)
+    return text.takeError();
+  if (!*text)
+    return std::nullopt;
+  SmallString<256> path(folder);
+  sys::path::append(path, name);
+  Expected<json::Value> value = parseJson(path, **text);
+  if (!value)
+    return value.takeError();
+  return std::optional<json::Value>(std::move(*value));
+}
+
+/// generation_config.json may end a text with more tokens than config.json.
+Error addGenerationEnds(StringRef folder, LlamaDescription &llama) {
+  Expected<std::optional<json::Value>> root =
+      readJson(folder, "generation_config.json");
+  if (!root)
+    return root.takeError();
+  const json::Object *object = *root ? (*root)->getAsObject() : nullptr;
+  const json::Value *eos = object ? object->get("eos_token_id") : nullptr;
+  if (!eos || eos->kind() == json::Value::Null)
+    return Error::success();
+  const json::Array *list = eos->getAsArray();
+  size_t count = list ? list->size() : 1;
+  for (size_t i = 0; i < count; ++i) {
+    const json::Value &item = list ? (*list)[i] : *eos;
+    std::optional<int64_t> id = jsonInteger(item);
+    if (!id || *id < 0 || *id >= llama.vocab)
+      return fileError((folder + "/generation_config.json").str(),
+                       "key 'eos_token_id' is " + jsonText(item) +
+                           "; accepted: an integer from 0 to " +
+                           Twine(llama.vocab - 1) + ", or a list of them");
+    if (!llvm::is_contained(llama.eos, *id))
+      llama.eos.push_back(*id);
+  }
+  return Error::success();
+}
+
+Error readTokenizer(StringRef folder, const LlamaDescription &llama,
+                    ImportedModel &model) {
+  Expected<std::optional<std::string>> text =
+      readText(folder, "tokenizer.json");
+  if (!text)
+    return text.takeError();
+  if (!*text) {
+    text = readText(folder, "tokenizer.model");
+    if (!text)
+      return text.takeError();
+    model.tokenizerModel = text->value_or("");
+    return Error::success();
+  }
+  std::string message;
+  if (!annotateTokenizerJson(**text, llama.bos.value_or(-1),
+                             {llama.eos.begin(), llama.eos.end()},
+                             model.tokenizerJson, message))
+    return fileError((folder + "/tokenizer.json").str(), message);
+  return Error::success();
+}
+
+/// chat_template.jinja, or what tokenizer_config.json has: a string, or a
+/// list of named ones.
+Error readChatTemplate(StringRef folder, std::string &chat) {
+  Expected<std::optional<std::string>> text =
+      readText(folder, "chat_template.jinja");
+  if (!text)
+    return text.takeError();
+  if (*text) {
+    chat = std::move(**text);
+    return Error::success();
+  }
+  Expected<std::optional<json::Value>> root =
+      readJson(folder, "tokenizer_config.json");
+  if (!root)
+    return root.takeError();
+  const json::Object *object = *root ? (*root)->getAsObject() : nullptr;
+  const json::Value *value = object ? object->get("chat_template") : nullptr;
+  if (!value || value->kind() == json::Value::Null)
+    return Error::success();
+  if (std::optional<StringRef> string = value->getAsString()) {
+    chat = string->str();
+    return Error::success();
+  }
+  if (const json::Array *list = value->getAsArray())
+    for (const json::Value &item : *list)
+      if (const json::Object *entry = item.getAsObject())
+        if (entry->getString("name") == std::optional<StringRef>("default"))
+          if (std::optional<StringRef> string = entry->getString("template")) {
+            chat = string->str();
+            return Error::success();
+          }
+  return fileError((folder + "/tokenizer_config.json").str(),
+                   "key 'chat_template' is " + jsonText(*value) +
+                       "; accepted: a string, or a list with an entry named "
+                       "\"default\"");
+}
+
+} // namespace
+
+Expected<ImportedModel> importHf(StringRef folder, mlir::MLIRContext &context,
+                                 const ImportOptions &options) {
+  Expected<HfLlamaConfig> config = loadHfConfig(folder);
+  if (!config)
+    return config.takeError();
+  ImportedModel model;
+  Expected<std::unique_ptr<TensorSource>> source = TensorSource::open(folder);
+  if (!source)
+    return source.takeError();
+  model.weights = std::move(*source);
+
+  LlamaDescription llama;
+  SmallString<128> path(folder);
+  sys::fs::make_absolute(path);
+  sys::path::remove_dots(path, /*remove_dot_dot=*/true);
+  while (path.size() > 1 && sys::path::is_separator(path.back()))
+    path.pop_back();
+  llama.name = sys::path::filename(path).str();
+  llama.vocab = config->vocabSize;
+  llama.width = config->hiddenSize;
+  llama.layers = config->numHiddenLayers;
+  llama.heads = config->numAttentionHeads;
+  llama.kvHeads = config->numKeyValueHeads;
+  llama.headDim = config->headDim;
+  llama.ffn = config->intermediateSize;
+  llama.context = config->maxPositionEmbeddings;
+  llama.eps = config->rmsNormEps;
+  llama.rope = ropeOf(*config, context);
+  llama.bos = config->bosTokenId;
+  llama.eos.assign(config->eosTokenIds.begin(), config->eosTokenIds.end());
+  llama.names = TensorNames::HuggingFace;
+  llama.tied = config->tieWordEmbeddings;
+  llama.attentionBias = config->attentionBias;
+  llama.mlpBias = config->mlpBias;
+  if (Error error = addGenerationEnds(folder, llama))
+    return error;
+
+  Expected<mlir::OwningOpRef<mlir::ModuleOp>> module =
+      buildLlamaModule(llama, *model.weights, options, context);
+  if (!module)
+    return module.takeError();
+  model.module = std::move(*module);
+  if (Error error = readTokenizer(folder, llama, model))
+    return error;
+  if (Error error = readChatTemplate(folder, model.chatTemplate))
+    return error;
+  return model;
+}
+
+} // namespace cria

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Import: from a model on disk to a module in the cria dialect.
+//
+//   cria::ImportOptions options;
+//   options.context = 2048;
+//   auto model = cria::importModel("model.gguf", context, options);
+//   if (!model) return model.takeError();
+//   (*model)->module->dump();
+//
+// Three kinds of input:
+//   FILE.gguf    general.architecture "llama"
+//   FOLDER       a Hugging Face LlamaForCausalLM: config.json and safetensors
+//   FILE.mlir    a description written by hand (see examples/). Its module
+//                may name a weights file in `cria.source`, a tokenizer.json in
+//                `cria.tokenizer` and a template in `cria.chat_template`, all
+//                relative to its own folder.
+//
+// Whatever could change the mathematics is understood or refused: an Error
+// names the file, the key or tensor, what was found and what is accepted.
+#ifndef CRIA_COMPILER_IMPORT_IMPORT_H
+#define CRIA_COMPILER_IMPORT_IMPORT_H
+
+#include "compiler/import/TensorSource.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/Error.h"
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace cria {
+
+struct ImportOptions {
+  /// Positions a sequence may have; at most what the model was made for,
+  /// which is also the default.
+  std::optional<int64_t> context;
+  /// Tokens a call may have; the smaller of 512 and the context by default.
+  std::optional<int64_t> batch;
+  /// For weights that no file holds: written to the module's `cria.seed`.
+  std::optional<uint64_t> seed;
+};
+
+struct ImportedModel {
+  /// Verified. All attributes that ModelInfo wants are there.
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  /// What the params' sources name; null where the weights are random.
+  std::unique_ptr<TensorSource> weights;
+  /// For the runtime's tokenizer; empty where the model has none.
+  std::string tokenizerJson;
+  /// A SentencePiece model where there is no tokenizer.json, else empty.
+  std::string tokenizerModel;
+  /// Jinja; empty where the model has none.
+  std::string chatTemplate;
+};
+
+/// Loads the dialects that it needs into `context`. Diagnostics of a .mlir
+/// file become part of the Error.
+llvm::Expected<ImportedModel> importModel(llvm::StringRef path,
+                                          mlir::MLIRContext &context,
+                                          const ImportOptions &options);
+
+} // namespace cria
+
+#endif // CRIA_COMPILER_IMPORT_IMPORT_H

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/import/TensorSource.h"
+
+#include "compiler/import/GgufReader.h"
+#include "compiler/import/InputFile.h"
+#include "compiler/import/SafetensorsReader.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSwitch.h"
+#include "llvm/ADT/bit.h"
+#include "llvm/Support/Endian.h"
+#include "llvm/Support/FileSystem.h"
+#include <cstring>
+
+using namespace llvm;
+namespace le = llvm::support::endian;
+
+namespace cria {
+
+namespace {
+
+struct DTypeInfo {
+  const char *name;
+  int64_t blockElements;
+  int64_t blockBytes;
+};
+
+// Indexed by DType. Blocks are ggml-common.h's: Q8_0 is an f16 scale and 32
+// int8; Q4_0 an f16 scale and 16 bytes of nibbles; Q4_1 has an f16 minimum
+// after the scale.
+const DTypeInfo dtypeInfos[] = {
+    {"F32", 1, 4},    {"F16", 1, 2},    {"BF16", 1, 2},       {"Q8_0", 32, 34},
+    {"Q4_0", 32, 18}, {"Q4_1", 32, 20}, {"unsupported", 1, 0}};
+constexpr const char *supportedTypes = "F32, F16, BF16, Q8_0, Q4_0, Q4_1";
+
+const DTypeInfo &dtypeInfo(DType dtype) {
+  return dtypeInfos[static_cast<size_t>(dtype)];
+}
+
+/// IEEE binary16 to binary32, exact, without branches on the exponent so that
+/// loops over it vectorise: a normal number is rebiased by a multiplication,
+/// a subnormal one by a subtraction.
+float halfToFloat(uint16_t half) {
+  uint32_t word = uint32_t(half) << 16;
+  uint32_t sign = word & 0x80000000u;
+  uint32_t twice = word + word;
+  // 0xe0 << 23 adds 224 to the exponent; 2^-112 takes off what is too much,
+  // which also lets infinities and NaNs saturate.
+  float normal = llvm::bit_cast<float>((twice >> 4) + (0xe0u << 23)) *
+                 llvm::bit_cast<float>(0x07800000u);
+  float subnormal = llvm::bit_cast<float>((twice >> 17) | (126u << 23)) - 0.5f;
+  uint32_t bits = twice < (1u << 27) ? llvm::bit_cast<uint32_t>(subnormal)
+                                     : llvm::bit_cast<uint32_t>(normal);
+  return llvm::bit_cast<float>(sign | bits);
+}
+
+float loadHalf(const uint8_t *p) { return halfToFloat(le::read16le(p)); }
+
+void dequantizeQ8_0(const uint8_t *block, float *out) {
+  float scale = loadHalf(block);
+  for (int i = 0; i < 32; ++i)
+    out[i] = static_cast<float>(static_cast<int8_t>(block[2 + i])) * scale;
+}
+
+// Low nibbles are the first half of a block, high nibbles the second.
+void dequantizeQ4_0(const uint8_t *block, float *out) {
+  float scale = loadHalf(block);
+  for (int i = 0; i < 16; ++i) {
+    out[i] = static_cast<float>((block[2 + i] & 15) - 8) * scale;
+    out[i + 16] = static_cast<float>((block[2 + i] >> 4) - 8) * scale;
+  }
+}
+
+void dequantizeQ4_1(const uint8_t *block, float *out) {
+  float scale = loadHalf(block);
+  float minimum = loadHalf(block + 2);
+  for (int i = 0; i < 16; ++i) {
+    out[i] = static_cast<float>(block[4 + i] & 15) * scale + minimum;
+    out[i + 16] = static_cast<float>(block[4 + i] >> 4) * scale + minimum;
+  }
+}
+
+DType fromGgml(GgmlType type) {
+  switch (type) {
+  case GgmlType::F32:
+    return DType::F32;
+  case GgmlType::F16:
+    return DType::F16;
+  case GgmlType::BF16:
+    return DType::BF16;
+  case GgmlType::Q8_0:
+    return DType::Q8_0;
+  case GgmlType::Q4_0:
+    return DType::Q4_0;
+  case GgmlType::Q4_1:
+    return DType::Q4_1;
+  }
+  return DType::Unsupported;
+}
+
+/// The views and their index, which both containers need.
+class ViewTable {
+public:
+  void reserve(size_t count) { views.reserve(count); }
+
+  void add(TensorView view) { views.push_back(std::move(view)); }
+
+  /// After the last add: views no longer move.
+  void finish() {
+    for (const TensorView &view : views) {
+      order.push_back(view.name);
+      index.try_emplace(view.name, &view);
+    }
+  }
+
+  const TensorView *find(StringRef name) const { return index.lookup(name); }
+
+  ArrayRef<StringRef> names() const { return order; }
+
+private:
+  std::vector<TensorView> views;
+  std::vector<StringRef> order;
+  StringMap<const TensorView *> index;
+};
+
+class GgufSource : public TensorSource {
+public:
+  explicit GgufSource(std::unique_ptr<GgufFile> file) : file(std::move(file)) {
+    table.reserve(this->file->tensors().size());
+    for (const GgufTensor &tensor : this->file->tensors()) {
+      TensorView view;
+      view.name = tensor.name.str();
+      for (uint64_t dim : llvm::reverse(tensor.dims))
+        view.shape.push_back(static_cast<int64_t>(dim));
+      view.dtype = fromGgml(tensor.type);
+      view.typeName = ggmlTypeName(tensor.type);
+      view.data = tensor.bytes;
+      table.add(std::move(view));
+    }
+    table.finish();
+  }
+
+  const TensorView *find(StringRef name) const override {
+    return table.find(name);
+  }
+  ArrayRef<StringRef> names() const override { return table.names(); }
+  void release(const TensorView &view) const override {
+    releasePages(file->buffer(), view.data);
+  }
+  StringRef path() const override { return file->path(); }
+  std::string contentHash() const override {
+    return hashBuffers(file->buffer());
+  }
+  const GgufFile *gguf() const override { return file.get(); }
+
+private:
+  std::unique_ptr<GgufFile> file;
+  ViewTable table;
+};
+
+class SafetensorsSource : public TensorSource {
+public:
+  SafetensorsSource(StringRef path,
+                    std::vector<std::unique_ptr<SafetensorsFile>> list)
+      : sourcePath(path.str()), files(std::move(list)) {
+    size_t count = 0;
+    for (const auto &file : files)
+      count += file->tensors().size();
+    table.reserve(count);
+    for (const auto &file : files)
+      for (const SafetensorsTensor &tensor : file->tensors()) {
+        TensorView view;
+        view.name = tensor.name;
+        view.shape = tensor.shape;
+        view.dtype = StringSwitch<DType>(tensor.dtype)
+                         .Case("F32", DType::F32)
+                         .Case("F16", DType::F16)
+                         .Case("BF16", DType::BF16)
+                         .Default(DType::Unsupported);
+        view.typeName = tensor.dtype;
+        view.data = tensor.bytes;
+        table.add(std::move(view));
+      }
+    table.finish();
+  }
+
+  const TensorView *find(StringRef name) const override {
+    return table.find(name);
+  }
+  ArrayRef<StringRef> names() const override { return table.names(); }
+  void release(const TensorView &view) const override {
+    for (const auto &file : files)
+      if (const SafetensorsTensor *tensor = file->find(view.name))
+        return file->releasePages(*tensor);
+  }
+  StringRef path() const override { return sourcePath; }
+  std::string contentHash() const override {
+    SmallVector<const MemoryBuffer *> buffers;
+    for (const auto &file : files)
+      buffers.push_back(file->buffer());
+    return hashBuffers(buffers);
+  }
+
+private:
+  std::string sourcePath;
+  std::vector<std::unique_ptr<SafetensorsFile>> files;
+  ViewTable table;
+};
+
+/// A model cut by llama.cpp's gguf-split holds only a part of its tensors.
+Error refuseSplit(const GgufFile &file) {
+  Expected<uint32_t> parts = file.getU32Or("split.count", 1);
+  if (!parts)
+    return parts.takeError();
+  if (*parts > 1)
+    return fileError(file.path(), "key 'split.count' is " + Twine(*parts) +
+                                      "; accepted: 1 (merge the parts with "
+                                      "llama-gguf-split --merge)");
+  return Error::success();
+}
+
+} // namespace
+
+StringRef dtypeName(DType dtype) { return dtypeInfo(dtype).name; }
+
+int64_t TensorView::rowElements() const {
+  return shape.empty() ? 1 : shape.back();
+}
+
+int64_t TensorView::numRows() const {
+  // The readers checked that the product of all dims fits; with a zero among
+  // them a partial product might not.
+  int64_t rows = 1;
+  for (int64_t dim : shape)
+    if (dim == 0)
+      return 0;
+  if (!shape.empty())
+    for (int64_t dim : ArrayRef(shape).drop_back())
+      rows *= dim;
+  return rows;
+}
+
+int64_t TensorView::numElements() const { return numRows() * rowElements(); }
+
+uint64_t TensorView::rowBytes() const {
+  const DTypeInfo &info = dtypeInfo(dtype);
+  return static_cast<uint64_t>(rowElements() / info.blockElements *
+                               info.blockBytes);
+}
+
+Error dequantizeRow(const TensorView &view, int64_t row,
+                    MutableArrayRef<float> out) {
+  auto fail = [&](const Twine &message) {
+    return fileError("tensor " + quoted(view.name), message);
+  };
+  if (view.dtype == DType::Unsupported)
+    return fail("has type " + view.typeName + "; supported: " + supportedTypes);
+  int64_t elements = view.rowElements();
+  if (row < 0 || row >= view.numRows())
+    return fail("row " + Twine(row) + " is asked for; accepted: 0 to " +
+                Twine(view.numRows() - 1));
+  if (out.size() != static_cast<uint64_t>(elements))
+    return fail("the output has " + Twine(out.size()) +
+                " elements; accepted: " + Twine(elements));
+  const DTypeInfo &info = dtypeInfo(view.dtype);
+  // Views come from the readers, but a caller may make its own.
+  uint64_t bytes = view.rowBytes();
+  if (elements % info.blockElements ||
+      view.data.size() / bytes < static_cast<uint64_t>(view.numRows()))
+    return fail("its data does not fit its shape");
+  const uint8_t *in = view.data.data() + static_cast<uint64_t>(row) * bytes;
+  float *to = out.data();
+  switch (view.dtype) {
+  case DType::F32:
+    for (int64_t i = 0; i < elements; ++i)
+      to[i] = llvm::bit_cast<float>(le::read32le(in + 4 * i));
+    break;
+  case DType::F16:
+    for (int64_t i = 0; i < elements; ++i)
+      to[i] = loadHalf(in + 2 * i);
+    break;
+  case DType::BF16:
+    for (int64_t i = 0; i < elements; ++i)
+      to[i] = llvm::bit_cast<float>(uint32_t(le::read16le(in + 2 * i)) << 16);
+    break;
+  case DType::Q8_0:
+    for (int64_t i = 0; i < elements; i += 32, in += 34)
+      dequantizeQ8_0(in, to + i);
+    break;
+  case DType::Q4_0:
+    for (int64_t i = 0; i < elements; i += 32, in += 18)
+      dequantizeQ4_0(in, to + i);
+    break;
+  case DType::Q4_1:
+    for (int64_t i = 0; i < elements; i += 32, in += 20)
+      dequantizeQ4_1(in, to + i);
+    break;
+  case DType::Unsupported:
+    break;
+  }
+  return Error::success();
+}
+
+TensorSource::~TensorSource() = default;
+
+Expected<const TensorView *> TensorSource::get(StringRef name) const {
+  const TensorView *view = find(name);
+  if (!view)
+    return fileError(path(), "lacks the tensor " + quoted(name) +
+                                 ", it holds " + Twine(names().size()) +
+                                 " others");
+  if (view->dtype == DType::Unsupported)
+    return fileError(path(), "tensor " + quoted(name) + " has type " +
+                                 view->typeName +
+                                 "; supported: " + supportedTypes);
+  return view;
+}
+
+Expected<std::unique_ptr<TensorSource>> TensorSource::open(StringRef path) {
+  std::vector<std::unique_ptr<SafetensorsFile>> files;
+  if (sys::fs::is_directory(path)) {
+    Expected<std::unique_ptr<SafetensorsFolder>> folder =
+        SafetensorsFolder::open(path);
+    if (!folder)
+      return folder.takeError();
+    files = (*folder)->takeFiles();
+    return std::make_unique<SafetensorsSource>(path, std::move(files));
+  }
+  Expected<std::unique_ptr<MemoryBuffer>> probe = mapFile(path);
+  if (!probe)
+    return probe.takeError();
+  StringRef start = (*probe)->getBuffer().take_front(9);
+  if (start.starts_with("GGUF")) {
+    Expected<std::unique_ptr<GgufFile>> file = GgufFile::open(path);
+    if (!file)
+      return file.takeError();
+    if (Error error = refuseSplit(**file))
+      return error;
+    return std::make_unique<GgufSource>(std::move(*file));
+  }
+  // A header length, then JSON.
+  if (start.size() < 9 || start[8] != '{')
+    return fileError(path, "begins with " + quoted(start) +
+                               "; accepted: a GGUF file, a safetensors file, "
+                               "or a folder of safetensors");
+  Expected<std::unique_ptr<SafetensorsFile>> file = SafetensorsFile::open(path);
+  if (!file)
+    return file.takeError();
+  files.push_back(std::move(*file));
+  return std::make_unique<SafetensorsSource>(path, std::move(files));
+}
+
+} // namespace cria

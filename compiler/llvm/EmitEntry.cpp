@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/Passes.h"
+#include "compiler/llvm/ModelInfo.h"
+#include "compiler/target/Tiles.h"
+#include "dialect/CriaOps.h"
+#include "runtime/include/cria/abi.h"
+
+#include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
+#include "mlir/Conversion/LLVMCommon/TypeConverter.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "mlir/IR/SymbolTable.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringExtras.h"
+
+#include <array>
+#include <cstddef>
+
+namespace cria {
+#define GEN_PASS_DEF_EMITENTRY
+#include "compiler/Passes.h.inc"
+} // namespace cria
+
+using namespace cria;
+using namespace mlir;
+
+namespace {
+
+//===----------------------------------------------------------------------===//
+// The structs of abi.h
+//===----------------------------------------------------------------------===//
+
+// The code below spells cria_model as an LLVM struct without padding holes
+// that differ from C's; a field added to abi.h must fail here first.
+static_assert(CRIA_ABI_VERSION == 1);
+static_assert(sizeof(cria_forward_args) == 18 * 8);
+static_assert(sizeof(cria_model) == 23 * 8);
+static_assert(offsetof(cria_model, features) == 5 * 8);
+static_assert(offsetof(cria_model, weights_bytes) == 17 * 8);
+static_assert(offsetof(cria_model, weights) == 21 * 8);
+static_assert(offsetof(cria_model, forward) == 22 * 8);
+static_assert(sizeof(cria_weight_info) == 16);
+
+/// A field of cria_forward_args, by its offset.
+#define FIELD(name) static_cast<int64_t>(offsetof(cria_forward_args, name))
+
+/// How a memref argument with a certain `cria.arg` is made: the field with its
+/// address, and the fields with its dynamic sizes in order.
+struct ArgumentRule {
+  llvm::StringLiteral role;
+  int64_t pointer;
+  std::array<int64_t, 2> sizes; // -1: none
+};
+constexpr ArgumentRule kArgumentRules[] = {
+    {"tokens", FIELD(tokens), {FIELD(n), -1}},
+    {"positions", FIELD(positions), {FIELD(n), -1}},
+    {"sequences", FIELD(sequences), {FIELD(n), -1}},
+    {"slots", FIELD(slots), {FIELD(n), -1}},
+    {"outputs", FIELD(outputs), {FIELD(n_outputs), -1}},
+    {"tables", FIELD(tables), {FIELD(n_sequences), FIELD(table_stride)}},
+    {"keys", FIELD(keys), {FIELD(pages), -1}},
+    {"values", FIELD(values), {FIELD(pages), -1}},
+    {"logits", FIELD(logits), {FIELD(n_outputs), -1}},
+};
+
+//===----------------------------------------------------------------------===//
+// The pass
+//===----------------------------------------------------------------------===//
+
+struct EmitEntry : cria::impl::EmitEntryBase<EmitEntry> {
+  using EmitEntryBase::EmitEntryBase;
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    FailureOr<ModelInfo> read = ModelInfo::get(module);
+    if (failed(read))
+      return signalPassFailure();
+    info = std::move(*read);
+    if (prefix.empty() || llvm::isDigit(prefix[0]) ||
+        !llvm::all_of(prefix,
+                      [](char c) { return llvm::isAlnum(c) || c == '_'; })) {
+      module.emitError() << "symbol prefix \"" << prefix
+                         << "\" cannot begin a C name";
+      return signalPassFailure();
+    }
+    symbols.emplace(module);
+    if (failed(reserveNames()) || failed(lowerThreads()) ||
+        failed(emitForward()))
+      return signalPassFailure();
+    emitGet();
+    // Their arrays are arguments now.
+    for (auto param : llvm::make_early_inc_range(module.getOps<ParamOp>()))
+      param.erase();
+  }
+
+private:
+  ModelInfo info;
+  std::optional<SymbolTable> symbols;
+  LLVM::LLVMFuncOp forward;
+
+  Type pointer() { return LLVM::LLVMPointerType::get(&getContext()); }
+
+  /// Internal functions make way for the two that have a name to keep.
+  LogicalResult reserveNames() {
+    for (StringRef name : {"forward", "get"})
+      if (Operation *taken = symbols->lookup((prefix + name).str()))
+        if (failed(symbols->renameToUnique(taken, {})))
+          return taken->emitError("cannot be renamed");
+    return success();
+  }
+
+  //===--------------------------------------------------------------------===//
+  // cria.thread_id, cria.num_threads, cria.barrier
+  //===--------------------------------------------------------------------===//
+
+  /// The functions that use them, directly or through calls.
+  FailureOr<llvm::SetVector<func::FuncOp>> threadedFunctions() {
+    ModuleOp module = getOperation();
+    llvm::SetVector<func::FuncOp> threaded;
+    llvm::DenseMap<func::FuncOp, SmallVector<func::FuncOp>> callers;
+    WalkResult walked = module.walk([&](Operation *op) {
+      auto caller = op->getParentOfType<func::FuncOp>();
+      if (isa<ThreadIdOp, NumThreadsOp, BarrierOp>(op)) {
+        if (!caller) {
+          op->emitError("is outside of a func.func");
+          return WalkResult::interrupt();
+        }
+        threaded.insert(caller);
+      } else if (auto call = dyn_cast<func::CallOp>(op)) {
+        if (auto callee = symbols->lookup<func::FuncOp>(call.getCallee()))
+          callers[callee].push_back(caller);
+      }
+      return WalkResult::advance();
+    });
+    if (walked.wasInterrupted())
+      return failure();
+    for (size_t i = 0; i < threaded.size(); ++i)
+      for (func::FuncOp caller : callers.lookup(threaded[i]))
+        threaded.insert(caller);
+    return threaded;
+  }
+
+  /// Every such function takes (thread, threads, args) at its end.
+  LogicalResult lowerThreads() {
+    FailureOr<llvm::SetVector<func::FuncOp>> threaded = threadedFunctions();
+    if (failed(threaded))
+      return failure();
+    Type index = IndexType::get(&getContext());
+    for (func::FuncOp func : *threaded)
+      for (Type type : {index, index, pointer()})
+        if (failed(func.insertArgument(func.getNumArguments(), type, {},
+                                       func.getLoc())))
+          return failure();
+    LLVM::LLVMFuncOp barrier;
+    for (func::FuncOp func : *threaded) {
+      ValueRange context = func.getArguments().take_back(3);
+      func.walk([&](Operation *op) {
+        ImplicitLocOpBuilder b(op->getLoc(), op);
+        if (isa<ThreadIdOp>(op)) {
+          op->replaceAllUsesWith(ValueRange(context[0]));
+          op->erase();
+        } else if (isa<NumThreadsOp>(op)) {
+          op->replaceAllUsesWith(ValueRange(context[1]));
+          op->erase();
+        } else if (isa<BarrierOp>(op)) {
+          if (!barrier)
+            barrier = emitBarrier();
+          LLVM::CallOp::create(b, barrier, ValueRange(context[2]));
+          op->erase();
+        } else if (auto call = dyn_cast<func::CallOp>(op)) {
+          auto callee = symbols->lookup<func::FuncOp>(call.getCallee());
+          if (callee && threaded->contains(callee))
+            call.getOperandsMutable().append(context);
+        }
+      });
+    }
+    return success();
+  }
+
+  /// if (args->barrier) args->barrier(args->barrier_context);
+  LLVM::LLVMFuncOp emitBarrier() {
+    ImplicitLocOpBuilder b(getOperation().getLoc(), &getContext());
+    auto none = LLVM::LLVMVoidType::get(&getContext());
+    auto func = LLVM::LLVMFuncOp::create(
+        b, "barrier", LLVM::LLVMFunctionType::get(none, {pointer()}),
+        LLVM::Linkage::Internal);
+    symbols->insert(func, getOperation().getBody()->end());
+    Block *entry = func.addEntryBlock(b);
+    Block *call = b.createBlock(&func.getBody());
+    Block *exit = b.createBlock(&func.getBody());
+    b.setInsertionPointToStart(entry);
+    Value args = entry->getArgument(0);
+    Value callback = load(b, args, FIELD(barrier), pointer());
+    Value null = LLVM::ZeroOp::create(b, pointer());
+    Value isSet =
+        LLVM::ICmpOp::create(b, LLVM::ICmpPredicate::ne, callback, null);
+    LLVM::CondBrOp::create(b, isSet, call, exit);
+    b.setInsertionPointToStart(call);
+    Value context = load(b, args, FIELD(barrier_context), pointer());
+    LLVM::CallOp::create(b, LLVM::LLVMFunctionType::get(none, {pointer()}),
+                         ValueRange{callback, context});
+    LLVM::BrOp::create(b, exit);
+    b.setInsertionPointToStart(exit);
+    LLVM::ReturnOp::create(b, ValueRange());
+    return func;
+  }
+
+  //===--------------------------------------------------------------------===//
+  // <prefix>forward
+  //===--------------------------------------------------------------------===//
+
+  Value constant(ImplicitLocOpBuilder &b, int64_t value) {
+    return LLVM::ConstantOp::create(b, b.getI64Type(),
+                                    b.getI64IntegerAttr(value));
+  }
+
+  Value advance(ImplicitLocOpBuilder &b, Value base, LLVM::GEPArg bytes) {
+    return LLVM::GEPOp::create(b, pointer(), b.getI8Type(), base, bytes,
+                               LLVM::GEPNoWrapFlags::inbounds);
+  }
+
+  Value load(ImplicitLocOpBuilder &b, Value base, int64_t offset, Type type) {
+    return LLVM::LoadOp::create(b, type,
+                                advance(b, base, static_cast<int32_t>(offset)),
+                                /*alignment=*/8);
+  }
+
+  /// The memref that argument `index` of an entry function takes.
+  FailureOr<Value> makeArgument(ImplicitLocOpBuilder &b,
+                                const LLVMTypeConverter &converter,
+                                func::FuncOp callee, unsigned index, Value args,
+                                Value thread) {
+    auto type = cast<MemRefType>(callee.getArgument(index).getType());
+    StringRef role =
+        callee.getArgAttrOfType<StringAttr>(index, "cria.arg").getValue();
+    Value address;
+    SmallVector<Value> sizes;
+    const ArgumentRule *rule = llvm::find_if(
+        kArgumentRules, [&](const ArgumentRule &r) { return r.role == role; });
+    if (rule != std::end(kArgumentRules)) {
+      address = load(b, args, rule->pointer, pointer());
+      for (int64_t size : rule->sizes)
+        if (size >= 0)
+          sizes.push_back(load(b, args, size, b.getI64Type()));
+    } else if (role == "arena") {
+      address = load(b, args, FIELD(arena), pointer());
+      sizes.push_back(constant(b, info.arenaBytes));
+    } else if (role == "thread_arena") {
+      Value own =
+          LLVM::MulOp::create(b, thread, constant(b, info.threadArenaBytes));
+      Value offset = LLVM::AddOp::create(b, own, constant(b, info.arenaBytes));
+      address = advance(b, load(b, args, FIELD(arena), pointer()), offset);
+      sizes.push_back(constant(b, info.threadArenaBytes));
+    } else if (role.consume_front(kWeightArgPrefix)) {
+      auto weight = llvm::find_if(
+          info.weights, [&](const auto &w) { return w.name == role; });
+      Value table = load(b, args, FIELD(weights), pointer());
+      address = load(b, table, 8 * (weight - info.weights.begin()), pointer());
+    } else {
+      return callee.emitError()
+             << "argument " << index << " has the unknown cria.arg \"" << role
+             << "\"";
+    }
+    if (type.getNumDynamicDims() != sizes.size())
+      return callee.emitError()
+             << "argument " << index << " (" << role << ") has "
+             << type.getNumDynamicDims() << " dynamic sizes, expected "
+             << sizes.size() << ": " << type;
+
+    SmallVector<Value> allSizes, allStrides(type.getRank());
+    auto dynamic = sizes.begin();
+    for (int64_t size : type.getShape())
+      allSizes.push_back(ShapedType::isDynamic(size) ? *dynamic++
+                                                     : constant(b, size));
+    Value stride = constant(b, 1);
+    for (int64_t dim = type.getRank() - 1; dim >= 0; --dim) {
+      allStrides[dim] = stride;
+      if (dim > 0)
+        stride = LLVM::MulOp::create(b, stride, allSizes[dim]);
+    }
+    SmallVector<Value> fields{address, address, constant(b, 0)};
+    llvm::append_range(fields, allSizes);
+    llvm::append_range(fields, allStrides);
+    Value descriptor =
+        MemRefDescriptor::pack(b, b.getLoc(), converter, type, fields);
+    return UnrealizedConversionCastOp::create(b, type, descriptor).getResult(0);
+  }
+
+  LogicalResult emitCall(ImplicitLocOpBuilder &b,
+                         const LLVMTypeConverter &converter,
+                         func::FuncOp callee) {
+    Block &entry = forward.getBody().front();
+    Value args = entry.getArgument(0), thread = entry.getArgument(1),
+          threads = entry.getArgument(2);
+    SmallVector<Value> operands;
+    unsigned count = callee.getNumArguments();
+    bool threaded = count > 0 && callee.getArgumentTypes().back() == pointer();
+    for (unsigned i = 0; i < count - (threaded ? 3 : 0); ++i) {
+      FailureOr<Value> operand =
+          makeArgument(b, converter, callee, i, args, thread);
+      if (failed(operand))
+        return failure();
+      operands.push_back(*operand);
+    }
+    if (threaded) {
+      for (Value number : {thread, threads})
+        operands.push_back(
+            arith::IndexCastOp::create(b, b.getIndexType(), number));
+      operands.push_back(args);
+    }
+    func::CallOp::create(b, callee, operands);
+    // The call is the one way in.
+    callee.setPrivate();
+    callee->setAttr(
+        "llvm.linkage",
+        LLVM::LinkageAttr::get(&getContext(), LLVM::Linkage::Internal));
+    LLVM::ReturnOp::create(b, ValueRange());
+    return success();
+  }
+
+  LogicalResult emitForward() {
+    ImplicitLocOpBuilder b(getOperation().getLoc(), &getContext());
+    Type i64 = b.getI64Type();
+    auto type = LLVM::LLVMFunctionType::get(
+        LLVM::LLVMVoidType::get(&getContext()), {pointer(), i64, i64});
+    forward = LLVM::LLVMFuncOp::create(b, prefix + "forward", type);
+    forward.setVisibility_(LLVM::Visibility::Hidden);
+    symbols->insert(forward, getOperation().getBody()->end());
+    Block *entry = forward.addEntryBlock(b);
+    b.setInsertionPointToStart(entry);
+    LLVMTypeConverter converter(&getContext());
+    if (info.prefill && !info.decode)
+      return emitCall(b, converter, info.prefill);
+
+    // Plain: thread 0 does everything. Else by the number of tokens.
+    Block *first = b.createBlock(&forward.getBody());
+    Block *second = b.createBlock(&forward.getBody());
+    b.setInsertionPointToStart(entry);
+    Value condition;
+    if (info.plain) {
+      condition = LLVM::ICmpOp::create(b, LLVM::ICmpPredicate::eq,
+                                       entry->getArgument(1), constant(b, 0));
+    } else {
+      Value n = load(b, entry->getArgument(0), FIELD(n), i64);
+      condition = LLVM::ICmpOp::create(b, LLVM::ICmpPredicate::sle, n,
+                                       constant(b, kDecodeTokens));
+    }
+    LLVM::CondBrOp::create(b, condition, first, second);
+    b.setInsertionPointToStart(first);
+    if (failed(emitCall(b, converter, info.plain ? info.plain : info.decode)))
+      return failure();
+    b.setInsertionPointToStart(second);
+    if (info.prefill)
+      return emitCall(b, converter, info.prefill);
+    LLVM::ReturnOp::create(b, ValueRange());
+    return success();
+  }
+
+  //===--------------------------------------------------------------------===//
+  // <prefix>get
+  //===--------------------------------------------------------------------===//
+
+  LLVM::GlobalOp emitGlobal(Type type, StringRef name, LLVM::Linkage linkage,
+                            Attribute value = {}) {
+    ImplicitLocOpBuilder b(getOperation().getLoc(), &getContext());
+    auto global = LLVM::GlobalOp::create(b, type, /*isConstant=*/true, linkage,
+                                         name, value);
+    symbols->insert(global, getOperation().getBody()->end());
+    return global;
+  }
+
+  /// The address of a NUL-terminated constant.
+  Value string(ImplicitLocOpBuilder &b, StringRef text) {
+    std::string bytes = text.str();
+    bytes.push_back('\0');
+    auto type = LLVM::LLVMArrayType::get(b.getI8Type(), bytes.size());
+    LLVM::GlobalOp global = emitGlobal(type, "text", LLVM::Linkage::Private,
+                                       b.getStringAttr(bytes));
+    global.setUnnamedAddr(LLVM::UnnamedAddr::Global);
+    return LLVM::AddressOfOp::create(b, global);
+  }
+
+  /// Fills a struct or array from its elements and returns it.
+  void returnAggregate(ImplicitLocOpBuilder &b, Type type,
+                       ArrayRef<Value> elements) {
+    Value aggregate = LLVM::UndefOp::create(b, type);
+    for (auto [i, element] : llvm::enumerate(elements))
+      aggregate = LLVM::InsertValueOp::create(b, aggregate, element,
+                                              static_cast<int64_t>(i));
+    LLVM::ReturnOp::create(b, aggregate);
+  }
+
+  LLVM::GlobalOp emitWeightTable() {
+    MLIRContext *context = &getContext();
+    ImplicitLocOpBuilder b(getOperation().getLoc(), context);
+    auto entryType =
+        LLVM::LLVMStructType::getLiteral(context, {pointer(), b.getI64Type()});
+    auto type = LLVM::LLVMArrayType::get(entryType, info.weights.size());
+    LLVM::GlobalOp global =
+        emitGlobal(type, "weights", LLVM::Linkage::Internal);
+    b.createBlock(&global.getInitializerRegion());
+    SmallVector<Value> entries;
+    for (const ModelInfo::Weight &weight : info.weights) {
+      Value entry = LLVM::UndefOp::create(b, entryType);
+      Value fields[] = {string(b, weight.name), constant(b, weight.bytes)};
+      for (int64_t i = 0; i < 2; ++i)
+        entry = LLVM::InsertValueOp::create(b, entry, fields[i], i);
+      entries.push_back(entry);
+    }
+    returnAggregate(b, type, entries);
+    return global;
+  }
+
+  LLVM::GlobalOp emitModel() {
+    MLIRContext *context = &getContext();
+    LLVM::GlobalOp weights = emitWeightTable();
+    ImplicitLocOpBuilder b(getOperation().getLoc(), context);
+    Type i32 = b.getI32Type(), i64 = b.getI64Type(), ptr = pointer();
+    SmallVector<Type> types{i32, i32, ptr, ptr, ptr, ptr};
+    types.append(16, i64); // features .. n_weights
+    types.append({ptr, ptr});
+    auto type = LLVM::LLVMStructType::getLiteral(context, types);
+    LLVM::GlobalOp global =
+        emitGlobal(type, "description", LLVM::Linkage::Internal);
+    b.createBlock(&global.getInitializerRegion());
+    SmallVector<Value> fields;
+    for (int64_t word :
+         {int64_t(CRIA_ABI_VERSION), static_cast<int64_t>(sizeof(cria_model))})
+      fields.push_back(
+          LLVM::ConstantOp::create(b, i32, b.getI32IntegerAttr(word)));
+    for (StringRef text : {StringRef(info.name), StringRef(info.architecture),
+                           StringRef(target), StringRef(info.metadata)})
+      fields.push_back(string(b, text));
+    const int64_t numbers[] = {static_cast<int64_t>(features.getValue()),
+                               info.vocab,
+                               info.width,
+                               info.layers,
+                               info.heads,
+                               info.kvHeads,
+                               info.headDim,
+                               info.ffn,
+                               info.context,
+                               info.maxBatch,
+                               info.kvElementBytes,
+                               info.kvBytesPerToken,
+                               static_cast<int64_t>(info.weightsBytes),
+                               static_cast<int64_t>(info.arenaBytes),
+                               static_cast<int64_t>(info.threadArenaBytes),
+                               static_cast<int64_t>(info.weights.size())};
+    for (int64_t number : numbers)
+      fields.push_back(constant(b, number));
+    fields.push_back(LLVM::AddressOfOp::create(b, weights));
+    fields.push_back(LLVM::AddressOfOp::create(b, forward));
+    returnAggregate(b, type, fields);
+    return global;
+  }
+
+  void emitGet() {
+    LLVM::GlobalOp model = emitModel();
+    ImplicitLocOpBuilder b(getOperation().getLoc(), &getContext());
+    auto func = LLVM::LLVMFuncOp::create(
+        b, prefix + "get", LLVM::LLVMFunctionType::get(pointer(), {}));
+    symbols->insert(func, getOperation().getBody()->end());
+    b.setInsertionPointToStart(func.addEntryBlock(b));
+    Value address = LLVM::AddressOfOp::create(b, model);
+    LLVM::ReturnOp::create(b, address);
+  }
+};
+
+} // namespace

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/llvm/LlvmPipeline.h"
+
+#include "compiler/Passes.h"
+
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/Passes.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace cria;
+using namespace mlir;
+
+void cria::buildLlvmPipeline(OpPassManager &pm,
+                             const LlvmPipelineOptions &options) {
+  LowerDot4Options dot4;
+  dot4.isa = options.target.isa;
+  pm.addPass(createLowerDot4(dot4));
+  if (!options.target.hasF16Conversion)
+    pm.addPass(createExpandF16());
+
+  // While arguments are memrefs, because their descriptors are made here.
+  EmitEntryOptions entry;
+  entry.prefix = options.symbolPrefix;
+  entry.target = options.target.name;
+  entry.features = options.target.cpuFeatures;
+  pm.addPass(createEmitEntry(entry));
+
+  // To loops, then to branches. Alive: arith, cf, func, index, llvm, math,
+  // memref, ub, vector.
+  pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
+  pm.addPass(createConvertVectorToSCFPass());
+  pm.addPass(memref::createExpandStridedMetadataPass());
+  pm.addPass(createLowerAffinePass());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  pm.addPass(createSCFToControlFlowPass());
+
+  // Vectors before memrefs, because their accesses become memref ones.
+  pm.addPass(createConvertVectorToLLVMPass());
+  // bf16 by integer arithmetic, because AVX512-BF16 flushes denormals.
+  arith::ArithExpandOpsPassOptions expand;
+  expand.includeBf16 = true;
+  pm.addPass(arith::createArithExpandOpsPass(expand));
+  pm.addPass(createConvertMathToLLVMPass());
+  pm.addPass(createConvertMathToLibmPass());
+  pm.addPass(createConvertIndexToLLVMPass());
+  pm.addPass(createFinalizeMemRefToLLVMConversionPass());
+  pm.addPass(createArithToLLVMConversionPass());
+  pm.addPass(createUBToLLVMConversionPass());
+  pm.addPass(createConvertControlFlowToLLVMPass());
+  pm.addPass(createConvertFuncToLLVMPass());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  pm.addPass(createReconcileUnrealizedCastsPass());
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The llvm stage: from loops and vectors on memrefs to the LLVM dialect.
+
+#ifndef CRIA_COMPILER_LLVM_LLVMPIPELINE_H
+#define CRIA_COMPILER_LLVM_LLVMPIPELINE_H
+
+#include "compiler/target/Target.h"
+
+#include "mlir/Pass/PassManager.h"
+
+#include <string>
+
+namespace cria {
+
+struct LlvmPipelineOptions {
+  Target target;
+  /// Begins the names of the C functions.
+  std::string symbolPrefix = "model_";
+};
+
+/// Takes what either line leaves: `cria.entry` functions over memrefs (see
+/// ModelInfo.h). Alive afterwards: llvm. No step may reorder or contract
+/// floating-point operations, because logits are bitwise equal on all targets.
+void buildLlvmPipeline(mlir::OpPassManager &pm,
+                       const LlvmPipelineOptions &options);
+
+} // namespace cria
+
+#endif // CRIA_COMPILER_LLVM_LLVMPIPELINE_H

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What a module at the end of the `vector` stage says about its model: the
+// numbers of cria_model (abi.h) and the arguments of its entry functions.
+
+#ifndef CRIA_COMPILER_LLVM_MODELINFO_H
+#define CRIA_COMPILER_LLVM_MODELINFO_H
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/Support/LLVM.h"
+
+#include <string>
+#include <vector>
+
+namespace cria {
+
+struct ModelInfo {
+  struct Weight {
+    std::string name; ///< of the array in model.safetensors
+    mlir::MemRefType type;
+    uint64_t bytes;
+  };
+
+  std::string name, architecture, metadata;
+  int64_t vocab = 0, width = 0, layers = 0, heads = 0, kvHeads = 0, headDim = 0,
+          ffn = 0, context = 0, maxBatch = 0;
+  int64_t kvElementBytes = 0, kvBytesPerToken = 0;
+  /// Sum over `weights`.
+  uint64_t weightsBytes = 0;
+  /// Multiples of 64.
+  uint64_t arenaBytes = 0, threadArenaBytes = 0;
+  /// In the order of cria_forward_args.weights.
+  std::vector<Weight> weights;
+
+  /// Either `plain`, or `prefill` and perhaps `decode`.
+  mlir::func::FuncOp plain, prefill, decode;
+
+  /// Checks the module on the way; a failure has been reported on the op.
+  static mlir::FailureOr<ModelInfo> get(mlir::ModuleOp module);
+};
+
+/// Prefix of a `cria.arg` that names an array of the weights file.
+constexpr llvm::StringLiteral kWeightArgPrefix = "weight:";
+
+} // namespace cria
+
+#endif // CRIA_COMPILER_LLVM_MODELINFO_H

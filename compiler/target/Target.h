@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The processors that code can be made for.
+//
+//   llvm::Expected<cria::Target> target = cria::Target::get("native");
+//   if (!target) return target.takeError(); // lists the accepted names
+//
+// A CPU name stands for its level of x86-64 (v1 to v4) and those of its
+// further features that the kernels use. Nothing else of it may appear in the
+// code: `cpuFeatures` is all that a runtime checks before it runs the code, so
+// two CPUs of equal features must be able to run each other's code. The name
+// still selects the scheduling model.
+
+#ifndef CRIA_COMPILER_TARGET_TARGET_H
+#define CRIA_COMPILER_TARGET_TARGET_H
+
+#include "llvm/Support/Error.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace llvm {
+class TargetMachine;
+} // namespace llvm
+
+namespace cria {
+
+struct Target {
+  /// "x86-64-v4", or the CPU's name; never "native".
+  std::string name;
+  std::string triple;
+  /// LLVM's "target-cpu": the level, such as "x86-64-v3".
+  std::string cpu;
+  /// LLVM's "tune-cpu".
+  std::string tuneCpu;
+  /// LLVM's "target-features" beyond the level: "+avx512vnni,+gfni" or "".
+  std::string features;
+  /// CRIA_CPU_* of runtime/include/cria/abi.h.
+  uint64_t cpuFeatures = 0;
+  /// What `cria-lower-dot4` takes: generic, avx2, avxvnni or avx512vnni.
+  std::string isa;
+  /// Has instructions that convert between f16 and f32.
+  bool hasF16Conversion = false;
+  /// LLVM's "prefer-vector-width" in bits.
+  unsigned vectorBits = 128;
+
+  /// "native", "x86-64" to "x86-64-v4", or a 64-bit x86 CPU that LLVM knows.
+  /// The error lists the accepted names.
+  static llvm::Expected<Target> get(llvm::StringRef name);
+
+  /// Position-independent code, no contraction of floating-point operations.
+  llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createMachine() const;
+};
+
+} // namespace cria
+
+#endif // CRIA_COMPILER_TARGET_TARGET_H

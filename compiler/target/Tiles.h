@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Tile sizes and where they come from.
+
+#ifndef CRIA_COMPILER_TARGET_TILES_H
+#define CRIA_COMPILER_TARGET_TILES_H
+
+#include <cstdint>
+
+namespace cria {
+
+/// Calls of up to this many tokens run the decode version, in which every
+/// thread prepares the rows (norm, quantisation) for itself. A row of 2048
+/// takes about 1 us, a barrier between threads 0.2 to 1 us, and a layer would
+/// need four more: beyond a few rows sharing the work is cheaper.
+constexpr int64_t kDecodeTokens = 4;
+
+/// Output rows in a tile: the unit in which a linear is split over threads.
+/// One group of 16 rows is the least that a vector holds, and splits a
+/// 576-row matrix evenly over up to 36 threads. Matrices with many rows take
+/// several groups, so that the 30 or so cycles of starting a tile stay under
+/// 1 % of its work (K = 576: 18 blocks x 8 products x 16 rows at decode).
+constexpr int64_t linearTileRows(int64_t n) { return n < 8192 ? 16 : 64; }
+
+/// Tokens that one prefill task of the row kernels takes: 8 rows of f32 are
+/// at most 64 KB for a width of 2048, which an L2 cache holds with room.
+constexpr int64_t kRowTile = 8;
+
+/// Tokens that one prefill task of attention takes. A task reads its KV once
+/// per few tokens; 16 tokens leave 32 x kv_heads tasks of 512 tokens to deal
+/// out to the threads.
+constexpr int64_t kAttentionTokenTile = 16;
+
+} // namespace cria
+
+#endif // CRIA_COMPILER_TARGET_TILES_H

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/Passes.h"
+#include "compiler/target/Tiles.h"
+#include "dialect/CriaOps.h"
+
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/SCF/Transforms/TileUsingInterface.h"
+
+namespace cria {
+#define GEN_PASS_DEF_TILE
+#include "compiler/Passes.h.inc"
+} // namespace cria
+
+using namespace mlir;
+using namespace cria;
+
+namespace {
+
+/// How one op is split over threads.
+struct TilePlan {
+  SmallVector<int64_t> sizes; // 0: not split
+  /// Work of one tile, in arbitrary but common units, so that neighbouring
+  /// loops without a barrier between them can share one split.
+  int64_t cost = 1;
+  /// Dealt out round-robin: for loops whose iterations differ in cost.
+  bool cyclic = false;
+};
+
+struct Tile : cria::impl::TileBase<Tile> {
+  bool decode = false;
+
+  /// The plan of an op, or none for ops that every thread runs for itself.
+  std::optional<TilePlan> planFor(Operation *op) {
+    if (auto linear = dyn_cast<FusedLinearOp>(op)) {
+      int64_t tile = linearTileRows(linear.getN());
+      int64_t cost = tile * linear.getWeightType().getK() * linear.getWeights().size();
+      return TilePlan{{0, tile}, cost};
+    }
+    // Causal rows differ in length: deal them out instead of cutting once.
+    if (isa<FusedAttentionOp>(op))
+      return TilePlan{{decode ? 1 : kAttentionTokenTile, 1}, 1, /*cyclic=*/true};
+    if (isa<RowsOp>(op)) {
+      if (decode)
+        return std::nullopt;
+      return TilePlan{{kRowTile}};
+    }
+    if (isa<EmbedRowsOp, RopeTableOp>(op))
+      return TilePlan{{decode ? 1 : kRowTile}};
+    if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op)) {
+      // Ops without a fast kernel: split the outermost parallel loop.
+      SmallVector<int64_t> sizes(linalgOp.getNumLoops(), 0);
+      auto iterators = linalgOp.getIteratorTypesArray();
+      if (!iterators.empty() && iterators[0] == utils::IteratorType::parallel)
+        sizes[0] = 1;
+      return TilePlan{sizes};
+    }
+    return std::nullopt;
+  }
+
+  void runOnOperation() override {
+    func::FuncOp func = getOperation();
+    auto version = func->getAttrOfType<StringAttr>("cria.version");
+    decode = version && version.getValue() == "decode";
+
+    SmallVector<std::pair<TilingInterface, TilePlan>> plans;
+    func.walk([&](TilingInterface op) {
+      if (!op->getParentOfType<scf::ForallOp>() && !op->getParentOfType<RowsOp>())
+        if (std::optional<TilePlan> plan = planFor(op))
+          plans.push_back({op, *plan});
+    });
+    IRRewriter rewriter(&getContext());
+    for (auto &[op, plan] : plans) {
+      rewriter.setInsertionPoint(op);
+      SmallVector<OpFoldResult> sizes;
+      for (int64_t size : plan.sizes)
+        sizes.push_back(rewriter.getIndexAttr(size));
+      scf::SCFTilingOptions options;
+      options.setTileSizes(sizes).setLoopType(scf::SCFTilingOptions::LoopType::ForallOp);
+      FailureOr<scf::SCFTilingResult> tiled = scf::tileUsingSCF(rewriter, op, options);
+      if (failed(tiled)) {
+        op.emitOpError() << "could not be tiled";
+        return signalPassFailure();
+      }
+      if (!tiled->loops.empty()) {
+        Operation *loop = tiled->loops.front();
+        loop->setAttr("cria.cost", rewriter.getI64IntegerAttr(plan.cost));
+        if (plan.cyclic)
+          loop->setAttr("cria.cyclic", rewriter.getUnitAttr());
+      }
+      rewriter.replaceOp(op, tiled->replacements);
+    }
+  }
+};
+} // namespace

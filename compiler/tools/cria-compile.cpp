@@ -1,0 +1,569 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// cria compile: a model in, a folder with code, header and weights out.
+
+#include "compiler/Passes.h"
+#include "compiler/Pipeline.h"
+#include "compiler/bufferize/BufferizationModels.h"
+#include "compiler/emit/Codegen.h"
+#include "compiler/emit/Header.h"
+#include "compiler/emit/Linker.h"
+#include "compiler/emit/OutputFolder.h"
+#include "compiler/import/Import.h"
+#include "compiler/import/PackWeights.h"
+#include "compiler/llvm/LlvmPipeline.h"
+#include "compiler/llvm/ModelInfo.h"
+#include "compiler/plain/PlainPipeline.h"
+#include "compiler/target/Target.h"
+#include "compiler/tools/Progress.h"
+#include "dialect/CriaOps.h"
+#include "runtime/include/cria/abi.h"
+
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/InitAllDialects.h"
+#include "mlir/InitAllExtensions.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Config/llvm-config.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/SHA256.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <set>
+
+using namespace cria;
+namespace cl = llvm::cl;
+
+//===----------------------------------------------------------------------===//
+// Options
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+enum class Output { obj, so, exe, assembly, llvm, mlir };
+
+cl::OptionCategory category("Options of cria compile");
+
+/// Made in main: LLVM's library has options of some of these names.
+struct Options {
+
+  cl::opt<std::string> modelPath{
+      cl::Positional, cl::Required, cl::value_desc("MODEL"),
+      cl::desc("MODEL: a GGUF file, a Hugging Face folder or a .mlir "
+               "description"),
+      cl::cat(category)};
+  cl::opt<std::string> outputPath{"o", cl::value_desc("DIR"), cl::cat(category),
+                                  cl::desc("Folder that the outputs go to")};
+  cl::opt<std::string> targetName{
+      "target", cl::init("native"), cl::value_desc("T"), cl::cat(category),
+      cl::desc("native, x86-64, x86-64-v2, x86-64-v3, x86-64-v4 or "
+               "the name of a CPU (default: native)")};
+  cl::opt<int64_t> contextSize{"context", cl::value_desc("N"),
+                               cl::cat(category),
+                               cl::desc("Positions that a sequence may have")};
+  cl::opt<int64_t> batchSize{"batch", cl::value_desc("N"), cl::cat(category),
+                             cl::desc("Tokens that one call may have")};
+  cl::opt<std::string> kvType{"kv-type", cl::init("f16"),
+                              cl::value_desc("TYPE"), cl::cat(category),
+                              cl::desc("f16, bf16 or f32: elements of the KV "
+                                       "cache (default: f16)")};
+  cl::list<Output> emitKinds{
+      "emit", cl::CommaSeparated, cl::cat(category),
+      cl::desc("What code to write (default: obj,so)"),
+      cl::values(clEnumValN(Output::obj, "obj", "model.o"),
+                 clEnumValN(Output::so, "so", "model.so"),
+                 clEnumValN(Output::exe, "exe", "model, which generates text"),
+                 clEnumValN(Output::assembly, "asm", "model.s"),
+                 clEnumValN(Output::llvm, "llvm", "model.ll"),
+                 clEnumValN(Output::mlir, "mlir",
+                            "model.mlir, the module after the dialect stage"))};
+  cl::opt<std::string> symbolPrefix{
+      "symbol-prefix", cl::init("model_"), cl::value_desc("P"),
+      cl::cat(category),
+      cl::desc("Begins every exported name (default: model_)")};
+  cl::opt<std::string> stopAfter{
+      "stop-after", cl::value_desc("STAGE"), cl::cat(category),
+      cl::desc("Write the module after import, dialect, fuse, tile, bufferize, "
+               "vector or llvm, to DIR with -o, else to stdout")};
+  cl::opt<std::string> startAfter{
+      "start-after", cl::value_desc("STAGE"), cl::cat(category),
+      cl::desc("MODEL is a module that --stop-after STAGE wrote; no "
+               "weights are written")};
+  cl::opt<std::string> dumpPath{"dump-ir", cl::value_desc("DIR"),
+                                cl::cat(category),
+                                cl::desc("Write the module after each stage")};
+  cl::opt<bool> plainLine{
+      "plain", cl::cat(category),
+      cl::desc("The plain lowering instead of the optimised "
+               "one; MODEL may be a compiled folder, whose "
+               "weights it then uses")};
+  cl::opt<uint64_t> seedValue{"seed", cl::value_desc("S"), cl::cat(category),
+                              cl::desc("Random weights for a model without")};
+  cl::opt<bool> showTiming{"timing", cl::cat(category),
+                           cl::desc("Print the time of each stage")};
+
+  cl::extrahelp examples{
+      "\nExamples:\n"
+      "  cria compile SmolLM2-135M-Instruct.Q4_1.gguf -o smollm2\n"
+      "  cria compile model.gguf -o out --target x86-64-v3 "
+      "--context 4096 --timing\n"
+      "  cria compile model.mlir --seed 1 --stop-after fuse\n"
+      "  cria compile smollm2 --plain -o smollm2-plain\n"};
+};
+
+Options *options = nullptr;
+
+//===----------------------------------------------------------------------===//
+// The driver
+//===----------------------------------------------------------------------===//
+
+constexpr Stage kStages[] = {Stage::import, Stage::dialect,   Stage::fuse,
+                             Stage::tile,   Stage::bufferize, Stage::vector,
+                             Stage::llvm,   Stage::emit};
+
+std::string printModule(mlir::ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module.print(stream);
+  stream << "\n";
+  return text;
+}
+
+llvm::Error failure(const llvm::Twine &message) {
+  return llvm::createStringError(message);
+}
+
+class Driver {
+public:
+  explicit Driver(std::string toolPath)
+      : toolPath(std::move(toolPath)), progress(std::size(kStages) + 1) {}
+
+  llvm::Error run();
+  /// The line of the progress bar is for other things from here on.
+  void endProgress() { progress.end(); }
+  void printResults() const;
+
+private:
+  void printTimes() const;
+  llvm::Error checkOptions();
+  llvm::Error load();
+  llvm::Error loadModule(const std::string &file, Stage stage);
+  llvm::Error runStage(Stage stage);
+  llvm::Error runPasses(Stage stage);
+  llvm::Error afterStage(Stage stage);
+  llvm::Error describe();
+  llvm::Error writeCode();
+  llvm::Error writeWeights();
+  llvm::Error writeFiles();
+  bool wants(Output kind) const { return outputs.count(kind); }
+  std::string stageFile(Stage stage) const;
+
+  std::string toolPath;
+  Progress progress;
+  Target target;
+  std::set<Output> outputs;
+  std::optional<Stage> start, stop;
+  /// Code for weights that are somewhere else already.
+  bool codeOnly = false;
+
+  std::unique_ptr<mlir::MLIRContext> context;
+  ImportedModel model;
+  /// As after the dialect stage: its params say what the weights file holds.
+  mlir::OwningOpRef<mlir::ModuleOp> description;
+  std::string descriptionText, sourceHash;
+  ModelInfo info;
+  std::unique_ptr<OutputFolder> folder, dumps;
+};
+
+llvm::Error Driver::checkOptions() {
+  if (!options->stopAfter.empty()) {
+    stop = stageByName(options->stopAfter);
+    if (!stop || *stop == Stage::emit)
+      return failure("--stop-after " + options->stopAfter +
+                     ": no such stage; accepted are import, dialect, fuse, "
+                     "tile, bufferize, vector, llvm");
+  }
+  if (!options->startAfter.empty()) {
+    start = stageByName(options->startAfter);
+    if (!start || *start >= Stage::llvm)
+      return failure("--start-after " + options->startAfter +
+                     ": no such stage; accepted are import, dialect, fuse, "
+                     "tile, bufferize, vector");
+    codeOnly = true;
+  }
+  if (options->outputPath.empty() && !stop)
+    return failure("-o DIR is missing: where the outputs go");
+  if (options->kvType != "f16" && options->kvType != "bf16" &&
+      options->kvType != "f32")
+    return failure("--kv-type " + options->kvType +
+                   ": accepted are f16, bf16, f32");
+  if (options->contextSize.getNumOccurrences() && options->contextSize < 1)
+    return failure("--context " + llvm::Twine(options->contextSize) +
+                   ": must be at least 1");
+  if (options->batchSize.getNumOccurrences() && options->batchSize < 1)
+    return failure("--batch " + llvm::Twine(options->batchSize) +
+                   ": must be at least 1");
+  if (options->symbolPrefix.empty() ||
+      llvm::isDigit(options->symbolPrefix[0]) ||
+      !llvm::all_of(options->symbolPrefix,
+                    [](char c) { return llvm::isAlnum(c) || c == '_'; }))
+    return failure("--symbol-prefix " + options->symbolPrefix +
+                   ": cannot begin a C name; letters, digits and _ are "
+                   "accepted, no digit first");
+  outputs.insert(options->emitKinds.begin(), options->emitKinds.end());
+  if (outputs.empty())
+    outputs = options->plainLine ? std::set<Output>{Output::so}
+                                 : std::set<Output>{Output::obj, Output::so};
+  if (start && wants(Output::mlir))
+    return failure("--emit mlir and --start-after exclude each other; use "
+                   "--stop-after");
+  llvm::Expected<Target> found = Target::get(options->targetName);
+  if (!found)
+    return failure("--target: " + llvm::toString(found.takeError()));
+  target = *found;
+  return llvm::Error::success();
+}
+
+llvm::Error Driver::loadModule(const std::string &file, Stage stage) {
+  mlir::ParserConfig config(context.get());
+  model.module = mlir::parseSourceFile<mlir::ModuleOp>(file, config);
+  if (!model.module)
+    return failure(file + ": cannot be read as a module");
+  start = stage;
+  codeOnly = true;
+  return llvm::Error::success();
+}
+
+llvm::Error Driver::load() {
+  mlir::DialectRegistry registry;
+  mlir::registerAllDialects(registry);
+  mlir::registerAllExtensions(registry);
+  registerCriaDialect(registry);
+  registerBufferizationModels(registry);
+  context = std::make_unique<mlir::MLIRContext>(registry);
+  context->getDiagEngine().registerHandler([](mlir::Diagnostic &diagnostic) {
+    const char *kind = "error";
+    if (diagnostic.getSeverity() == mlir::DiagnosticSeverity::Warning)
+      kind = "warning";
+    else if (diagnostic.getSeverity() != mlir::DiagnosticSeverity::Error)
+      kind = "note";
+    llvm::errs() << "cria: " << kind << ": ";
+    if (auto place =
+            diagnostic.getLocation()->findInstanceOf<mlir::FileLineColLoc>())
+      llvm::errs() << place.getFilename().getValue() << ":" << place.getLine()
+                   << ":" << place.getColumn() << ": ";
+    else
+      llvm::errs() << options->modelPath << ": ";
+    llvm::errs() << diagnostic << "\n";
+    for (mlir::Diagnostic &note : diagnostic.getNotes())
+      llvm::errs() << "cria: note: " << note << "\n";
+  });
+
+  if (start)
+    return loadModule(options->modelPath, *start);
+  if (options->plainLine && llvm::sys::fs::is_directory(options->modelPath)) {
+    llvm::SmallString<256> file(options->modelPath);
+    llvm::sys::path::append(file, "model.mlir");
+    if (llvm::sys::fs::exists(file))
+      return loadModule(file.str().str(), Stage::dialect);
+  }
+  ImportOptions imports;
+  if (options->contextSize.getNumOccurrences())
+    imports.context = options->contextSize;
+  if (options->batchSize.getNumOccurrences())
+    imports.batch = options->batchSize;
+  if (options->seedValue.getNumOccurrences())
+    imports.seed = options->seedValue;
+  llvm::Expected<ImportedModel> imported =
+      importModel(options->modelPath, *context, imports);
+  if (!imported)
+    return imported.takeError();
+  model = std::move(*imported);
+  return llvm::Error::success();
+}
+
+std::string Driver::stageFile(Stage stage) const {
+  unsigned number = static_cast<unsigned>(stage) + 1;
+  return (llvm::Twine(number < 10 ? "0" : "") + llvm::Twine(number) + "-" +
+          stageName(stage) + ".mlir")
+      .str();
+}
+
+llvm::Error Driver::runPasses(Stage stage) {
+  mlir::PassManager passes(context.get());
+  if (mlir::failed(mlir::applyPassManagerCLOptions(passes)))
+    return failure("the options of the pass manager are wrong");
+  if (stage == Stage::llvm) {
+    buildLlvmPipeline(passes, {target, options->symbolPrefix});
+  } else if (options->plainLine && stage > Stage::dialect) {
+    // One pipeline goes all the way; it counts as the vector stage.
+    if (stage == Stage::vector)
+      buildPlainPipeline(passes);
+  } else {
+    PipelineOptions line;
+    line.kvType = options->kvType;
+    buildStage(passes, stage, line);
+  }
+  if (mlir::failed(passes.run(*model.module)))
+    return failure(options->modelPath + ": the stage " + stageName(stage) +
+                   " failed");
+  return llvm::Error::success();
+}
+
+/// Ties code and weights together: what the weights file will hold, from what.
+llvm::Error Driver::describe() {
+  mlir::ModuleOp module = *model.module;
+  llvm::SHA256 hash;
+  if (model.weights)
+    hash.update(model.weights->contentHash());
+  std::string params;
+  llvm::raw_string_ostream stream(params);
+  if (!model.weights)
+    stream << "seed " << module->getAttr("cria.seed");
+  for (auto param : module.getOps<ParamOp>())
+    stream << param << "\n";
+  hash.update(params);
+  sourceHash = llvm::toHex(hash.final(), /*LowerCase=*/true).substr(0, 32);
+
+  llvm::json::Object metadata;
+  if (auto text = module->getAttrOfType<mlir::StringAttr>("cria.metadata")) {
+    llvm::Expected<llvm::json::Value> parsed =
+        llvm::json::parse(text.getValue());
+    if (!parsed)
+      return failure(options->modelPath +
+                     ": cria.metadata: " + llvm::toString(parsed.takeError()));
+    if (llvm::json::Object *object = parsed->getAsObject())
+      metadata = std::move(*object);
+  }
+  metadata["source_hash"] = sourceHash;
+  std::string text;
+  llvm::raw_string_ostream(text) << llvm::json::Value(std::move(metadata));
+  module->setAttr("cria.metadata", mlir::StringAttr::get(context.get(), text));
+  description = module.clone();
+  descriptionText = printModule(module);
+  return llvm::Error::success();
+}
+
+llvm::Error Driver::afterStage(Stage stage) {
+  if (stage == Stage::dialect && !codeOnly)
+    if (llvm::Error error = describe())
+      return error;
+  if (dumps && (!start || stage >= *start)) {
+    if (llvm::Error error =
+            dumps->write(stageFile(stage), printModule(*model.module)))
+      return error;
+    return dumps->commit(); // stays, whatever fails later
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error Driver::runStage(Stage stage) {
+  progress.begin(stageName(stage));
+  if (stage == Stage::import)
+    return load();
+  if (start && stage <= *start)
+    return llvm::Error::success();
+  if (stage == Stage::emit)
+    return writeCode();
+  if (stage == Stage::llvm) {
+    mlir::FailureOr<ModelInfo> read = ModelInfo::get(*model.module);
+    if (mlir::failed(read))
+      return failure(options->modelPath + ": the module is not ready for code");
+    info = std::move(*read);
+  }
+  return runPasses(stage);
+}
+
+llvm::Error Driver::writeCode() {
+  llvm::LLVMContext llvmContext;
+  llvm::Expected<Codegen> code =
+      Codegen::create(*model.module, llvmContext,
+                      {target, options->symbolPrefix, options->plainLine});
+  if (!code)
+    return code.takeError();
+  code->optimize();
+  if (wants(Output::llvm))
+    if (llvm::Error error = folder->write("model.ll", code->emitLLVM()))
+      return error;
+  llvm::SmallVector<char, 0> bytes;
+  if (wants(Output::assembly)) {
+    if (llvm::Error error = code->emitAssembly(bytes))
+      return error;
+    if (llvm::Error error = folder->write(
+            "model.s", llvm::StringRef(bytes.data(), bytes.size())))
+      return error;
+    bytes.clear();
+  }
+  if (!wants(Output::obj) && !wants(Output::so) && !wants(Output::exe))
+    return llvm::Error::success();
+  if (llvm::Error error = code->emitObject(bytes))
+    return error;
+  llvm::StringRef object(bytes.data(), bytes.size());
+  if (wants(Output::obj))
+    if (llvm::Error error = folder->write("model.o", object))
+      return error;
+  if (!wants(Output::so) && !wants(Output::exe))
+    return llvm::Error::success();
+  llvm::Expected<std::string> input = folder->writeScratch("model.o", object);
+  if (!input)
+    return input.takeError();
+  if (wants(Output::so))
+    if (llvm::Error error = linkSharedObject(
+            *input, folder->reserve("model.so"), code->undefinedSymbols()))
+      return error;
+  if (wants(Output::exe))
+    if (llvm::Error error =
+            linkExecutable(*input, options->symbolPrefix + "get", toolPath,
+                           folder->reserve("model")))
+      return error;
+  return llvm::Error::success();
+}
+
+llvm::Error Driver::writeWeights() {
+  progress.begin("weights");
+  std::set<std::string> layouts;
+  for (auto param : description->getOps<ParamOp>())
+    if (auto weight = llvm::dyn_cast<WeightType>(param.getType()))
+      layouts.insert(stringifyWeightLayout(weight.getLayout()).str());
+  std::optional<uint64_t> seed;
+  if (options->seedValue.getNumOccurrences())
+    seed = options->seedValue;
+  return packWeights(
+      *description, model.weights.get(), seed,
+      folder->reserve("model.safetensors"),
+      [&](uint64_t done, uint64_t total) { progress.bytes(done, total); },
+      {{"cria.abi", llvm::utostr(CRIA_ABI_VERSION)},
+       {"cria.architecture", info.architecture},
+       {"cria.layout", llvm::join(layouts, ",")},
+       {"cria.name", info.name},
+       {"cria.source_hash", sourceHash},
+       {"cria.symbol", options->symbolPrefix + "get"}});
+}
+
+/// All but the code, which cannot do without.
+llvm::Error Driver::writeFiles() {
+  std::pair<llvm::StringRef, const std::string &> files[] = {
+      {"model.mlir", descriptionText},
+      {"tokenizer.json", model.tokenizerJson},
+      {"tokenizer.model", model.tokenizerModel},
+      {"chat_template.jinja", model.chatTemplate}};
+  for (const auto &[name, contents] : files)
+    if (!contents.empty())
+      if (llvm::Error error = folder->write(name, contents))
+        return error;
+  return writeWeights();
+}
+
+llvm::Error Driver::run() {
+  if (llvm::Error error = checkOptions())
+    return error;
+  if (!options->dumpPath.empty()) {
+    auto made = OutputFolder::create(options->dumpPath);
+    if (!made)
+      return made.takeError();
+    dumps = std::move(*made);
+  }
+  // Made early, so that a folder that cannot be written costs no time.
+  if (!options->outputPath.empty()) {
+    auto made = OutputFolder::create(options->outputPath);
+    if (!made)
+      return made.takeError();
+    folder = std::move(*made);
+  }
+  bool runnable = wants(Output::obj) || wants(Output::so) || wants(Output::exe);
+  bool onlyDescription = outputs == std::set<Output>{Output::mlir};
+  for (Stage stage : kStages) {
+    if (llvm::Error error = runStage(stage))
+      return error;
+    if (stage != Stage::emit)
+      if (llvm::Error error = afterStage(stage))
+        return error;
+    if (stop == stage) {
+      std::string text = printModule(*model.module);
+      progress.end();
+      if (folder) {
+        if (llvm::Error error = folder->write(stageFile(stage), text))
+          return error;
+        return folder->commit();
+      }
+      llvm::outs() << text;
+      return llvm::Error::success();
+    }
+    if (stage == Stage::dialect && onlyDescription && !stop)
+      break;
+  }
+  if (!codeOnly && runnable) {
+    if (llvm::Error error = writeFiles())
+      return error;
+  } else if (wants(Output::mlir)) {
+    if (llvm::Error error = folder->write("model.mlir", descriptionText))
+      return error;
+  }
+  if (runnable)
+    if (llvm::Error error = folder->write(
+            "model.h", makeHeader(info, options->symbolPrefix, target.name)))
+      return error;
+  progress.end();
+  return folder->commit();
+}
+
+void Driver::printTimes() const {
+  double total = 0;
+  for (const auto &[step, seconds] : progress.times()) {
+    llvm::errs() << llvm::left_justify(step, 12)
+                 << llvm::format("%8.3f s\n", seconds);
+    total += seconds;
+  }
+  llvm::errs() << llvm::left_justify("total", 12)
+               << llvm::format("%8.3f s\n", total);
+}
+
+void Driver::printResults() const {
+  if (folder)
+    for (const auto &[path, bytes] : folder->files())
+      llvm::outs() << llvm::left_justify(path, 40) << " "
+                   << llvm::format("%12llu bytes\n",
+                                   static_cast<unsigned long long>(bytes));
+  if (options->showTiming)
+    printTimes();
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  // LLVM's own are not for this tool, and --stop-after would clash.
+  llvm::SmallVector<cl::Option *> foreign;
+  for (const auto &entry : cl::getRegisteredOptions())
+    if (!entry.first.starts_with("help") && entry.first != "h" &&
+        entry.first != "version")
+      foreign.push_back(entry.second);
+  for (cl::Option *option : foreign)
+    option->removeArgument();
+  Options made;
+  options = &made;
+  mlir::registerPassManagerCLOptions();
+  cl::HideUnrelatedOptions(category);
+  cl::SetVersionPrinter([](llvm::raw_ostream &out) {
+    out << "cria " CRIA_VERSION_STRING " with LLVM " LLVM_VERSION_STRING "\n";
+  });
+  cl::ParseCommandLineOptions(
+      argc, argv, "Compiles a model to native code and packed weights.\n");
+  // Any address in this program helps to find its path.
+  Driver driver(llvm::sys::fs::getMainExecutable(
+      argv[0], reinterpret_cast<void *>(&main)));
+  if (llvm::Error error = driver.run()) {
+    driver.endProgress();
+    llvm::handleAllErrors(
+        std::move(error), [](const llvm::ErrorInfoBase &info) {
+          llvm::errs() << "cria: error: " << info.message() << "\n";
+        });
+    return 1;
+  }
+  driver.printResults();
+  return 0;
+}

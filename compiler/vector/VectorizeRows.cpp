@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// cria.rows on memrefs becomes one loop over rows: the norm's sums over 16
+// lanes, then the normalised row in pieces of 16 lanes, stored as f32 or
+// quantised in blocks of 32.
+
+#include "compiler/Passes.h"
+#include "compiler/vector/KernelUtils.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
+
+#include <numeric>
+
+namespace cria {
+#define GEN_PASS_DEF_VECTORIZEROWS
+#include "compiler/Passes.h.inc"
+} // namespace cria
+
+using namespace mlir;
+using namespace cria;
+
+namespace {
+
+/// Emits the loop for one cria.rows.
+class RowsKernel {
+public:
+  RowsKernel(ImplicitLocOpBuilder &b, RowsOp op)
+      : b(b), op(op), k(cast<MemRefType>(op.getX().getType()).getDimSize(1)) {}
+
+  void emit();
+
+private:
+  /// Lanes [index, index + 16) of a row, of which `mask` (null: all) exist;
+  /// the others are zero.
+  using Lanes = llvm::function_ref<Value(Value index, Value mask)>;
+
+  Value add(Value p, Value q) { return arith::AddFOp::create(b, p, q); }
+  Value mul(Value p, Value q) { return arith::MulFOp::create(b, p, q); }
+  Value number(float value) {
+    return arith::ConstantOp::create(b, b.getF32FloatAttr(value));
+  }
+  Value param(Value regionArgument);
+  void emitRow(Value row);
+  Value reduce(int64_t size,
+               llvm::function_ref<Value(Value, Value, Value)> body);
+  void forEachPiece(int64_t size, llvm::function_ref<void(Value, Value)> body);
+  Value inverseRoot(Value sumOfSquares, int64_t size);
+  Value normalise(Value x, Value index, Value mask);
+  void normalisePerHead(Value row, Value target, Value targetRow);
+  void quantise(Value row, Lanes lanes);
+  void quantiseBlock(Value row, Value block, int64_t valid, Lanes lanes);
+
+  ImplicitLocOpBuilder &b;
+  RowsOp op;
+  int64_t k;
+  NormOp norm;        // null without one
+  Value weight, bias; // the norm's, as memrefs; may be null
+  Value headBuffer;   // see emit
+  Value mean, scale;  // of the row at hand, in every lane; may be null
+};
+
+} // namespace
+
+/// The memref that a region argument stands for (argument 0 is the row).
+Value RowsKernel::param(Value regionArgument) {
+  if (!regionArgument)
+    return {};
+  return op.getParams()[cast<BlockArgument>(regionArgument).getArgNumber() - 1];
+}
+
+void RowsKernel::emit() {
+  norm = op.getNorm();
+  if (norm) {
+    weight = param(norm.getWeight());
+    bias = param(norm.getBias());
+    // Heads need not be multiples of a quantisation block, so a quantised
+    // per-head norm goes through a buffer, outside of all loops.
+    if (norm.getKind() == NormKind::per_head && op.isQuantized()) {
+      OpBuilder::InsertionGuard guard(b);
+      auto func = op->getParentOfType<FunctionOpInterface>();
+      b.setInsertionPointToStart(&func.getFunctionBody().front());
+      headBuffer =
+          memref::AllocaOp::create(b, MemRefType::get({1, k}, b.getF32Type()));
+    }
+  }
+  buildLoop(b, constIndex(b, 0), dimSize(b, op.getX(), 0), 1, {},
+            [&](Value row, ValueRange) {
+              emitRow(row);
+              return SmallVector<Value>();
+            });
+}
+
+void RowsKernel::emitRow(Value row) {
+  Value x = op.getX();
+  if (norm && norm.getKind() == NormKind::per_head) {
+    if (!headBuffer)
+      return normalisePerHead(row, op.getInits()[0], row);
+    Value zero = constIndex(b, 0);
+    normalisePerHead(row, headBuffer, zero);
+    return quantise(row, [&](Value index, Value mask) {
+      return loadLanes(b, headBuffer, {zero, index}, mask);
+    });
+  }
+
+  auto load = [&](Value index, Value mask) {
+    return loadLanes(b, x, {row, index}, mask);
+  };
+  mean = scale = {};
+  if (norm && norm.getKind() == NormKind::layer) {
+    Value sum = reduce(k, [&](Value index, Value mask, Value acc) {
+      return add(acc, load(index, mask));
+    });
+    mean = broadcast(b, arith::DivFOp::create(b, sum, number(k)));
+  }
+  if (norm) {
+    Value squares = reduce(k, [&](Value index, Value mask, Value acc) -> Value {
+      Value lanes = load(index, mask);
+      if (mean) {
+        lanes = arith::SubFOp::create(b, lanes, mean);
+        if (mask)
+          lanes = arith::SelectOp::create(b, mask, lanes, splat(b, 0.0f));
+      }
+      return math::FmaOp::create(b, lanes, lanes, acc);
+    });
+    scale = inverseRoot(squares, k);
+  }
+  auto lanes = [&](Value index, Value mask) {
+    return normalise(load(index, mask), index, mask);
+  };
+  if (op.isQuantized())
+    return quantise(row, lanes);
+  forEachPiece(k, [&](Value index, Value mask) {
+    storeLanes(b, lanes(index, mask), op.getInits()[0], {row, index}, mask);
+  });
+}
+
+/// Calls `body` with the start of every 16 columns of [0, size), and a mask
+/// for the last ones where there are fewer.
+void RowsKernel::forEachPiece(int64_t size,
+                              llvm::function_ref<void(Value, Value)> body) {
+  int64_t full = size / kLanes * kLanes;
+  if (full > 0)
+    buildLoop(b, constIndex(b, 0), constIndex(b, full), kLanes, {},
+              [&](Value index, ValueRange) {
+                body(index, {});
+                return SmallVector<Value>();
+              });
+  if (full < size)
+    body(constIndex(b, full), tailMask(b, size - full));
+}
+
+/// Sum over [0, size) with 16 running sums; `body` gets the columns' start,
+/// their mask (or null) and the running sums.
+Value RowsKernel::reduce(int64_t size,
+                         llvm::function_ref<Value(Value, Value, Value)> body) {
+  int64_t full = size / kLanes * kLanes;
+  Value acc = splat(b, 0.0f);
+  if (full > 0)
+    acc = buildLoop(b, constIndex(b, 0), constIndex(b, full), kLanes, acc,
+                    [&](Value index, ValueRange carried) -> SmallVector<Value> {
+                      return {body(index, {}, carried[0])};
+                    })[0];
+  if (full < size)
+    acc = body(constIndex(b, full), tailMask(b, size - full), acc);
+  return sumLanes(b, acc);
+}
+
+/// 1 / sqrt(sum / size + eps) in every lane. Division and square root are
+/// exact on every ISA, an estimate with Newton steps would not be.
+Value RowsKernel::inverseRoot(Value sumOfSquares, int64_t size) {
+  Value meanSquare = arith::DivFOp::create(b, sumOfSquares, number(size));
+  Value eps = number(norm.getEps().convertToFloat());
+  Value root = math::SqrtOp::create(b, add(meanSquare, eps));
+  return broadcast(b, arith::DivFOp::create(b, number(1.0f), root));
+}
+
+/// x after mean, scale, weight and bias; `index` is x's column in the norm's
+/// parameters.
+Value RowsKernel::normalise(Value x, Value index, Value mask) {
+  if (!norm)
+    return x;
+  if (mean)
+    x = arith::SubFOp::create(b, x, mean);
+  x = mul(x, scale);
+  if (weight) {
+    Value w = loadLanes(b, weight, {index}, mask);
+    x = mul(x, norm.getPlusOne() ? add(w, splat(b, 1.0f)) : w);
+  }
+  if (bias)
+    x = add(x, loadLanes(b, bias, {index}, mask));
+  if (mask && mean)
+    x = arith::SelectOp::create(b, mask, x, splat(b, 0.0f));
+  return x;
+}
+
+void RowsKernel::normalisePerHead(Value row, Value target, Value targetRow) {
+  int64_t size = cast<MemRefType>(weight.getType()).getDimSize(0);
+  Value x = op.getX();
+  buildLoop(b, constIndex(b, 0), constIndex(b, k), size, {},
+            [&](Value head, ValueRange) {
+              auto load = [&](Value index, Value mask) {
+                Value column = arith::AddIOp::create(b, head, index);
+                return loadLanes(b, x, {row, column}, mask);
+              };
+              Value squares =
+                  reduce(size, [&](Value index, Value mask, Value acc) {
+                    Value lanes = load(index, mask);
+                    return Value(math::FmaOp::create(b, lanes, lanes, acc));
+                  });
+              scale = inverseRoot(squares, size);
+              forEachPiece(size, [&](Value index, Value mask) {
+                Value lanes = normalise(load(index, mask), index, mask);
+                Value column = arith::AddIOp::create(b, head, index);
+                storeLanes(b, lanes, target, {targetRow, column}, mask);
+              });
+              return SmallVector<Value>();
+            });
+}
+
+void RowsKernel::quantise(Value row, Lanes lanes) {
+  int64_t full = k / kQuantBlock;
+  if (full > 0)
+    buildLoop(b, constIndex(b, 0), constIndex(b, full), 1, {},
+              [&](Value block, ValueRange) {
+                quantiseBlock(row, block, kQuantBlock, lanes);
+                return SmallVector<Value>();
+              });
+  if (k % kQuantBlock != 0)
+    quantiseBlock(row, constIndex(b, full), k % kQuantBlock, lanes);
+}
+
+/// Quantises one block, of which `valid` columns exist.
+void RowsKernel::quantiseBlock(Value row, Value block, int64_t valid,
+                               Lanes lanes) {
+  Type i32 = b.getI32Type();
+  VectorType ints = vectorOf(kLanes, i32);
+  auto constant = [&](int64_t v) { return splatInt(b, i32, v); };
+
+  Value column = arith::MulIOp::create(b, block, constIndex(b, kQuantBlock));
+  SmallVector<Value> halves;
+  for (int64_t from = 0; from < kQuantBlock; from += kLanes) {
+    int64_t exist = std::min(valid - from, kLanes);
+    if (exist <= 0)
+      halves.push_back(splat(b, 0.0f));
+    else
+      halves.push_back(lanes(addIndex(b, column, from),
+                             exist < kLanes ? tailMask(b, exist) : Value()));
+  }
+
+  // |x| as integers: they order as the floats do, the maximum is exact in any
+  // order, and a NaN comes out on top and so is not lost.
+  SmallVector<Value> sizes;
+  for (Value half : halves)
+    sizes.push_back(arith::AndIOp::create(
+        b, arith::BitcastOp::create(b, ints, half), constant(0x7fffffff)));
+  Value largest = vector::ReductionOp::create(
+      b, vector::CombiningKind::MAXSI,
+      arith::MaxSIOp::create(b, sizes[0], sizes[1]));
+  Value amax = arith::BitcastOp::create(b, b.getF32Type(), largest);
+  Value d = arith::DivFOp::create(b, amax, number(127.0f));
+  // Below 2^-100 the inverse could overflow; such a block counts as zero.
+  Value isTiny = arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, amax,
+                                       number(0x1p-100f));
+  Value inverse = arith::SelectOp::create(
+      b, isTiny, number(0.0f), arith::DivFOp::create(b, number(127.0f), amax));
+  Value factor = broadcast(b, inverse);
+
+  // Adding 1.5 * 2^23 rounds to the nearest integer, ties to even, into the
+  // low bits of the sum: no library call on any target, and no undefined
+  // conversion for NaN.
+  constexpr float kMagic = 12582912.0f;
+  constexpr int64_t kMagicBits = 0x4b400000;
+  SmallVector<Value> bytes;
+  Value sum;
+  for (Value half : halves) {
+    Value shifted = add(mul(half, factor), splat(b, kMagic));
+    Value bits = arith::BitcastOp::create(b, ints, shifted);
+    bytes.push_back(
+        arith::TruncIOp::create(b, vectorOf(kLanes, b.getI8Type()), bits));
+    Value codes = arith::SubIOp::create(b, bits, constant(kMagicBits));
+    sum = sum ? arith::AddIOp::create(b, sum, codes) : codes;
+  }
+  SmallVector<int64_t> both(kQuantBlock);
+  std::iota(both.begin(), both.end(), 0);
+  Value words = vector::BitCastOp::create(
+      b, vectorOf(kQuantBlock / 4, i32),
+      vector::ShuffleOp::create(b, bytes[0], bytes[1], both));
+  Value word = arith::MulIOp::create(b, block, constIndex(b, kQuantBlock / 4));
+  storeLanes(b, words, op.getInits()[0], {row, word});
+  memref::StoreOp::create(b, d, op.getInits()[1], ValueRange{row, block});
+
+  Value total = vector::ReductionOp::create(b, vector::CombiningKind::ADD, sum);
+  if (op.getZeroPoint())
+    total = arith::MulIOp::create(
+        b, total,
+        arith::ConstantOp::create(
+            b, b.getI32IntegerAttr(-int32_t(*op.getZeroPoint()))));
+  else
+    total = mul(d, arith::SIToFPOp::create(b, b.getF32Type(), total));
+  memref::StoreOp::create(b, total, op.getInits()[2], ValueRange{row, block});
+}
+
+namespace {
+
+struct VectorizeRows : cria::impl::VectorizeRowsBase<VectorizeRows> {
+  void runOnOperation() override {
+    SmallVector<RowsOp> ops;
+    getOperation()->walk([&](RowsOp op) { ops.push_back(op); });
+    for (RowsOp op : ops) {
+      if (failed(checkBufferized(op)) || failed(checkShapes(op)))
+        return signalPassFailure();
+      ImplicitLocOpBuilder b(op.getLoc(), op);
+      RowsKernel(b, op).emit();
+      op.erase();
+    }
+  }
+
+  static LogicalResult checkShapes(RowsOp op) {
+    if (!op->getParentOfType<FunctionOpInterface>())
+      return op.emitOpError("is outside of any function");
+    if (cast<MemRefType>(op.getX().getType()).isDynamicDim(1))
+      return op.emitOpError("x ")
+             << op.getX().getType() << " needs a static number of columns";
+    for (Value param : op.getParams())
+      if (!cast<MemRefType>(param.getType()).hasStaticShape())
+        return op.emitOpError("param ")
+               << param.getType() << " needs a static size";
+    return success();
+  }
+};
+
+} // namespace

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Verifiers of the kernel ops; KernelOpsInterfaces.cpp has their tiling and
+// memory effects.
+
+#include "dialect/CriaOps.h"
+#include "dialect/Verification.h"
+
+#include "mlir/IR/TypeUtilities.h"
+
+using namespace cria;
+using namespace cria::detail;
+using namespace mlir;
+
+static int64_t ceilDiv(int64_t size, int64_t by) {
+  return isDynamic(size) ? size
+                         : static_cast<int64_t>(llvm::divideCeil(size, by));
+}
+
+/// Whether `value` has this element type and a shape that agrees with rows x
+/// columns.
+static bool isMatrix(Value value, int64_t rows, int64_t columns,
+                     bool isInteger) {
+  bool elementMatches = isInteger ? getElementTypeOrSelf(value).isInteger(32)
+                                  : getElementTypeOrSelf(value).isF32();
+  return elementMatches && shapesAgree(shapeOf(value), {rows, columns});
+}
+
+/// An argument of a prologue or epilogue is a tensor even where the operand
+/// that it stands for is a memref.
+static bool isF32TensorOf(Type type, ArrayRef<int64_t> shape) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor && tensor.getElementType().isF32() &&
+         shapesAgree(tensor.getShape(), shape);
+}
+
+static bool isLanes(Type type) {
+  auto vector = dyn_cast<VectorType>(type);
+  return vector && vector.getRank() == 1 && !vector.isScalable() &&
+         vector.getDimSize(0) == CriaDialect::kLanes &&
+         vector.getElementType().isF32();
+}
+
+//===----------------------------------------------------------------------===//
+// Rows
+//===----------------------------------------------------------------------===//
+
+LogicalResult RopeTableOp::verify() {
+  if (getRope().getPairs() != RopePairs::interleaved)
+    return emitOpError() << "rope_table_c1: pairs must be interleaved; "
+                            "cria-canonicalize-rope makes them so";
+  ArrayRef<int64_t> init = shapeOf(getInit());
+  int64_t n = shapeOf(getPositions())[0];
+  if (!sizesAgree(init[0], n) || !sizesAgree(init[1], 2) ||
+      (!isDynamic(init[2]) && init[2] < getRope().getDims()))
+    return emitOpError() << "rope_table_c2: init is " << getInit().getType()
+                         << ", expected " << spell(n)
+                         << "x2xhead_dim with head_dim >= "
+                         << getRope().getDims();
+  return success();
+}
+
+LogicalResult EmbedRowsOp::verify() {
+  auto weight = cast<WeightType>(getWeight().getType());
+  int64_t expected[] = {shapeOf(getTokens())[0], weight.getK()};
+  if (weight.isStacked() || !shapesAgree(shapeOf(getInit()), expected))
+    return emitOpError() << "embed_rows_c1: init is " << getInit().getType()
+                         << ", expected " << spell(expected[0]) << "x"
+                         << spell(expected[1]) << " for an NxK weight, got "
+                         << weight;
+  return success();
+}
+
+NormOp RowsOp::getNorm() {
+  for (Operation &op : *getBody())
+    if (auto norm = dyn_cast<NormOp>(op))
+      return norm;
+  return {};
+}
+
+LogicalResult RowsOp::verify() {
+  ArrayRef<int64_t> x = shapeOf(getX());
+  int64_t n = x[0], k = x[1];
+  OperandRange inits = getInits();
+  if (inits.size() != 1 && inits.size() != 3)
+    return emitOpError() << "rows_c1: " << inits.size()
+                         << " inits, expected 1 (f32 rows) or 3 (codes, "
+                            "scales, sums)";
+  if (inits.size() == 1) {
+    if (!isMatrix(inits[0], n, k, /*isInteger=*/false))
+      return emitOpError() << "rows_c1: init is " << inits[0].getType()
+                           << ", expected f32 of " << spell(n) << "x"
+                           << spell(k);
+  } else {
+    int64_t blocks = ceilDiv(k, CriaDialect::kQuantBlock);
+    int64_t words = product(blocks, CriaDialect::kQuantBlock / 4);
+    bool integerSums = getElementTypeOrSelf(inits[2]).isInteger(32);
+    if (!isMatrix(inits[0], n, words, /*isInteger=*/true) ||
+        !isMatrix(inits[1], n, blocks, /*isInteger=*/false) ||
+        !isMatrix(inits[2], n, blocks, integerSums))
+      return emitOpError() << "rows_c1: inits are " << inits[0].getType()
+                           << ", " << inits[1].getType() << ", "
+                           << inits[2].getType() << ", expected i32 of "
+                           << spell(n) << "x" << spell(words)
+                           << ", f32 and i32 or f32 of " << spell(n) << "x"
+                           << spell(blocks);
+  }
+  bool integerSums =
+      inits.size() == 3 && getElementTypeOrSelf(inits[2]).isInteger(32);
+  if (integerSums != getZeroPoint().has_value())
+    return emitOpError() << "rows_c4: zero_point is given exactly when "
+                            "inits[2] holds i32";
+  return success();
+}
+
+LogicalResult RowsOp::verifyRegions() {
+  Block &body = *getBody();
+  int64_t k = shapeOf(getX())[1];
+  bool argumentsMatch = body.getNumArguments() == 1 + getParams().size() &&
+                        isF32TensorOf(body.getArgument(0).getType(), {1, k});
+  for (auto [index, param] : llvm::enumerate(getParams()))
+    argumentsMatch =
+        argumentsMatch &&
+        isF32TensorOf(body.getArgument(index + 1).getType(), shapeOf(param));
+  if (!argumentsMatch)
+    return emitOpError() << "rows_c2: the region takes a row, tensor<1x"
+                         << spell(k) << "xf32>, and the params as tensors";
+  auto yield = dyn_cast<YieldOp>(body.getTerminator());
+  if (!yield || yield.getValues().size() != 1 ||
+      !isF32TensorOf(yield.getValues()[0].getType(), {1, k}))
+    return emitOpError() << "rows_c2: the region yields one row, tensor<1x"
+                         << spell(k) << "xf32>";
+
+  int64_t norms = 0;
+  for (Operation &op : body.without_terminator()) {
+    if (!isa<NormOp>(op))
+      return emitOpError() << "rows_c3: the region holds '" << op.getName()
+                           << "', expected at most one cria.norm";
+    if (++norms > 1)
+      return emitOpError() << "rows_c3: the region holds more than one "
+                              "cria.norm";
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Linear
+//===----------------------------------------------------------------------===//
+
+/// fused_linear_c2: the acts are what the weights' kernel reads.
+static LogicalResult verifyActs(FusedLinearOp op, WeightType weight) {
+  OperandRange acts = op.getActs();
+  size_t expected = weight.isQuantized() ? 3 : 1;
+  if (acts.size() != expected)
+    return op.emitOpError()
+           << "fused_linear_c2: " << acts.size() << " acts, weight " << weight
+           << " needs " << expected;
+  int64_t n = shapeOf(acts[0])[0], k = weight.getK();
+  if (!weight.isQuantized()) {
+    if (!isMatrix(acts[0], n, k, /*isInteger=*/false))
+      return op.emitOpError()
+             << "fused_linear_c2: acts are " << acts[0].getType()
+             << ", expected f32 with " << spell(k) << " columns";
+    return success();
+  }
+  int64_t blocks = ceilDiv(k, CriaDialect::kQuantBlock);
+  int64_t words = product(blocks, CriaDialect::kQuantBlock / 4);
+  bool integerSums = weight.getOffset() == OffsetKind::zero_point;
+  if (!isMatrix(acts[0], n, words, /*isInteger=*/true) ||
+      !isMatrix(acts[1], n, blocks, /*isInteger=*/false) ||
+      !isMatrix(acts[2], n, blocks, integerSums))
+    return op.emitOpError()
+           << "fused_linear_c2: acts are " << acts[0].getType() << ", "
+           << acts[1].getType() << ", " << acts[2].getType()
+           << ", expected i32 of " << spell(n) << "x" << spell(words)
+           << ", f32 of " << spell(n) << "x" << spell(blocks) << " and "
+           << (integerSums ? "i32" : "f32") << " of " << spell(n) << "x"
+           << spell(blocks);
+  return success();
+}
+
+/// fused_linear_c4: each extra has the shape of its kind.
+static LogicalResult verifyExtras(FusedLinearOp op, int64_t tokens, int64_t n) {
+  ArrayAttr kinds = op.getExtraKinds();
+  if (kinds.size() != op.getExtras().size())
+    return op.emitOpError()
+           << "fused_linear_c4: " << kinds.size() << " extra_kinds for "
+           << op.getExtras().size() << " extras";
+  for (auto [index, attr] : llvm::enumerate(kinds)) {
+    auto kind = dyn_cast<ExtraKindAttr>(attr);
+    if (!kind)
+      return op.emitOpError() << "fused_linear_c4: extra_kinds holds " << attr
+                              << ", expected elementwise, bias or rope";
+    Value extra = op.getExtras()[index];
+    ArrayRef<int64_t> shape = shapeOf(extra);
+    bool matches = false;
+    switch (kind.getValue()) {
+    case ExtraKind::elementwise:
+      matches = shapesAgree(shape, {tokens, n});
+      break;
+    case ExtraKind::bias:
+      matches = shapesAgree(shape, {n});
+      break;
+    case ExtraKind::rope:
+      matches = shapesAgree(shape, {tokens, 2, ShapedType::kDynamic});
+      break;
+    }
+    if (!matches)
+      return op.emitOpError()
+             << "fused_linear_c4: extra " << index << " of kind "
+             << stringifyExtraKind(kind.getValue()) << " is " << extra.getType()
+             << " for " << spell(tokens) << "x" << spell(n) << " outputs";
+  }
+  return success();
+}
+
+LogicalResult FusedLinearOp::verify() {
+  OperandRange weights = getWeights();
+  if (weights.empty() || weights.size() > 2)
+    return emitOpError() << "fused_linear_c1: " << weights.size()
+                         << " weights, expected one or two";
+  WeightType weight = getWeightType();
+  if (weight.isStacked())
+    return emitOpError() << "fused_linear_c1: weight " << weight
+                         << " must be one layer's";
+  if (weights.size() == 2 && weights[1].getType() != weight)
+    return emitOpError() << "fused_linear_c1: weights " << weight << " and "
+                         << weights[1].getType() << " must be of one type";
+  if (failed(verifyActs(*this, weight)))
+    return failure();
+
+  int64_t tokens = shapeOf(getActs()[0])[0], n = weight.getN();
+  if (failed(verifyExtras(*this, tokens, n)))
+    return failure();
+
+  bool isCache = getOut() != OutKind::rows;
+  if (isCache != static_cast<bool>(getLayer()) ||
+      isCache != static_cast<bool>(getSlots()))
+    return emitOpError() << "fused_linear_c5: out "
+                         << stringifyOutKind(getOut())
+                         << (isCache ? " needs layer and slots"
+                                     : " takes neither layer nor slots");
+  if (!isCache) {
+    ArrayRef<int64_t> init = shapeOf(getInit());
+    if (!shapesAgree(init, {tokens, n}))
+      return emitOpError() << "fused_linear_c5: init is " << getInit().getType()
+                           << ", expected " << spell(tokens) << "x" << spell(n);
+    return success();
+  }
+
+  CacheRole role = getOut() == OutKind::key ? CacheRole::key : CacheRole::value;
+  int64_t any = ShapedType::kDynamic;
+  if (failed(verifyCache(*this, "fused_linear_c5", role, getInit(), any, any)))
+    return failure();
+  // A tile has fewer rows than the cache has elements a token.
+  ArrayRef<int64_t> cache = shapeOf(getInit());
+  int64_t width =
+      product(getCacheKvHeads(role, cache), getCacheHeadDim(role, cache));
+  if (!isDynamic(n) && !isDynamic(width) && n > width)
+    return emitOpError() << "fused_linear_c5: N (" << n
+                         << ") exceeds the cache's kv_heads * head_dim ("
+                         << width << ")";
+  if (!sizesAgree(shapeOf(getSlots())[0], tokens))
+    return emitOpError() << "fused_linear_c5: " << spell(shapeOf(getSlots())[0])
+                         << " slots for " << spell(tokens) << " tokens";
+  if (getAccumulate())
+    return emitOpError() << "fused_linear_c6: accumulate needs out rows";
+  return success();
+}
+
+LogicalResult FusedLinearOp::verifyRegions() {
+  Block &body = *getBody();
+  size_t expected = getWeights().size() + (getAccumulate() ? 1 : 0);
+  for (Attribute kind : getExtraKinds())
+    expected += cast<ExtraKindAttr>(kind).getValue() == ExtraKind::rope ? 2 : 1;
+  if (body.getNumArguments() != expected ||
+      !llvm::all_of(body.getArgumentTypes(), isLanes))
+    return emitOpError() << "fused_linear_c3: the region takes " << expected
+                         << " arguments of vector<16xf32>: accumulators, "
+                            "extras (rope has two), the old value";
+  auto yield = dyn_cast<YieldOp>(body.getTerminator());
+  if (!yield || yield.getValues().size() != 1 ||
+      !isLanes(yield.getValues()[0].getType()))
+    return emitOpError()
+           << "fused_linear_c3: the region yields one vector<16xf32>";
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Attention and the rest
+//===----------------------------------------------------------------------===//
+
+LogicalResult FusedAttentionOp::verify() {
+  if (failed(verifyAttention(*this)))
+    return failure();
+  if (!shapesAgree(shapeOf(getInit()), shapeOf(getQ())))
+    return emitOpError() << "fused_attention_c1: init is "
+                         << getInit().getType() << ", expected q's shape, "
+                         << getQ().getType();
+  return success();
+}
+
+LogicalResult WeightSliceOp::verify() {
+  auto source = cast<WeightType>(getSource().getType());
+  auto result = cast<WeightType>(getResult().getType());
+  if (source.isStacked() || source.withN(result.getN()) != result)
+    return emitOpError() << "weight_slice_c1: " << source << " and " << result
+                         << " must be of rank 2 and differ in N only";
+  if (!isDynamic(source.getN()) && !isDynamic(result.getN()) &&
+      result.getN() > source.getN())
+    return emitOpError() << "weight_slice_c2: the result has " << result.getN()
+                         << " rows, the source " << source.getN();
+  return success();
+}
+
+LogicalResult WeightDataOp::verify() {
+  auto weight = cast<WeightType>(getWeight().getType());
+  SmallVector<WeightType::Component> storage = weight.getStorage();
+  if (getComponents().size() != storage.size())
+    return emitOpError() << "weight_data_c1: " << getComponents().size()
+                         << " results, " << weight << " is stored in "
+                         << storage.size();
+  for (auto [index, component] : llvm::enumerate(storage))
+    if (getComponents()[index].getType() != component.type)
+      return emitOpError() << "weight_data_c2: result " << index << " is "
+                           << getComponents()[index].getType() << ", expected "
+                           << component.type;
+  return success();
+}
+
+LogicalResult Dot4Op::verify() {
+  if (getABits() != 4 && getABits() != 8)
+    return emitOpError() << "dot4_c1: a_bits ("
+                         << static_cast<int64_t>(getABits())
+                         << ") must be 4 or 8";
+  return success();
+}

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Kernel ops: how a model is computed. Destination style on tensors, and on
+// memrefs after bufferization; see CriaDialect.td for the letters.
+
+#ifndef CRIA_KERNEL_OPS_TD
+#define CRIA_KERNEL_OPS_TD
+
+include "CriaOps.td"
+include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.td"
+include "mlir/Interfaces/ControlFlowInterfaces.td"
+include "mlir/Interfaces/DestinationStyleOpInterface.td"
+include "mlir/Interfaces/TilingInterface.td"
+
+class Cria_RankedOf<list<Type> types, list<int> ranks>
+    : AnyTypeOf<[TensorRankOf<types, ranks>, MemRefRankOf<types, ranks>]>;
+def Cria_F32Rows2D : Cria_RankedOf<[F32], [2]>;
+def Cria_I32List : Cria_RankedOf<[I32], [1]>;
+def Cria_I32Table : Cria_RankedOf<[I32], [2]>;
+def Cria_F32List : Cria_RankedOf<[F32], [1]>;
+def Cria_Activations : Cria_RankedOf<[F32, I32], [2]>;
+def Cria_Cache : Cria_RankedOf<[F32, F16, BF16], [5, 6]>;
+def Cria_LaneVector : VectorOfLengthAndType<[16], [F32]>;
+
+/// Destination style, tiled and bufferized by interfaces; with memrefs it has
+/// memory effects and no results.
+class Cria_KernelOp<string mnemonic, list<Trait> traits = []>
+    : Cria_Op<mnemonic, !listconcat(traits, [
+        DestinationStyleOpInterface,
+        DeclareOpInterfaceMethods<TilingInterface, [
+          "getLoopIteratorTypes", "getIterationDomain",
+          "getTiledImplementation", "getResultTilePosition"]>,
+        DeclareOpInterfaceMethods<MemoryEffectsOpInterface>])>;
+
+def Cria_YieldOp : Cria_Op<"yield", [Pure, ReturnLike, Terminator,
+    ParentOneOf<["RowsOp", "FusedLinearOp"]>]> {
+  let summary = "ends a prologue or an epilogue";
+  let description = [{
+    Yields the row of a `cria.rows`, the tile of a `cria.fused_linear`.
+
+    ```mlir
+    %s = cria.rows ins(%x : tensor<?x64xf32>) outs(%init : tensor<?x64xf32>) {
+    ^bb0(%row: tensor<1x64xf32>):
+      cria.yield %row : tensor<1x64xf32>
+    } -> tensor<?x64xf32>
+    ```
+  }];
+  let arguments = (ins Variadic<AnyType>:$values);
+  let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
+}
+
+def Cria_RopeTableOp : Cria_KernelOp<"rope_table"> {
+  let summary = "cosines and signed sines of every token, in lane order";
+  let description = [{
+    For token i and element e of a head (pair j = e / 2, interleaved pairs):
+
+        init[i, 0, e] = m cos(p freq[j])
+        init[i, 1, e] = m sin(p freq[j]) * (e even ? -1 : 1)
+
+    with p = positions[i] and m the scaling's attention factor; elements past
+    `rope.dims` have cosine 1 and sine 0. A rotation of a row is then
+    `x * init[i, 0] + swap(x) * init[i, 1]` where swap exchanges neighbours.
+
+    Labels: rope_table_c1: pairs are interleaved. rope_table_c2: init is
+    n x 2 x head_dim with head_dim >= dims.
+
+    ```mlir
+    %t = cria.rope_table ins(%positions : tensor<?xi32>) outs(%init : tensor<?x2x64xf32>)
+      {rope = #cria.rope<pairs = interleaved, base = 1.0e+05, dims = 64>} -> tensor<?x2x64xf32>
+    ```
+  }];
+  let arguments = (ins Cria_I32List:$positions, Cria_RankedOf<[F32], [3]>:$init, Cria_RopeAttr:$rope);
+  let results = (outs Variadic<TensorRankOf<[F32], [3]>>:$results);
+  let assemblyFormat = [{ `ins` `(` $positions `:` type($positions) `)` `outs` `(` $init `:` type($init) `)` attr-dict (`->` type($results)^)? }];
+  let extraClassDeclaration = "::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }";
+  let hasVerifier = 1;
+}
+
+def Cria_EmbedRowsOp : Cria_KernelOp<"embed_rows"> {
+  let summary = "cria.embed in destination style";
+  let description = [{
+    Labels: embed_rows_c1: init is n x K.
+
+    ```mlir
+    %x = cria.embed_rows ins(%tokens, %w : tensor<?xi32>, !cria.weight<1024x64, q8, block = 32, zero_point, n16k4>) outs(%init : tensor<?x64xf32>) -> tensor<?x64xf32>
+    ```
+  }];
+  let arguments = (ins Cria_I32List:$tokens, Cria_AnyWeight:$weight, Cria_F32Rows2D:$init);
+  let results = (outs Variadic<2DTensorOf<[F32]>>:$results);
+  let assemblyFormat = [{ `ins` `(` $tokens `,` $weight `:` type($tokens) `,` type($weight) `)` `outs` `(` $init `:` type($init) `)` attr-dict (`->` type($results)^)? }];
+  let extraClassDeclaration = "::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }";
+  let hasVerifier = 1;
+}
+
+def Cria_RowsOp : Cria_KernelOp<"rows", [AttrSizedOperandSegments, IsolatedFromAbove, SingleBlock]> {
+  let summary = "prologue of a linear: normalise each row, quantise it to int8";
+  let description = [{
+    Applies the prologue region to each row of x: its arguments are the row
+    (1 x K) and the params; it holds at most one `cria.norm` and yields a row.
+    With one init the result is that row in f32. With three it is quantised in
+    blocks of 32 (columns past K count as 0), with K' = 32 ceil(K/32):
+
+        d = max |row[b]| / 127,  code = rne(row / d) in [-127, 127]
+        inits[0][i, k/4]  byte k%4 = code     i32, n x K'/4
+        inits[1][i, b]    = d                 f32, n x K'/32
+        inits[2][i, b]    = -zero_point * sum(codes of b)   i32, or
+                          = d * sum(codes of b)             f32 without zero_point
+
+    Labels: rows_c1: one or three inits of these shapes. rows_c2: the region
+    takes the row and the params and yields one row. rows_c3: the region holds
+    at most one cria.norm, and nothing else. rows_c4: zero_point is given
+    exactly when inits[2] holds i32.
+
+    ```mlir
+    %a:3 = cria.rows ins(%x : tensor<?x64xf32>) params(%g : tensor<64xf32>)
+      outs(%c, %s, %m : tensor<?x16xi32>, tensor<?x2xf32>, tensor<?x2xf32>) {
+    ^bb0(%row: tensor<1x64xf32>, %w: tensor<64xf32>):
+      %0 = cria.norm rms %row weight %w {eps = 1.0e-05 : f32} : tensor<1x64xf32>, weight tensor<64xf32>
+      cria.yield %0 : tensor<1x64xf32>
+    } -> tensor<?x16xi32>, tensor<?x2xf32>, tensor<?x2xf32>
+    ```
+  }];
+  let arguments = (ins Cria_F32Rows2D:$x, Variadic<Cria_F32List>:$params,
+    Variadic<Cria_Activations>:$inits, OptionalAttr<I64Attr>:$zero_point);
+  let results = (outs Variadic<2DTensorOf<[F32, I32]>>:$results);
+  let regions = (region SizedRegion<1>:$prologue);
+  let assemblyFormat = [{ `ins` `(` $x `:` type($x) `)` (`params` `(` $params^ `:` type($params) `)`)? `outs` `(` $inits `:` type($inits) `)` attr-dict-with-keyword $prologue (`->` type($results)^)? }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getInitsMutable(); }
+    bool isQuantized() { return getInits().size() == 3; }
+    /// The region's norm, or null.
+    NormOp getNorm();
+  }];
+  let hasVerifier = 1;
+  let hasRegionVerifier = 1;
+}
+
+def Cria_FusedLinearOp : Cria_KernelOp<"fused_linear", [AttrSizedOperandSegments, IsolatedFromAbove, SingleBlock]> {
+  let summary = "one or two linears over the same rows, with an epilogue in registers";
+  let description = [{
+    For token i and every group of 16 output rows, the epilogue region gets
+    `vector<16xf32>` values: one accumulator a weight (two for a GLU), then for
+    each extra its value there, then with `accumulate` the old value of init;
+    it yields the tile that is stored.
+
+    acts is one f32 tensor (n x K) for float weights, or the three results of
+    a quantising `cria.rows`. Block by block in k order, in f32:
+
+        acc = fma(cvt(int_dot), scale_w * scale_a, acc)          zero_point: int_dot starts at sums
+        acc = fma(min_w, sums, fma(cvt(int_dot), scale_w * scale_a, acc))      min
+        acc = fma(w[k], a[k], acc)  for k = 0, 1, ...                           float
+
+    so that a result depends on neither the tile sizes nor the batch.
+
+    | extra | operand | value for lanes j..j+15 of token i |
+    |---|---|---|
+    | elementwise | n x N | [i, j..] |
+    | bias | N | [j..] |
+    | rope | n x 2 x head_dim | two values: [i, 0, j % head_dim..], [i, 1, ..] |
+
+    | out | init | store |
+    |---|---|---|
+    | rows | n x N | [i, j..] |
+    | key, value | a KV cache, with layer and slots | head j / head_dim, slot slots[i]; see cria.kv_append |
+
+    Labels: fused_linear_c1: one or two weights of one type, with the same K.
+    fused_linear_c2: acts match the weights: one f32 for float, three for
+    quantised, sums i32 for zero_point and f32 for min. fused_linear_c3: the
+    region's arguments are as above and it yields one vector<16xf32>.
+    fused_linear_c4: extra_kinds has one entry an extra, and shapes agree.
+    fused_linear_c5: key and value have layer and slots, rows neither.
+    fused_linear_c6: accumulate only with out rows.
+
+    ```mlir
+    %y = cria.fused_linear acts(%a#0, %a#1, %a#2 : tensor<?x16xi32>, tensor<?x2xf32>, tensor<?x2xf32>)
+      weights(%w : !cria.weight<96x64, q4, block = 32, min, n16k4>) outs(%x : tensor<?x96xf32>)
+      attributes {accumulate, extra_kinds = [], out = #cria<out rows>} {
+    ^bb0(%acc: vector<16xf32>, %old: vector<16xf32>):
+      %0 = arith.addf %old, %acc : vector<16xf32>
+      cria.yield %0 : vector<16xf32>
+    } -> tensor<?x96xf32>
+    ```
+  }];
+  let arguments = (ins Variadic<Cria_Activations>:$acts, Variadic<Cria_AnyWeight>:$weights,
+    Variadic<Cria_RankedOf<[F32], [1, 2, 3]>>:$extras, Optional<Index>:$layer,
+    Optional<Cria_I32List>:$slots, AnyTypeOf<[Cria_F32Rows2D, Cria_Cache]>:$init,
+    ArrayAttr:$extra_kinds, Cria_OutKindAttr:$out, UnitAttr:$accumulate);
+  let results = (outs Variadic<AnyTensor>:$results);
+  let regions = (region SizedRegion<1>:$epilogue);
+  let assemblyFormat = [{
+    `acts` `(` $acts `:` type($acts) `)` `weights` `(` $weights `:` type($weights) `)`
+    (`extras` `(` $extras^ `:` type($extras) `)`)? (`layer` $layer^)? (`slots` $slots^ `:` type($slots))?
+    `outs` `(` $init `:` type($init) `)` attr-dict-with-keyword $epilogue (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }
+    WeightType getWeightType() { return ::llvm::cast<WeightType>(getWeights()[0].getType()); }
+    ExtraKind getExtraKind(unsigned i) {
+      return ::llvm::cast<ExtraKindAttr>(getExtraKinds()[i]).getValue();
+    }
+    /// Output rows N of a weight (dynamic after tiling with a ragged tail).
+    int64_t getN() { return getWeightType().getN(); }
+  }];
+  let hasVerifier = 1;
+  let hasRegionVerifier = 1;
+}
+
+def Cria_FusedAttentionOp : Cria_KernelOp<"fused_attention"> {
+  let summary = "cria.attention in destination style, streaming";
+  let description = [{
+    Same meaning and operands as `cria.attention`. For one token and head the
+    order of arithmetic is fixed by the position alone: KV chunks of 256
+    positions, each from a fresh running maximum, sum and output, in steps of
+    16 positions; chunks merge in ascending order. So a result depends on
+    neither threads, batch nor prefill chunking.
+
+    Labels: those of cria.attention. fused_attention_c1: init has q's shape.
+
+    ```mlir
+    %y = cria.fused_attention ins(%q, %k, %v, %p, %s, %t : tensor<?x192xf32>, tensor<2x?x2x4x32x16xf16>, tensor<2x?x2x64x32xf16>, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>)
+      layer %layer outs(%init : tensor<?x192xf32>) {heads = 6 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.176776692 : f32} -> tensor<?x192xf32>
+    ```
+  }];
+  let arguments = (ins Cria_F32Rows2D:$q, Cria_Cache:$keys, Cria_Cache:$values,
+    Cria_I32List:$positions, Cria_I32List:$sequences, Cria_I32Table:$tables,
+    Optional<Cria_F32List>:$sinks, Index:$layer, Cria_F32Rows2D:$init,
+    I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim, F32Attr:$scale,
+    OptionalAttr<I64Attr>:$window, OptionalAttr<F32Attr>:$softcap);
+  let results = (outs Variadic<2DTensorOf<[F32]>>:$results);
+  let assemblyFormat = [{
+    `ins` `(` $q `,` $keys `,` $values `,` $positions `,` $sequences `,` $tables `:` type($q) `,` type($keys) `,` type($values)
+    `,` type($positions) `,` type($sequences) `,` type($tables) `)` (`sinks` `(` $sinks^ `:` type($sinks) `)`)?
+    `layer` $layer `outs` `(` $init `:` type($init) `)` attr-dict (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = "::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }";
+  let hasVerifier = 1;
+}
+
+def Cria_WeightSliceOp : Cria_Op<"weight_slice", [Pure]> {
+  let summary = "rows [offset, offset + size) of a weight";
+  let description = [{
+    offset is a multiple of 16; size is the result's N, or, where that is
+    `?`, whatever is left up to the source's N and the tile size.
+
+    Labels: weight_slice_c1: both types are of rank 2 and differ in N only.
+    weight_slice_c2: the result has at most the source's N.
+
+    ```mlir
+    %t = cria.weight_slice %w[%o] : !cria.weight<576x576, q4, block = 32, min, n16k4> to !cria.weight<64x576, q4, block = 32, min, n16k4>
+    ```
+  }];
+  let arguments = (ins Cria_AnyWeight:$source, Index:$offset);
+  let results = (outs Cria_AnyWeight:$result);
+  let assemblyFormat = "$source `[` $offset `]` attr-dict `:` type($source) `to` type($result)";
+  let hasVerifier = 1;
+}
+
+def Cria_WeightDataOp : Cria_Op<"weight_data", [Pure]> {
+  let summary = "the arrays in which a weight is stored";
+  let description = [{
+    One memref per component of `WeightType::getStorage()`, strided with a
+    dynamic offset. `cria-resolve-weights` replaces it by the entry function's
+    weight arguments.
+
+    Labels: weight_data_c1: one result per component. weight_data_c2: each
+    has the component's type.
+
+    ```mlir
+    %c, %s = cria.weight_data %w : !cria.weight<64x64, q8, block = 32, none, rows>
+      -> memref<64x2x32xi8, strided<[64, 32, 1], offset: ?>>, memref<64x2xf16, strided<[2, 1], offset: ?>>
+    ```
+  }];
+  let arguments = (ins Cria_AnyWeight:$weight);
+  let results = (outs Variadic<AnyMemRef>:$components);
+  let assemblyFormat = "$weight attr-dict `:` type($weight) `->` type($components)";
+  let hasVerifier = 1;
+}
+
+def Cria_Dot4Op : Cria_Op<"dot4", [Pure, AllTypesMatch<["acc", "result"]>]> {
+  let summary = "16 sums of 4 unsigned times signed byte products";
+  let description = [{
+    `result[i] = acc[i] + sum_{j<4} u8(a[4i+j]) * s8(b[4i+j])`, exact in i32.
+    `a_bits` bounds a (4 for nibbles, 8): with 4 bits the pairwise 16-bit sums
+    of `vpmaddubsw` cannot saturate.
+
+    Labels: dot4_c1: a_bits is 4 or 8.
+
+    ```mlir
+    %r = cria.dot4 %acc, %a, %b {a_bits = 4 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
+    ```
+  }];
+  let arguments = (ins VectorOfLengthAndType<[16], [I32]>:$acc,
+    VectorOfLengthAndType<[64], [I8]>:$a, VectorOfLengthAndType<[64], [I8]>:$b, I64Attr:$a_bits);
+  let results = (outs VectorOfLengthAndType<[16], [I32]>:$result);
+  let builders = [OpBuilder<(ins "::mlir::Value":$acc, "::mlir::Value":$a, "::mlir::Value":$b, "int64_t":$aBits), [{
+    build($_builder, $_state, acc.getType(), acc, a, b, $_builder.getI64IntegerAttr(aBits));
+  }]>];
+  let assemblyFormat = "$acc `,` $a `,` $b attr-dict `:` type($acc) `,` type($a) `,` type($b)";
+  let hasVerifier = 1;
+}
+
+def Cria_ThreadIdOp : Cria_Op<"thread_id", [Pure]> {
+  let summary = "index of the calling thread, in [0, cria.num_threads)";
+  let description = [{
+    ```mlir
+    %i = cria.thread_id
+    ```
+  }];
+  let results = (outs Index:$result);
+  let assemblyFormat = "attr-dict";
+}
+
+def Cria_NumThreadsOp : Cria_Op<"num_threads", [Pure]> {
+  let summary = "threads that run this forward pass";
+  let description = [{
+    ```mlir
+    %n = cria.num_threads
+    ```
+  }];
+  let results = (outs Index:$result);
+  let assemblyFormat = "attr-dict";
+}
+
+def Cria_BarrierOp : Cria_Op<"barrier"> {
+  let summary = "waits until every thread of the forward pass is here";
+  let description = [{
+    Memory written before it by any thread is seen after it by all.
+
+    ```mlir
+    cria.barrier
+    ```
+  }];
+  let assemblyFormat = "attr-dict";
+}
+
+#endif // CRIA_KERNEL_OPS_TD

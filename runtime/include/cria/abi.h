@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+ *
+ * The interface between a compiled model and whoever runs it. Stands alone:
+ * a program may include this header and call the code without cria's runtime.
+ *
+ * A compiled model exports one function, <prefix>get() with the prefix
+ * `model_` unless chosen otherwise, that returns a constant description.
+ * Everything in it is read-only and lives as long as the code is loaded. The
+ * code keeps no state of its own: no globals, no constructors, no allocation,
+ * no input or output. All memory comes in through cria_forward_args, so that
+ * any number of sessions may run at once.
+ *
+ * Example, one thread:
+ *
+ *   const cria_model *m = model_get();
+ *   m->forward(&args, 0, 1);
+ */
+#ifndef CRIA_ABI_H
+#define CRIA_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised by any change of the structs below or of their meaning. */
+#define CRIA_ABI_VERSION 1
+
+/* Positions in one page of the KV cache. */
+#define CRIA_PAGE_TOKENS 64
+
+/* CPU features that a model's code needs, as bits of cria_model.features. */
+enum {
+  CRIA_CPU_AVX2 = 1u << 0,      /* with FMA, F16C, BMI2: x86-64-v3 */
+  CRIA_CPU_AVX512 = 1u << 1,    /* F, BW, CD, DQ, VL: x86-64-v4 */
+  CRIA_CPU_AVX512VNNI = 1u << 2,
+  CRIA_CPU_AVX512BF16 = 1u << 3,
+  CRIA_CPU_AVX512FP16 = 1u << 4,
+  CRIA_CPU_AMX_INT8 = 1u << 5,
+  CRIA_CPU_AMX_BF16 = 1u << 6,
+  CRIA_CPU_GFNI = 1u << 7,
+  CRIA_CPU_AVXVNNI = 1u << 8
+};
+
+/* One array of the weights file, in the order of cria_forward_args.weights. */
+typedef struct cria_weight_info {
+  const char *name; /* tensor in model.safetensors */
+  uint64_t bytes;
+} cria_weight_info;
+
+/* A batch is ragged: token i of n belongs to sequence sequences[i] at
+ * position positions[i]; its key and value go to physical slot slots[i] =
+ * page * CRIA_PAGE_TOKENS + positions[i] % CRIA_PAGE_TOKENS. Tokens of one
+ * sequence come in ascending position, and every earlier position of it is in
+ * the cache or in this batch. Logits are computed for the tokens whose
+ * indices are in outputs. */
+typedef struct cria_forward_args {
+  const int32_t *tokens;    /* [n], in [0, vocab) */
+  const int32_t *positions; /* [n], in [0, context) */
+  const int32_t *sequences; /* [n], rows of tables */
+  const int32_t *slots;     /* [n], distinct */
+  const int32_t *outputs;   /* [n_outputs], indices into the batch */
+  const int32_t *tables;    /* [n_sequences][table_stride], page of each 64 positions */
+  int64_t n;                /* 1 .. max_batch */
+  int64_t n_outputs;        /* 0 .. n */
+  int64_t n_sequences;
+  int64_t table_stride;
+  void *keys;   /* [layers][pages][kv_heads][4][head_dim][16], 64-byte aligned */
+  void *values; /* [layers][pages][kv_heads][64][head_dim], 64-byte aligned */
+  int64_t pages;
+  const void *const *weights; /* one pointer per cria_weight_info, 64-byte aligned */
+  void *arena;                /* arena_bytes + threads * thread_arena_bytes, 64-byte aligned */
+  float *logits;              /* [n_outputs][vocab], 64-byte aligned */
+  /* Called by every thread wherever a dependence crosses threads. Must make
+   * memory written before it visible after it. May be null for one thread. */
+  void (*barrier)(void *barrier_context);
+  void *barrier_context;
+} cria_forward_args;
+
+typedef struct cria_model {
+  uint32_t abi_version; /* CRIA_ABI_VERSION of the compiler: check it first */
+  uint32_t struct_bytes;
+  const char *name;
+  const char *architecture; /* "llama" */
+  const char *target;       /* as the compiler names it: "x86-64-v4" */
+  const char *metadata;     /* JSON text for people and tools: shapes, types, source */
+  uint64_t features;        /* CRIA_CPU_* that the code needs */
+  int64_t vocab, width, layers, heads, kv_heads, head_dim, ffn;
+  int64_t context;   /* positions a sequence may have */
+  int64_t max_batch; /* tokens a call may have */
+  int64_t kv_element_bytes;
+  int64_t kv_bytes_per_token; /* keys and values, all layers */
+  uint64_t weights_bytes;
+  uint64_t arena_bytes;        /* shared by the threads of one call */
+  uint64_t thread_arena_bytes; /* more for each thread */
+  int64_t n_weights;
+  const cria_weight_info *weights;
+  /* Run by threads 0 .. threads-1 with the same args, all of them. */
+  void (*forward)(const cria_forward_args *args, int64_t thread, int64_t threads);
+} cria_model;
+
+typedef const cria_model *(*cria_model_fn)(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* CRIA_ABI_H */

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Writing tokenizer.json files: from the metadata of a GGUF file, and the key
+// that tells the runtime which tokens begin and end a text. Plain C++; no
+// function throws.
+#ifndef CRIA_TEXT_GGUFTOKENIZER_H
+#define CRIA_TEXT_GGUFTOKENIZER_H
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cria {
+
+/// The tokenizer.ggml.* keys of a GGUF file. Ids are -1 where absent.
+struct GgufTokenizerMetadata {
+  std::string model; // "gpt2" or "llama"
+  std::string pre;   // "" where absent
+  std::vector<std::string> tokens;
+  std::vector<float> scores;       // "llama" needs them
+  std::vector<int32_t> tokenTypes; // empty, or one a token (1: normal)
+  std::vector<std::string> merges; // "gpt2" needs them
+  int64_t bosId = -1;
+  int64_t unknownId = -1;
+  /// eos_token_id first, then eot_token_id and eom_token_id where present.
+  std::vector<int64_t> eosIds;
+  std::optional<bool> addBos, addEos, addSpacePrefix;
+};
+
+/// Writes an equivalent tokenizer.json. False with a message that names the
+/// key, its value and what is supported.
+bool ggufToTokenizerJson(const GgufTokenizerMetadata &metadata,
+                         std::string &json, std::string &error);
+
+/// The values of tokenizer.ggml.pre that ggufToTokenizerJson reads.
+std::vector<std::string> supportedGgufPreTokenizers();
+
+/// Puts "cria": {"bos_id": ..., "eos_ids": [...]} into the object "model" of a
+/// tokenizer.json, where Hugging Face's reader tolerates it. The rest of the
+/// text stays as it is, unless there was such a key to replace. A bosId of -1
+/// means none.
+bool annotateTokenizerJson(std::string_view tokenizerJson, int64_t bosId,
+                           const std::vector<int64_t> &eosIds,
+                           std::string &json, std::string &error);
+
+} // namespace cria
+
+#endif // CRIA_TEXT_GGUFTOKENIZER_H

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// cria bench: tokens per second of prefill and decode.
+#include "tools/Cache.h"
+#include "tools/Commands.h"
+#include "tools/Common.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cinttypes>
+
+namespace cria::tools {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Options {
+  ModelChoice Model;
+  int64_t Prompt = 512;
+  int64_t Count = 128;
+  std::string Threads;
+  int64_t Depth = 0;
+  int64_t Batch = 1;
+  int64_t Repetitions = 5;
+  bool AsJson = false;
+};
+
+/// Tokens per second, one figure a repetition.
+struct Series {
+  std::vector<double> Samples;
+
+  double median() const {
+    std::vector<double> Sorted = Samples;
+    std::sort(Sorted.begin(), Sorted.end());
+    size_t Half = Sorted.size() / 2;
+    return Sorted.size() % 2 ? Sorted[Half]
+                             : (Sorted[Half - 1] + Sorted[Half]) / 2;
+  }
+  double least() const {
+    return *std::min_element(Samples.begin(), Samples.end());
+  }
+  double most() const {
+    return *std::max_element(Samples.begin(), Samples.end());
+  }
+  double spread() const { return (most() - least()) / 2; }
+};
+
+class Bench {
+public:
+  Bench(const Options &Chosen, const cria_artifact *Artifact, int64_t Threads)
+      : Chosen(Chosen), Vocab(cria_artifact_model(Artifact)->vocab) {
+    cria_session_options Wanted;
+    cria_session_options_init(&Wanted);
+    Wanted.threads = Threads;
+    Wanted.max_sequences = Chosen.Batch;
+    Wanted.capacity =
+        Chosen.Batch * (Chosen.Depth + std::max(Chosen.Prompt, Chosen.Count));
+    Session = openSession(Artifact, Wanted);
+    if (Chosen.Depth)
+      feed(Chosen.Depth);
+  }
+
+  /// Without the first, which warms the caches up.
+  Series prefill() {
+    Series Result;
+    for (int64_t I = 0; I <= Chosen.Repetitions && Chosen.Prompt; ++I) {
+      double Start = secondsNow();
+      feed(Chosen.Prompt);
+      note(Result, I, Chosen.Prompt, Start);
+    }
+    return Result;
+  }
+
+  Series decode() {
+    Series Result;
+    for (int64_t I = 0; I <= Chosen.Repetitions && Chosen.Count; ++I) {
+      // A few tokens are enough to warm up.
+      int64_t Count = I ? Chosen.Count : std::min<int64_t>(8, Chosen.Count);
+      double Start = secondsNow();
+      for (int64_t Step = 0; Step < Count; ++Step)
+        feed(1);
+      note(Result, I, Count, Start);
+    }
+    return Result;
+  }
+
+private:
+  void note(Series &Result, int64_t Repetition, int64_t Count, double Start) {
+    double Seconds = secondsNow() - Start;
+    if (Repetition)
+      Result.Samples.push_back(Count * Chosen.Batch / std::max(Seconds, 1e-9));
+    cria_error Error;
+    for (int32_t S = 0; S < Chosen.Batch; ++S)
+      check(cria_session_truncate(Session.get(), S, Chosen.Depth, &Error),
+            Error);
+  }
+
+  /// `Count` random tokens to each sequence, with the logits of the last.
+  void feed(int64_t Count) {
+    Tokens.clear(), Rows.clear(), Want.clear();
+    for (int32_t S = 0; S < Chosen.Batch; ++S)
+      for (int64_t I = 0; I < Count; ++I) {
+        // A linear congruential generator (Knuth, MMIX), from a fixed seed.
+        State = State * 6364136223846793005u + 1442695040888963407u;
+        Tokens.push_back(
+            static_cast<int32_t>((State >> 33) % static_cast<uint64_t>(Vocab)));
+        Rows.push_back(S);
+        Want.push_back(I == Count - 1);
+      }
+    cria_error Error;
+    check(cria_session_forward(Session.get(), Tokens.size(), Tokens.data(),
+                               Rows.data(), Want.data(), nullptr, &Error),
+          Error);
+  }
+
+  const Options &Chosen;
+  int64_t Vocab;
+  SessionPtr Session;
+  uint64_t State = 42;
+  std::vector<int32_t> Tokens, Rows;
+  std::vector<uint8_t> Want;
+};
+
+void addSeries(Json &Entry, const std::string &Name, const Series &Result) {
+  if (Result.Samples.empty()) {
+    Entry[Name] = nullptr;
+    return;
+  }
+  Entry[Name] = Result.median();
+  Entry[Name + "_min"] = Result.least();
+  Entry[Name + "_max"] = Result.most();
+  Entry[Name + "_samples"] = Result.Samples;
+}
+
+std::string row(const char *Model, const std::string &Size,
+                const std::string &Threads, const std::string &Test,
+                const std::string &Speed) {
+  // printf counts bytes, and the plus-minus sign has two.
+  int Width = 17 + (Speed.find("\u00B1") != std::string::npos);
+  return format("| %-18.18s | %9s | %7s | %15s | %*s |\n", Model, Size.c_str(),
+                Threads.c_str(), Test.c_str(), Width, Speed.c_str());
+}
+
+void printRow(const cria_model *Model, int64_t Threads, std::string Test,
+              const Options &Chosen, const Series &Result) {
+  if (Result.Samples.empty())
+    return;
+  if (Chosen.Depth)
+    Test += format(" @ d%" PRId64, Chosen.Depth);
+  if (Chosen.Batch > 1)
+    Test += format(" b%" PRId64, Chosen.Batch);
+  print(row(Model->name, bytesText(static_cast<double>(Model->weights_bytes)),
+            std::to_string(Threads), Test,
+            format("%.2f \u00B1 %.2f", Result.median(), Result.spread())));
+}
+
+void bench(const Options &Chosen) {
+  std::vector<int64_t> ThreadCounts = {cria_default_threads()};
+  if (!Chosen.Threads.empty())
+    ThreadCounts = parseNumbers(Chosen.Threads, "-t", 1, 1024);
+  if (!Chosen.Prompt && !Chosen.Count)
+    throw Failure{"-p and -n are both 0: nothing to measure"};
+  ArtifactPtr Artifact = openArtifact(resolveModel(Chosen.Model));
+  const cria_model *Model = cria_artifact_model(Artifact.get());
+  int64_t Length = Chosen.Depth + std::max(Chosen.Prompt, Chosen.Count);
+  if (Length > Model->context)
+    throw Failure{format(
+        "--depth %" PRId64 " with -p %" PRId64 " and -n %" PRId64
+        " needs %" PRId64 " positions; the model is compiled for a context of "
+        "%" PRId64,
+        Chosen.Depth, Chosen.Prompt, Chosen.Count, Length, Model->context)};
+  Json All = Json::array();
+  if (!Chosen.AsJson)
+    print(row("model", "size", "threads", "test", "tokens/s") +
+          "| :----------------- | --------: | ------: | --------------: | "
+          "----------------: |\n");
+  for (int64_t Threads : ThreadCounts) {
+    Bench Runner(Chosen, Artifact.get(), Threads);
+    Series Prefill = Runner.prefill();
+    if (!Chosen.AsJson)
+      printRow(Model, Threads, format("pp%" PRId64, Chosen.Prompt), Chosen,
+               Prefill);
+    Series Decode = Runner.decode();
+    if (!Chosen.AsJson) {
+      printRow(Model, Threads, format("tg%" PRId64, Chosen.Count), Chosen,
+               Decode);
+      continue;
+    }
+    Json Entry = {
+        {"model", Model->name},    {"architecture", Model->architecture},
+        {"target", Model->target}, {"version", cria_version()},
+        {"cpu", cria_cpu_name()},  {"weights_bytes", Model->weights_bytes},
+        {"threads", Threads},      {"n_prompt", Chosen.Prompt},
+        {"n_gen", Chosen.Count},   {"depth", Chosen.Depth},
+        {"batch", Chosen.Batch},   {"repetitions", Chosen.Repetitions}};
+    addSeries(Entry, "prefill_tps", Prefill);
+    addSeries(Entry, "decode_tps", Decode);
+    All.push_back(std::move(Entry));
+  }
+  if (Chosen.AsJson)
+    print(All.dump(2) + "\n");
+}
+
+} // namespace
+
+Action addBench(Arguments &Declared) {
+  constexpr int64_t Most = int64_t{1} << 24;
+  auto Chosen = std::make_shared<Options>();
+  addModelOptions(Declared, Chosen->Model);
+  Declared.number("-p,--prompt", "N", Chosen->Prompt, 0, Most,
+                  "Tokens of the prefill; 0: leave it out (default: 512)");
+  Declared.number("-n,--count", "N", Chosen->Count, 0, Most,
+                  "Tokens of the decode; 0: leave it out (default: 128)");
+  Declared.text("-t,--threads", "LIST", Chosen->Threads,
+                "Numbers of threads to measure: 1,2,4 (default: one a "
+                "physical core)");
+  Declared.number("-d,--depth", "D", Chosen->Depth, 0, Most,
+                  "Tokens in the cache beforehand (default: 0)");
+  Declared.number("-b,--batch", "B", Chosen->Batch, 1, 4096,
+                  "Sequences at once; tokens of all count (default: 1)");
+  Declared.number("-r,--repetitions", "R", Chosen->Repetitions, 1, 10000,
+                  "Measurements of each (default: 5)");
+  Declared.flag("--json", Chosen->AsJson, "Print JSON instead of a table");
+  Declared.footer(
+      "Example:\n"
+      "  cria bench smollm2 -p 512 -n 128 -t 1,2\n"
+      "Figures are medians; \u00B1 is half the distance from the slowest to "
+      "the "
+      "fastest.\npp512 is a prefill of 512 tokens, tg128 a generation of 128, "
+      "\"@ d1024\" after\n1024 tokens, \"b4\" with 4 sequences at once.");
+  return [Chosen] { bench(*Chosen); };
+}
+
+} // namespace cria::tools

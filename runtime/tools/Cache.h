@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// DIR|MODEL: a folder that `cria compile` wrote is used as it is; a model is
+// compiled on first use into a cache folder ($CRIA_CACHE, else
+// $XDG_CACHE_HOME/cria, else ~/.cache/cria).
+#ifndef CRIA_TOOLS_CACHE_H
+#define CRIA_TOOLS_CACHE_H
+
+#include "tools/Arguments.h"
+
+namespace cria::tools {
+
+struct ModelChoice {
+  std::string Path;
+  std::string Target;  // empty: native
+  int64_t Context = 0; // 0: the compiler's default
+};
+
+/// The positional argument DIR|MODEL and the options for compiling a MODEL.
+void addModelOptions(Arguments &Declared, ModelChoice &Choice);
+
+/// The folder of the compiled model. Throws a Failure.
+std::string resolveModel(const ModelChoice &Choice);
+
+/// A folder with model.so of the plain lowering of the artifact in `Dir`,
+/// which goes with the artifact's weights. Throws a Failure.
+std::string resolvePlain(const std::string &Dir);
+
+} // namespace cria::tools
+
+#endif // CRIA_TOOLS_CACHE_H

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What the commands share. They throw Failure; main turns it into one line on
+// stderr and exit code 1.
+#ifndef CRIA_TOOLS_COMMON_H
+#define CRIA_TOOLS_COMMON_H
+
+#include "cria/cria.h"
+#include "cria/text.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cria::tools {
+
+struct Failure {
+  std::string Message;
+};
+
+/// Standard output has no reader any more: stop without a word.
+struct BrokenPipe {};
+
+__attribute__((format(printf, 1, 2))) std::string format(const char *Format,
+                                                         ...);
+
+/// Throws a Failure unless all is well.
+void check(cria_status Status, const cria_error &Error);
+
+/// Writes to standard output at once.
+void print(std::string_view Text);
+
+/// Writes a line to standard error, after "cria: ".
+void note(const std::string &Text);
+
+/// "1.5 MB": powers of 1000.
+std::string bytesText(double Bytes);
+/// "269 M": a number with a prefix of its size.
+std::string countText(double Value);
+
+/// Whole numbers separated by commas. `Option` is named in the message.
+std::vector<int64_t> parseNumbers(const std::string &Text, const char *Option,
+                                  int64_t Least, int64_t Most);
+
+double secondsNow();
+
+template <typename T, void (*Free)(T *)> struct Release {
+  void operator()(T *Object) const { Free(Object); }
+};
+using ArtifactPtr =
+    std::unique_ptr<cria_artifact, Release<cria_artifact, cria_artifact_free>>;
+using SessionPtr =
+    std::unique_ptr<cria_session, Release<cria_session, cria_session_free>>;
+using TokenizerPtr =
+    std::unique_ptr<cria_tokenizer,
+                    Release<cria_tokenizer, cria_tokenizer_free>>;
+
+ArtifactPtr openArtifact(const std::string &Dir);
+SessionPtr openSession(const cria_artifact *Artifact,
+                       const cria_session_options &Options);
+/// `Dir`/tokenizer.json; the message of a missing one says who needs it.
+TokenizerPtr openTokenizer(const std::string &Dir, const char *Command);
+
+std::vector<int32_t> encodePrompt(const cria_tokenizer *Tokenizer,
+                                  const std::string &Prompt);
+
+} // namespace cria::tools
+
+#endif // CRIA_TOOLS_COMMON_H

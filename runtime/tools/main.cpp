@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// cria: the command line. Anything that goes wrong is one line on stderr,
+// "cria: error: ...", and exit code 1.
+#include "tools/Commands.h"
+#include "tools/Common.h"
+#include "tools/Compiler.h"
+
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <iterator>
+#include <new>
+
+using namespace cria::tools;
+
+namespace {
+
+constexpr const char *CompileHelp =
+    R"(Compile a model into a folder of code and weights
+Usage: cria compile MODEL -o DIR [OPTIONS]
+
+MODEL is a GGUF file, a Hugging Face folder (config.json, *.safetensors,
+tokenizer.json) or a .mlir description.
+
+Options:
+  -o DIR                  Folder to write
+  --target T              native (default), x86-64-v3, x86-64-v4 or a CPU name
+  --context N             Positions that a sequence may have
+  --batch N               Tokens that one run of the code may have
+  --symbol-prefix P       Beginning of every exported name (default: model_)
+  --emit KINDS            Of obj, so, exe, asm, llvm, mlir (default: obj,so)
+  --stop-after STAGE      import, dialect, fuse, tile, bufferize, vector or llvm
+  --dump-ir DIR           Write the IR after each stage
+  --timing                Print the time of each stage
+
+cria-compile, which does the work, lists all of its options with --help.
+
+Example:
+  cria compile SmolLM2-135M-Instruct.Q4_1.gguf -o smollm2
+)";
+
+constexpr const char *Footer =
+    R"(`cria COMMAND --help` shows a command's options and an example.
+
+Example:
+  cria compile SmolLM2-135M-Instruct.Q4_1.gguf -o smollm2
+  cria run smollm2 -p "The capital of France is" -n 32)";
+
+/// `cria compile` is cria-compile with the same arguments.
+void compile(int Count, char **Values) {
+  for (int I = 2; I < Count; ++I)
+    if (!std::strcmp(Values[I], "-h") || !std::strcmp(Values[I], "--help"))
+      return print(CompileHelp);
+  becomeCompiler(std::vector<std::string>(Values + 2, Values + Count));
+}
+
+/// Listed for the help; main has dealt with it before.
+Action addCompile(Arguments &) {
+  return [] {};
+}
+
+constexpr Command Commands[] = {
+    {"compile", "Compile a model into a folder of code and weights",
+     addCompile},
+    {"run", "Continue a prompt", addRun},
+    {"tokenize", "Print the token ids of a text", addTokenize},
+    {"logits", "Write the logits of token ids to a file", addLogits},
+    {"bench", "Measure prefill and decode speed", addBench},
+    {"inspect", "Show shapes, sizes and costs of a model", addInspect},
+};
+
+int errorLine(const char *Message) {
+  if (*Message)
+    std::fprintf(stderr, "cria: error: %s\n", Message);
+  return 1;
+}
+
+} // namespace
+
+int main(int Count, char **Values) {
+  // Writing to a closed pipe becomes an error that we see.
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    if (Count > 1 && !std::strcmp(Values[1], "compile"))
+      compile(Count, Values);
+    else
+      runCommands(Count, Values, Footer, Commands, std::size(Commands));
+    return 0;
+  } catch (const Failure &Fault) {
+    return errorLine(Fault.Message.c_str());
+  } catch (const BrokenPipe &) {
+    return 1;
+  } catch (const std::bad_alloc &) {
+    return errorLine("out of memory");
+  } catch (const std::exception &Fault) {
+    return errorLine(Fault.what());
+  }
+}

@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: cria-opt %s --split-input-file --verify-diagnostics --allow-unregistered-dialect
+//
+// One case per constraint label of the kernel ops.
+
+func.func @f(%p: tensor<4xi32>, %t: tensor<4x2x64xf32>) {
+  // expected-error @below {{rope_table_c1: pairs must be interleaved}}
+  %0 = cria.rope_table ins(%p : tensor<4xi32>) outs(%t : tensor<4x2x64xf32>) {rope = #cria.rope<pairs = half, base = 1.0e+04, dims = 64>} -> tensor<4x2x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%p: tensor<4xi32>, %t: tensor<4x2x32xf32>) {
+  // expected-error @below {{rope_table_c2: init is 'tensor<4x2x32xf32>', expected 4x2xhead_dim with head_dim >= 64}}
+  %0 = cria.rope_table ins(%p : tensor<4xi32>) outs(%t : tensor<4x2x32xf32>) {rope = #cria.rope<pairs = interleaved, base = 1.0e+04, dims = 64>} -> tensor<4x2x32xf32>
+  return
+}
+
+// -----
+
+func.func @f(%t: tensor<4xi32>, %w: !cria.weight<1024x64, q8, block = 32, zero_point, n16k4>, %i: tensor<4x32xf32>) {
+  // expected-error @below {{embed_rows_c1: init is 'tensor<4x32xf32>', expected 4x64}}
+  %0 = cria.embed_rows ins(%t, %w : tensor<4xi32>, !cria.weight<1024x64, q8, block = 32, zero_point, n16k4>) outs(%i : tensor<4x32xf32>) -> tensor<4x32xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x80xf32>, %i0: tensor<4x24xi32>, %i1: tensor<4x3xf32>) {
+  // expected-error @below {{rows_c1: 2 inits, expected 1 (f32 rows) or 3 (codes, scales, sums)}}
+  %r:2 = cria.rows ins(%x : tensor<4x80xf32>) outs(%i0, %i1 : tensor<4x24xi32>, tensor<4x3xf32>) {
+  ^bb0(%row: tensor<1x80xf32>):
+    cria.yield %row : tensor<1x80xf32>
+  } -> tensor<4x24xi32>, tensor<4x3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x80xf32>, %i0: tensor<4x64xf32>) {
+  // expected-error @below {{rows_c1: init is 'tensor<4x64xf32>', expected f32 of 4x80}}
+  %r:1 = cria.rows ins(%x : tensor<4x80xf32>) outs(%i0 : tensor<4x64xf32>) {
+  ^bb0(%row: tensor<1x80xf32>):
+    cria.yield %row : tensor<1x80xf32>
+  } -> tensor<4x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x80xf32>, %i0: tensor<4x20xi32>, %i1: tensor<4x3xf32>, %i2: tensor<4x3xf32>) {
+  // expected-error @below {{rows_c1: inits are 'tensor<4x20xi32>', 'tensor<4x3xf32>', 'tensor<4x3xf32>', expected i32 of 4x24, f32 and i32 or f32 of 4x3}}
+  %r:3 = cria.rows ins(%x : tensor<4x80xf32>) outs(%i0, %i1, %i2 : tensor<4x20xi32>, tensor<4x3xf32>, tensor<4x3xf32>) {
+  ^bb0(%row: tensor<1x80xf32>):
+    cria.yield %row : tensor<1x80xf32>
+  } -> tensor<4x20xi32>, tensor<4x3xf32>, tensor<4x3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x80xf32>, %p0: tensor<80xf32>, %i0: tensor<4x24xi32>, %i1: tensor<4x3xf32>, %i2: tensor<4x3xf32>) {
+  // expected-error @below {{rows_c2: the region takes a row, tensor<1x80xf32>, and the params as tensors}}
+  %r:3 = cria.rows ins(%x : tensor<4x80xf32>) params(%p0 : tensor<80xf32>) outs(%i0, %i1, %i2 : tensor<4x24xi32>, tensor<4x3xf32>, tensor<4x3xf32>) {
+  ^bb0(%row: tensor<1x80xf32>):
+    cria.yield %row : tensor<1x80xf32>
+  } -> tensor<4x24xi32>, tensor<4x3xf32>, tensor<4x3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x80xf32>, %p0: tensor<80xf32>, %i0: tensor<4x24xi32>, %i1: tensor<4x3xf32>, %i2: tensor<4x3xf32>) {
+  // expected-error @below {{rows_c2: the region yields one row, tensor<1x80xf32>}}
+  %r:3 = cria.rows ins(%x : tensor<4x80xf32>) params(%p0 : tensor<80xf32>) outs(%i0, %i1, %i2 : tensor<4x24xi32>, tensor<4x3xf32>, tensor<4x3xf32>) {
+  ^bb0(%row: tensor<1x80xf32>, %w0: tensor<80xf32>):
+    cria.yield %w0 : tensor<80xf32>
+  } -> tensor<4x24xi32>, tensor<4x3xf32>, tensor<4x3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x80xf32>, %i0: tensor<4x24xi32>, %i1: tensor<4x3xf32>, %i2: tensor<4x3xf32>) {
+  // expected-error @below {{rows_c3: the region holds more than one cria.norm}}
+  %r:3 = cria.rows ins(%x : tensor<4x80xf32>) outs(%i0, %i1, %i2 : tensor<4x24xi32>, tensor<4x3xf32>, tensor<4x3xf32>) {
+  ^bb0(%row: tensor<1x80xf32>):
+    %0 = cria.norm rms %row {eps = 1.0e-05 : f32} : tensor<1x80xf32>
+    %1 = cria.norm rms %0 {eps = 1.0e-05 : f32} : tensor<1x80xf32>
+    cria.yield %1 : tensor<1x80xf32>
+  } -> tensor<4x24xi32>, tensor<4x3xf32>, tensor<4x3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x80xf32>, %i0: tensor<4x24xi32>, %i1: tensor<4x3xf32>, %i2: tensor<4x3xf32>) {
+  // expected-error @below {{rows_c3: the region holds 'cria.softcap', expected at most one cria.norm}}
+  %r:3 = cria.rows ins(%x : tensor<4x80xf32>) outs(%i0, %i1, %i2 : tensor<4x24xi32>, tensor<4x3xf32>, tensor<4x3xf32>) {
+  ^bb0(%row: tensor<1x80xf32>):
+    %0 = cria.softcap %row {cap = 1.0 : f32} : tensor<1x80xf32>
+    cria.yield %row : tensor<1x80xf32>
+  } -> tensor<4x24xi32>, tensor<4x3xf32>, tensor<4x3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x80xf32>, %i0: tensor<4x24xi32>, %i1: tensor<4x3xf32>, %i2: tensor<4x3xf32>) {
+  // expected-error @below {{rows_c4: zero_point is given exactly when}}
+  %r:3 = cria.rows ins(%x : tensor<4x80xf32>) outs(%i0, %i1, %i2 : tensor<4x24xi32>, tensor<4x3xf32>, tensor<4x3xf32>) attributes {zero_point = 8 : i64} {
+  ^bb0(%row: tensor<1x80xf32>):
+    cria.yield %row : tensor<1x80xf32>
+  } -> tensor<4x24xi32>, tensor<4x3xf32>, tensor<4x3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x80xf32>, %i0: tensor<4x24xi32>, %i1: tensor<4x3xf32>, %i2: tensor<4x3xi32>) {
+  // expected-error @below {{rows_c4: zero_point is given exactly when}}
+  %r:3 = cria.rows ins(%x : tensor<4x80xf32>) outs(%i0, %i1, %i2 : tensor<4x24xi32>, tensor<4x3xf32>, tensor<4x3xi32>) {
+  ^bb0(%row: tensor<1x80xf32>):
+    cria.yield %row : tensor<1x80xf32>
+  } -> tensor<4x24xi32>, tensor<4x3xf32>, tensor<4x3xi32>
+  return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error @below {{'cria.yield' op expects parent op to be one of 'cria.rows, cria.fused_linear'}}
+  cria.yield
+}
+
+// -----
+
+func.func @f(%c0: tensor<4x16xi32>, %c1: tensor<4x2xf32>, %c2: tensor<4x2xf32>, %w0: !cria.weight<96x64, q4, block = 32, min, n16k4>, %w1: !cria.weight<96x64, q4, block = 32, min, n16k4>, %w2: !cria.weight<96x64, q4, block = 32, min, n16k4>, %i: tensor<4x96xf32>) {
+  // expected-error @below {{fused_linear_c1: 3 weights, expected one or two}}
+  %r = cria.fused_linear acts(%c0, %c1, %c2 : tensor<4x16xi32>, tensor<4x2xf32>, tensor<4x2xf32>) weights(%w0, %w1, %w2 : !cria.weight<96x64, q4, block = 32, min, n16k4>, !cria.weight<96x64, q4, block = 32, min, n16k4>, !cria.weight<96x64, q4, block = 32, min, n16k4>) outs(%i : tensor<4x96xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%a0: vector<16xf32>, %a1: vector<16xf32>, %a2: vector<16xf32>):
+    cria.yield %a0 : vector<16xf32>
+  } -> tensor<4x96xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c0: tensor<4x16xi32>, %c1: tensor<4x2xf32>, %c2: tensor<4x2xf32>, %w0: !cria.weight<96x64, q4, block = 32, min, n16k4>, %w1: !cria.weight<96x64, q4, block = 32, zero_point, n16k4>, %i: tensor<4x96xf32>) {
+  // expected-error @below {{fused_linear_c1: weights '!cria.weight<96x64, q4, block = 32, min, n16k4>' and '!cria.weight<96x64, q4, block = 32, zero_point, n16k4>' must be of one type}}
+  %r = cria.fused_linear acts(%c0, %c1, %c2 : tensor<4x16xi32>, tensor<4x2xf32>, tensor<4x2xf32>) weights(%w0, %w1 : !cria.weight<96x64, q4, block = 32, min, n16k4>, !cria.weight<96x64, q4, block = 32, zero_point, n16k4>) outs(%i : tensor<4x96xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%a0: vector<16xf32>, %a1: vector<16xf32>):
+    cria.yield %a0 : vector<16xf32>
+  } -> tensor<4x96xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c0: tensor<4x16xi32>, %c1: tensor<4x2xf32>, %c2: tensor<4x2xf32>, %w0: !cria.weight<2x96x64, q4, block = 32, min, n16k4>, %i: tensor<4x96xf32>) {
+  // expected-error @below {{fused_linear_c1: weight '!cria.weight<2x96x64, q4, block = 32, min, n16k4>' must be one layer's}}
+  %r = cria.fused_linear acts(%c0, %c1, %c2 : tensor<4x16xi32>, tensor<4x2xf32>, tensor<4x2xf32>) weights(%w0 : !cria.weight<2x96x64, q4, block = 32, min, n16k4>) outs(%i : tensor<4x96xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%a0: vector<16xf32>):
+    cria.yield %a0 : vector<16xf32>
+  } -> tensor<4x96xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c0: tensor<4x64xf32>, %w0: !cria.weight<96x64, q4, block = 32, min, n16k4>, %i: tensor<4x96xf32>) {
+  // expected-error @below {{fused_linear_c2: 1 acts, weight '!cria.weight<96x64, q4, block = 32, min, n16k4>' needs 3}}
+  %r = cria.fused_linear acts(%c0 : tensor<4x64xf32>) weights(%w0 : !cria.weight<96x64, q4, block = 32, min, n16k4>) outs(%i : tensor<4x96xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%a0: vector<16xf32>):
+    cria.yield %a0 : vector<16xf32>
+  } -> tensor<4x96xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c0: tensor<4x16xi32>, %c1: tensor<4x2xf32>, %c2: tensor<4x2xf32>, %w0: !cria.weight<96x64, q4, block = 32, zero_point, n16k4>, %i: tensor<4x96xf32>) {
+  // expected-error @below {{fused_linear_c2: acts are 'tensor<4x16xi32>', 'tensor<4x2xf32>', 'tensor<4x2xf32>', expected i32 of 4x16, f32 of 4x2 and i32 of 4x2}}
+  %r = cria.fused_linear acts(%c0, %c1, %c2 : tensor<4x16xi32>, tensor<4x2xf32>, tensor<4x2xf32>) weights(%w0 : !cria.weight<96x64, q4, block = 32, zero_point, n16k4>) outs(%i : tensor<4x96xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%a0: vector<16xf32>):
+    cria.yield %a0 : vector<16xf32>
+  } -> tensor<4x96xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c0: tensor<4x32xf32>, %w0: !cria.weight<96x64, bf16, n16k2>, %i: tensor<4x96xf32>) {
+  // expected-error @below {{fused_linear_c2: acts are 'tensor<4x32xf32>', expected f32 with 64 columns}}
+  %r = cria.fused_linear acts(%c0 : tensor<4x32xf32>) weights(%w0 : !cria.weight<96x64, bf16, n16k2>) outs(%i : tensor<4x96xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%a0: vector<16xf32>):
+    cria.yield %a0 : vector<16xf32>
+  } -> tensor<4x96xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c0: tensor<4x16xi32>, %c1: tensor<4x2xf32>, %c2: tensor<4x2xf32>, %w0: !cria.weight<96x64, q4, block = 32, min, n16k4>, %i: tensor<4x96xf32>) {
+  // expected-error @below {{fused_linear_c3: the region takes 2 arguments of vector<16xf32>}}
+  %r = cria.fused_linear acts(%c0, %c1, %c2 : tensor<4x16xi32>, tensor<4x2xf32>, tensor<4x2xf32>) weights(%w0 : !cria.weight<96x64, q4, block = 32, min, n16k4>) outs(%i : tensor<4x96xf32>) attributes {accumulate, extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%a0: vector<16xf32>):
+    cria.yield %a0 : vector<16xf32>
+  } -> tensor<4x96xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c0: tensor<4x16xi32>, %c1: tensor<4x2xf32>, %c2: tensor<4x2xf32>, %w0: !cria.weight<96x64, q4, block = 32, min, n16k4>, %e0: tensor<4x2x32xf32>, %i: tensor<4x96xf32>) {
+  // expected-error @below {{fused_linear_c3: the region takes 3 arguments of vector<16xf32>}}
+  %r = cria.fused_linear acts(%c0, %c1, %c2 : tensor<4x16xi32>, tensor<4x2xf32>, tensor<4x2xf32>) weights(%w0 : !cria.weight<96x64, q4, block = 32, min, n16k4>) extras(%e0 : tensor<4x2x32xf32>) outs(%i : tensor<4x96xf32>) attributes {extra_kinds = [#cria<extra rope>], out = #cria<out rows>} {
+  ^bb0(%a0: vector<16xf32>, %a1: vector<16xf32>):
+    cria.yield %a0 : vector<16xf32>
+  } -> tensor<4x96xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c0: tensor<4x16xi32>, %c1: tensor<4x2xf32>, %c2: tensor<4x2xf32>, %w0: !cria.weight<96x64, q4, block = 32, min, n16k4>, %i: tensor<4x96xf32>) {
+  // expected-error @below {{fused_linear_c3: the region yields one vector<16xf32>}}
+  %r = cria.fused_linear acts(%c0, %c1, %c2 : tensor<4x16xi32>, tensor<4x2xf32>, tensor<4x2xf32>) weights(%w0 : !cria.weight<96x64, q4, block = 32, min, n16k4>) outs(%i : tensor<4x96xf32>) attributes {accumulate, extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%a0: vector<16xf32>, %a1: vector<16xf32>):
+    cria.yield %a0, %a1 : vector<16xf32>, vector<16xf32>
+  } -> tensor<4x96xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c0: tensor<4x16xi32>, %c1: tensor<4x2xf32>, %c2: tensor<4x2xf32>, %w0: !cria.weight<96x64, q4, block = 32, min, n16k4>, %e0: tensor<96xf32>, %i: tensor<4x96xf32>) {
+  // expected-error @below {{fused_linear_c4: 0 extra_kinds for 1 extras}}
+  %r = cria.fused_linear acts(%c0, %c1, %c2 : tensor<4x16xi32>, tensor<4x2xf32>, tensor<4x2xf32>) weights(%w0 : !cria.weight<96x64, q4, block = 32, min, n16k4>) extras(%e0 : tensor<96xf32>) outs(%i : tensor<4x96xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%a0: vector<16xf32>, %a1: vector<16xf32>):
+    cria.yield %a0 : vector<16xf32>
+  } -> tensor<4x96xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c0: tensor<4x16xi32>, %c1: tensor<4x2xf32>, %c2: tensor<4x2xf32>, %w0: !cria.weight<96x64, q4, block = 32, min, n16k4>, %e0: tensor<96xf32>, %i: tensor<4x96xf32>) {
+  // expected-error @below {{fused_linear_c4: extra_kinds holds 1 : i64, expected elementwise, bias or rope}}
+  %r = cria.fused_linear acts(%c0, %c1, %c2 : tensor<4x16xi32>, tensor<4x2xf32>, tensor<4x2xf32>) weights(%w0 : !cria.weight<96x64, q4, block = 32, min, n16k4>) extras(%e0 : tensor<96xf32>) outs(%i : tensor<4x96xf32>) attributes {extra_kinds = [1 : i64], out = #cria<out rows>} {
+  ^bb0(%a0: vector<16xf32>, %a1: vector<16xf32>):
+    cria.yield %a0 : vector<16xf32>
+  } -> tensor<4x96xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c0: tensor<4x16xi32>, %c1: tensor<4x2xf32>, %c2: tensor<4x2xf32>, %w0: !cria.weight<96x64, q4, block = 32, min, n16k4>, %e0: tensor<64xf32>, %i: tensor<4x96xf32>) {
+  // expected-error @below {{fused_linear_c4: extra 0 of kind bias is 'tensor<64xf32>' for 4x96 outputs}}
+  %r = cria.fused_linear acts(%c0, %c1, %c2 : tensor<4x16xi32>, tensor<4x2xf32>, tensor<4x2xf32>) weights(%w0 : !cria.weight<96x64, q4, block = 32, min, n16k4>) extras(%e0 : tensor<64xf32>) outs(%i : tensor<4x96xf32>) attributes {extra_kinds = [#cria<extra bias>], out = #cria<out rows>} {
+  ^bb0(%a0: vector<16xf32>, %a1: vector<16xf32>):
+    cria.yield %a0 : vector<16xf32>
+  } -> tensor<4x96xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c0: tensor<4x16xi32>, %c1: tensor<4x2xf32>, %c2: tensor<4x2xf32>, %w0: !cria.weight<96x64, q4, block = 32, min, n16k4>, %e0: tensor<96xf32>, %i: tensor<4x96xf32>) {
+  // expected-error @below {{fused_linear_c4: extra 0 of kind elementwise is 'tensor<96xf32>' for 4x96 outputs}}
+  %r = cria.fused_linear acts(%c0, %c1, %c2 : tensor<4x16xi32>, tensor<4x2xf32>, tensor<4x2xf32>) weights(%w0 : !cria.weight<96x64, q4, block = 32, min, n16k4>) extras(%e0 : tensor<96xf32>) outs(%i : tensor<4x96xf32>) attributes {extra_kinds = [#cria<extra elementwise>], out = #cria<out rows>} {
+  ^bb0(%a0: vector<16xf32>, %a1: vector<16xf32>):
+    cria.yield %a0 : vector<16xf32>
+  } -> tensor<4x96xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c0: tensor<4x16xi32>, %c1: tensor<4x2xf32>, %c2: tensor<4x2xf32>, %w0: !cria.weight<96x64, q4, block = 32, min, n16k4>, %l: index, %i: tensor<4x96xf32>) {
+  // expected-error @below {{fused_linear_c5: out rows takes neither layer nor slots}}
+  %r = cria.fused_linear acts(%c0, %c1, %c2 : tensor<4x16xi32>, tensor<4x2xf32>, tensor<4x2xf32>) weights(%w0 : !cria.weight<96x64, q4, block = 32, min, n16k4>) layer %l outs(%i : tensor<4x96xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%a0: vector<16xf32>):
+    cria.yield %a0 : vector<16xf32>
+  } -> tensor<4x96xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c0: tensor<4x16xi32>, %c1: tensor<4x2xf32>, %c2: tensor<4x2xf32>, %w0: !cria.weight<64x64, q4, block = 32, min, n16k4>, %l: index, %i: tensor<2x?x2x4x32x16xf16>) {
+  // expected-error @below {{fused_linear_c5: out key needs layer and slots}}
+  %r = cria.fused_linear acts(%c0, %c1, %c2 : tensor<4x16xi32>, tensor<4x2xf32>, tensor<4x2xf32>) weights(%w0 : !cria.weight<64x64, q4, block = 32, min, n16k4>) layer %l outs(%i : tensor<2x?x2x4x32x16xf16>) attributes {extra_kinds = [], out = #cria<out key>} {
+  ^bb0(%a0: vector<16xf32>):
+    cria.yield %a0 : vector<16xf32>
+  } -> tensor<2x?x2x4x32x16xf16>
+  return
+}
+
+// -----
+
+func.func @f(%c0: tensor<4x16xi32>, %c1: tensor<4x2xf32>, %c2: tensor<4x2xf32>, %w0: !cria.weight<96x64, q4, block = 32, min, n16k4>, %i: tensor<4x64xf32>) {
+  // expected-error @below {{fused_linear_c5: init is 'tensor<4x64xf32>', expected 4x96}}
+  %r = cria.fused_linear acts(%c0, %c1, %c2 : tensor<4x16xi32>, tensor<4x2xf32>, tensor<4x2xf32>) weights(%w0 : !cria.weight<96x64, q4, block = 32, min, n16k4>) outs(%i : tensor<4x64xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%a0: vector<16xf32>):
+    cria.yield %a0 : vector<16xf32>
+  } -> tensor<4x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c0: tensor<4x16xi32>, %c1: tensor<4x2xf32>, %c2: tensor<4x2xf32>, %w0: !cria.weight<64x64, q4, block = 32, min, n16k4>, %l: index, %s: tensor<4xi32>, %i: tensor<2x?x2x4x32x16xf16>) {
+  // expected-error @below {{fused_linear_c5: a value cache has shape ?x?x?x64x?}}
+  %r = cria.fused_linear acts(%c0, %c1, %c2 : tensor<4x16xi32>, tensor<4x2xf32>, tensor<4x2xf32>) weights(%w0 : !cria.weight<64x64, q4, block = 32, min, n16k4>) layer %l slots %s : tensor<4xi32> outs(%i : tensor<2x?x2x4x32x16xf16>) attributes {extra_kinds = [], out = #cria<out value>} {
+  ^bb0(%a0: vector<16xf32>):
+    cria.yield %a0 : vector<16xf32>
+  } -> tensor<2x?x2x4x32x16xf16>
+  return
+}
+
+// -----
+
+func.func @f(%c0: tensor<4x16xi32>, %c1: tensor<4x2xf32>, %c2: tensor<4x2xf32>, %w0: !cria.weight<96x64, q4, block = 32, min, n16k4>, %l: index, %s: tensor<4xi32>, %i: tensor<2x?x2x4x32x16xf16>) {
+  // expected-error @below {{fused_linear_c5: N (96) exceeds the cache's kv_heads * head_dim (64)}}
+  %r = cria.fused_linear acts(%c0, %c1, %c2 : tensor<4x16xi32>, tensor<4x2xf32>, tensor<4x2xf32>) weights(%w0 : !cria.weight<96x64, q4, block = 32, min, n16k4>) layer %l slots %s : tensor<4xi32> outs(%i : tensor<2x?x2x4x32x16xf16>) attributes {extra_kinds = [], out = #cria<out key>} {
+  ^bb0(%a0: vector<16xf32>):
+    cria.yield %a0 : vector<16xf32>
+  } -> tensor<2x?x2x4x32x16xf16>
+  return
+}
+
+// -----
+
+func.func @f(%c0: tensor<4x16xi32>, %c1: tensor<4x2xf32>, %c2: tensor<4x2xf32>, %w0: !cria.weight<64x64, q4, block = 32, min, n16k4>, %l: index, %s: tensor<3xi32>, %i: tensor<2x?x2x4x32x16xf16>) {
+  // expected-error @below {{fused_linear_c5: 3 slots for 4 tokens}}
+  %r = cria.fused_linear acts(%c0, %c1, %c2 : tensor<4x16xi32>, tensor<4x2xf32>, tensor<4x2xf32>) weights(%w0 : !cria.weight<64x64, q4, block = 32, min, n16k4>) layer %l slots %s : tensor<3xi32> outs(%i : tensor<2x?x2x4x32x16xf16>) attributes {extra_kinds = [], out = #cria<out key>} {
+  ^bb0(%a0: vector<16xf32>):
+    cria.yield %a0 : vector<16xf32>
+  } -> tensor<2x?x2x4x32x16xf16>
+  return
+}
+
+// -----
+
+func.func @f(%c0: tensor<4x16xi32>, %c1: tensor<4x2xf32>, %c2: tensor<4x2xf32>, %w0: !cria.weight<64x64, q4, block = 32, min, n16k4>, %l: index, %s: tensor<4xi32>, %i: tensor<2x?x2x4x32x16xf16>) {
+  // expected-error @below {{fused_linear_c6: accumulate needs out rows}}
+  %r = cria.fused_linear acts(%c0, %c1, %c2 : tensor<4x16xi32>, tensor<4x2xf32>, tensor<4x2xf32>) weights(%w0 : !cria.weight<64x64, q4, block = 32, min, n16k4>) layer %l slots %s : tensor<4xi32> outs(%i : tensor<2x?x2x4x32x16xf16>) attributes {accumulate, extra_kinds = [], out = #cria<out key>} {
+  ^bb0(%a0: vector<16xf32>, %a1: vector<16xf32>):
+    cria.yield %a0 : vector<16xf32>
+  } -> tensor<2x?x2x4x32x16xf16>
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<4x192xf32>, %k: tensor<2x?x2x4x32x16xf16>, %v: tensor<2x?x2x64x32xf16>, %p: tensor<4xi32>, %s: tensor<4xi32>, %t: tensor<?x?xi32>, %l: index, %i: tensor<4x192xf32>) {
+  // expected-error @below {{attention_c1: kv_heads (4) must divide heads (6)}}
+  %0 = cria.fused_attention ins(%q, %k, %v, %p, %s, %t : tensor<4x192xf32>, tensor<2x?x2x4x32x16xf16>, tensor<2x?x2x64x32xf16>, tensor<4xi32>, tensor<4xi32>, tensor<?x?xi32>) layer %l outs(%i : tensor<4x192xf32>) {heads = 6 : i64, kv_heads = 4 : i64, head_dim = 32 : i64, scale = 0.25 : f32} -> tensor<4x192xf32>
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<4x192xf32>, %k: tensor<2x?x2x4x32x16xf16>, %v: tensor<2x?x2x64x32xf16>, %p: tensor<4xi32>, %s: tensor<4xi32>, %t: tensor<?x?xi32>, %l: index, %i: tensor<4x96xf32>) {
+  // expected-error @below {{fused_attention_c1: init is 'tensor<4x96xf32>', expected q's shape}}
+  %0 = cria.fused_attention ins(%q, %k, %v, %p, %s, %t : tensor<4x192xf32>, tensor<2x?x2x4x32x16xf16>, tensor<2x?x2x64x32xf16>, tensor<4xi32>, tensor<4xi32>, tensor<?x?xi32>) layer %l outs(%i : tensor<4x96xf32>) {heads = 6 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32} -> tensor<4x96xf32>
+  return
+}
+
+// -----
+
+func.func @f(%w: !cria.weight<96x64, q4, block = 32, min, n16k4>, %o: index) {
+  // expected-error @below {{weight_slice_c1:}}
+  %0 = cria.weight_slice %w[%o] : !cria.weight<96x64, q4, block = 32, min, n16k4> to !cria.weight<32x64, q4, block = 32, min, rows>
+  return
+}
+
+// -----
+
+func.func @f(%w: !cria.weight<96x64, q4, block = 32, min, n16k4>, %o: index) {
+  // expected-error @below {{weight_slice_c1:}}
+  %0 = cria.weight_slice %w[%o] : !cria.weight<96x64, q4, block = 32, min, n16k4> to !cria.weight<32x32, q4, block = 32, min, n16k4>
+  return
+}
+
+// -----
+
+func.func @f(%w: !cria.weight<96x64, q4, block = 32, min, n16k4>, %o: index) {
+  // expected-error @below {{weight_slice_c2: the result has 112 rows, the source 96}}
+  %0 = cria.weight_slice %w[%o] : !cria.weight<96x64, q4, block = 32, min, n16k4> to !cria.weight<112x64, q4, block = 32, min, n16k4>
+  return
+}
+
+// -----
+
+func.func @f(%w: !cria.weight<96x64, q4, block = 32, min, n16k4>) {
+  // expected-error @below {{weight_data_c1: 1 results, '!cria.weight<96x64, q4, block = 32, min, n16k4>' is stored in 3}}
+  %0 = cria.weight_data %w : !cria.weight<96x64, q4, block = 32, min, n16k4> -> memref<6x2x4x16x4xi8, strided<[512, 256, 64, 4, 1], offset: ?>>
+  return
+}
+
+// -----
+
+func.func @f(%w: !cria.weight<96x64, f32, rows>) {
+  // expected-error @below {{weight_data_c2: result 0 is 'memref<96x64xf32>', expected 'memref<96x64xf32, strided<[64, 1], offset: ?>>'}}
+  %0 = cria.weight_data %w : !cria.weight<96x64, f32, rows> -> memref<96x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%acc: vector<16xi32>, %a: vector<64xi8>, %b: vector<64xi8>) {
+  // expected-error @below {{dot4_c1: a_bits (7) must be 4 or 8}}
+  %0 = cria.dot4 %acc, %a, %b {a_bits = 7 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
+  return
+}

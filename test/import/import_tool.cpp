@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Import by itself, for the tests of this folder: prints the module, and
+// packs the weights where asked to.
+#include "compiler/import/Import.h"
+#include "compiler/import/PackWeights.h"
+#include "dialect/CriaOps.h"
+#include "mlir/IR/MLIRContext.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace llvm;
+
+static cl::opt<std::string> input(cl::Positional, cl::Required,
+                                  cl::desc("MODEL"));
+static cl::opt<std::string> pack("pack", cl::desc("write the weights here"));
+static cl::opt<std::string> tokenizer("tokenizer",
+                                      cl::desc("write tokenizer.json here"));
+static cl::opt<bool> lanes("lanes",
+                           cl::desc("give weights their CPU layouts, and "
+                                    "permute attn_q and attn_k to "
+                                    "interleaved pairs"));
+static cl::opt<bool> noModule("no-module", cl::desc("do not print the module"));
+static cl::opt<bool> report("report", cl::desc("print bytes packed"));
+static cl::opt<int64_t> contextLength("context", cl::desc("positions"));
+static cl::opt<int64_t> batch("batch", cl::desc("tokens a call may have"));
+static cl::opt<uint64_t> seed("seed", cl::desc("of random weights"));
+
+static mlir::Type lanesType(mlir::Type of) {
+  auto type = dyn_cast<cria::WeightType>(of);
+  if (!type)
+    return of;
+  using cria::OffsetKind;
+  using cria::WeightLayout;
+  OffsetKind offset = type.getOffset();
+  if (type.isQuantized() && offset == OffsetKind::none)
+    offset = OffsetKind::zero_point;
+  WeightLayout layout = type.isQuantized() ? WeightLayout::n16k4
+                        : type.getElement() == cria::ElementKind::bf16
+                            ? WeightLayout::n16k2
+                            : WeightLayout::n16;
+  return cria::WeightType::get(type.getContext(), type.getShape(),
+                               type.getElement(), type.getBlock(), offset,
+                               layout);
+}
+
+static void assignLayouts(mlir::ModuleOp module) {
+  auto headDim = module->getAttrOfType<mlir::IntegerAttr>("cria.head_dim");
+  for (auto param : module.getOps<cria::ParamOp>()) {
+    StringRef name = param.getSymName();
+    if (headDim && (name.starts_with("attn_q") || name.starts_with("attn_k"))) {
+      param.setPermuteHeadsAttr(headDim);
+      param.setPermuteDimsAttr(headDim);
+    }
+    param.setType(lanesType(param.getType()));
+  }
+  module.walk([](cria::LoadOp load) {
+    load.getResult().setType(lanesType(load.getType()));
+  });
+}
+
+int main(int argc, char **argv) {
+  cl::ParseCommandLineOptions(argc, argv);
+  ExitOnError check("error: ");
+  mlir::MLIRContext context;
+  cria::ImportOptions options;
+  if (contextLength.getNumOccurrences())
+    options.context = contextLength;
+  if (batch.getNumOccurrences())
+    options.batch = batch;
+  if (seed.getNumOccurrences())
+    options.seed = seed;
+  cria::ImportedModel model = check(cria::importModel(input, context, options));
+  if (lanes)
+    assignLayouts(*model.module);
+  if (!noModule) {
+    model.module->print(outs());
+  }
+  if (!tokenizer.empty()) {
+    std::error_code error;
+    raw_fd_ostream out(tokenizer, error);
+    out << model.tokenizerJson;
+  }
+  if (!pack.empty()) {
+    uint64_t packed = 0;
+    check(cria::packWeights(
+        *model.module, model.weights.get(), std::nullopt, pack,
+        [&](uint64_t done, uint64_t) { packed = done; },
+        {{"cria.source_hash",
+          model.weights ? model.weights->contentHash() : "none"}}));
+    if (report)
+      outs() << "packed " << packed << " bytes\n";
+  }
+  return 0;
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// tokenizer.model files, which are built here in the protocol buffer wire
+// format: ModelProto of sentencepiece_model.proto.
+
+#include "cria/text.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace {
+
+std::string varint(uint64_t Value) {
+  std::string Out;
+  for (; Value >= 0x80; Value >>= 7)
+    Out += static_cast<char>(Value | 0x80);
+  return Out + static_cast<char>(Value);
+}
+
+std::string number(int Field, uint64_t Value) {
+  return varint(Field << 3) + varint(Value);
+}
+
+std::string bytes(int Field, const std::string &Value) {
+  return varint(Field << 3 | 2) + varint(Value.size()) + Value;
+}
+
+std::string piece(const std::string &Text, float Score, int Type = 1) {
+  char Raw[4];
+  std::memcpy(Raw, &Score, 4);
+  return bytes(1, bytes(1, Text) + varint(2 << 3 | 5) + std::string(Raw, 4) +
+                      number(3, Type));
+}
+
+enum { Unknown = 2, Control = 3, Byte = 6 };
+
+/// A model of type 1 (unigram) or 2 (BPE) with byte fallback.
+std::string model(int Type, const std::string &NormalizerSpec = "") {
+  std::string Out = piece("<unk>", 0, Unknown) + piece("<s>", 0, Control) +
+                    piece("</s>", 0, Control);
+  for (int I = 0; I < 256; ++I) {
+    char Name[8];
+    std::snprintf(Name, sizeof(Name), "<0x%02X>", I);
+    Out += piece(Name, 0, Byte);
+  }
+  // Ids from 259.
+  Out += piece("\u2581a", -1) + piece("b", -2) + piece("\u2581", -3) +
+         piece("a", -4);
+  // trainer_spec: model_type = 3, byte_fallback = 35.
+  Out += bytes(2, number(3, Type) + number(35, 1));
+  // normalizer_spec: remove_extra_whitespaces = 4.
+  return Out + bytes(3, number(4, 0) + NormalizerSpec);
+}
+
+struct Freed {
+  void operator()(cria_tokenizer *Tokenizer) const {
+    cria_tokenizer_free(Tokenizer);
+  }
+};
+using Tokenizer = std::unique_ptr<cria_tokenizer, Freed>;
+using Ids = std::vector<int32_t>;
+
+Tokenizer load(const std::string &Data,
+               const cria_sentencepiece_options *Options = nullptr) {
+  cria_tokenizer *New = nullptr;
+  cria_error Error;
+  EXPECT_EQ(cria_tokenizer_load_sentencepiece_memory(
+                Data.data(), Data.size(), nullptr, Options, &New, &Error),
+            CRIA_OK)
+      << Error.message;
+  return Tokenizer(New);
+}
+
+cria_status refusal(const std::string &Data) {
+  cria_tokenizer *New = nullptr;
+  return cria_tokenizer_load_sentencepiece_memory(
+      Data.data(), Data.size(), nullptr, nullptr, &New, nullptr);
+}
+
+Ids encode(const Tokenizer &From, std::string_view Text,
+           unsigned Flags = CRIA_ENCODE_ADD_SPECIAL) {
+  Ids All(64);
+  size_t Count = 0;
+  cria_error Error;
+  EXPECT_EQ(cria_tokenizer_encode(From.get(), Text.data(), Text.size(), Flags,
+                                  All.data(), All.size(), &Count, &Error),
+            CRIA_OK)
+      << Error.message;
+  All.resize(Count);
+  return All;
+}
+
+std::string decode(const Tokenizer &From, const Ids &All) {
+  std::string Text(256, '\0');
+  size_t Size = 0;
+  EXPECT_EQ(cria_tokenizer_decode(From.get(), All.data(), All.size(), 0,
+                                  Text.data(), Text.size(), &Size, nullptr),
+            CRIA_OK);
+  Text.resize(Size);
+  return Text;
+}
+
+class SentencePiece : public testing::TestWithParam<int> {};
+
+TEST_P(SentencePiece, Encodes) {
+  EXPECT_EQ(encode(load(model(GetParam())), "ab a"), (Ids{1, 259, 260, 259}));
+}
+
+TEST_P(SentencePiece, FallsBackToBytes) {
+  EXPECT_EQ(encode(load(model(GetParam())), "a\u00e9"),
+            (Ids{1, 259, 3 + 0xC3, 3 + 0xA9}));
+}
+
+TEST_P(SentencePiece, TextComesBack) {
+  Tokenizer T = load(model(GetParam()));
+  EXPECT_EQ(decode(T, encode(T, "ab a\u00e9")), "ab a\u00e9");
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, SentencePiece, testing::Values(1, 2));
+
+TEST(SentencePiece, OptionsSayWhatIsAdded) {
+  cria_sentencepiece_options Options = {0, 1};
+  EXPECT_EQ(encode(load(model(2), &Options), "a"), (Ids{259, 2}));
+}
+
+TEST(SentencePiece, ControlPiecesAreFound) {
+  EXPECT_EQ(encode(load(model(2)), "a</s>", 0), (Ids{259, 2}));
+}
+
+TEST(SentencePiece, PlainTextHasNoControlPieces) {
+  Ids All = encode(load(model(2)), "</s>", CRIA_ENCODE_PLAIN_TEXT);
+  EXPECT_EQ(std::count(All.begin(), All.end(), 2), 0);
+}
+
+TEST(SentencePiece, InvalidUtf8DoesNotFail) {
+  EXPECT_FALSE(encode(load(model(2)), "a\xFF").empty());
+}
+
+TEST(SentencePiece, EndsComeFromTheModel) {
+  Tokenizer T = load(model(2));
+  EXPECT_EQ(cria_tokenizer_bos_id(T.get()), 1);
+  EXPECT_TRUE(cria_tokenizer_is_eos(T.get(), 2));
+}
+
+TEST(SentencePiece, GarbageIsRefused) {
+  EXPECT_EQ(refusal("not a model"), CRIA_INVALID_DATA);
+}
+
+TEST(SentencePiece, EmptyFileIsRefused) {
+  EXPECT_EQ(refusal(""), CRIA_INVALID_DATA);
+}
+
+TEST(SentencePiece, TruncatedFileIsRefused) {
+  std::string Data = model(2);
+  EXPECT_EQ(refusal(Data.substr(0, Data.size() - 1)), CRIA_INVALID_DATA);
+}
+
+TEST(SentencePiece, CharacterMapPastItsEndIsRefused) {
+  // One trie unit that points far outside, and one byte of text.
+  std::string Map("\x04\0\0\0\xFF\xFF\xFF\x7F\0", 9);
+  EXPECT_EQ(refusal(model(2, bytes(2, Map))), CRIA_INVALID_DATA);
+}
+
+} // namespace

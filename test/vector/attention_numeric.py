@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Compiles cria.fused_attention and compares it with float64 numpy, bit by
+bit between a batch and its tokens one by one, and (with --bench) with the
+speed at which memory can be read."""
+
+import argparse
+import ctypes
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+PAGE, LANES = 64, 16
+LOWER = ["--cria-vectorize-attention", "--cria-vectorize-rope-table",
+         "--cria-expand-math", "--canonicalize", "--cse",
+         "--convert-vector-to-scf", "--convert-scf-to-cf",
+         "--expand-strided-metadata", "--lower-affine",
+         "--convert-vector-to-llvm", "--finalize-memref-to-llvm",
+         "--convert-math-to-llvm", "--convert-arith-to-llvm",
+         "--convert-index-to-llvm", "--convert-cf-to-llvm",
+         "--convert-func-to-llvm", "--reconcile-unrealized-casts"]
+
+
+def compile_module(text, name, args, cflags=None, first=()):
+    """The shared library that cria-opt, mlir-translate and clang make of it."""
+    cflags = args.cflags if cflags is None else cflags
+    base = os.path.join(args.tmp, name)
+    with open(base + ".mlir", "w", encoding="utf-8") as file:
+        file.write(text)
+    lowered = subprocess.run([args.cria_opt, base + ".mlir", *first, *LOWER],
+                             check=True, stdout=subprocess.PIPE).stdout
+    translated = subprocess.run([args.mlir_translate, "--mlir-to-llvmir"],
+                                input=lowered, check=True,
+                                stdout=subprocess.PIPE).stdout
+    with open(base + ".ll", "wb") as file:
+        file.write(translated)
+    library = base + ".so"
+    subprocess.run([args.clang, "-O3", *cflags.split(), "-shared", "-fPIC",
+                    "-Wno-override-module", base + ".ll", "-o", library,
+                    "-lm"], check=True)
+    return ctypes.CDLL(library)
+
+
+def descriptor(array):
+    """The C form of a memref of any strides."""
+    rank = array.ndim
+
+    class Memref(ctypes.Structure):
+        _fields_ = [("allocated", ctypes.c_void_p),
+                    ("aligned", ctypes.c_void_p), ("offset", ctypes.c_int64),
+                    ("sizes", ctypes.c_int64 * rank),
+                    ("strides", ctypes.c_int64 * rank)]
+    strides = [s // array.itemsize for s in array.strides]
+    return Memref(array.ctypes.data, array.ctypes.data, 0,
+                  (ctypes.c_int64 * rank)(*array.shape),
+                  (ctypes.c_int64 * rank)(*strides))
+
+
+def to_storage(values, element):
+    if element == "bf16":
+        bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+        return ((bits + 0x7fff + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+    return values.astype({"f32": np.float32, "f16": np.float16}[element])
+
+
+def from_storage(values, element):
+    if element == "bf16":
+        return (values.astype(np.uint32) << 16).view(np.float32)
+    return values.astype(np.float32)
+
+
+class Case:
+    def __init__(self, name, heads, kv_heads, head_dim, element="f16",
+                 window=None, softcap=None, sinks=False, sliced=False,
+                 contexts=((0, 5), (300, 3), (1100, 9), (61, 8), (255, 2)),
+                 layers=2, seed=1):
+        self.name, self.heads, self.kv_heads = name, heads, kv_heads
+        self.head_dim, self.element, self.window = head_dim, element, window
+        self.softcap, self.sinks, self.sliced = softcap, sinks, sliced
+        # (first position, tokens) of each sequence of the batch.
+        self.contexts, self.layers = contexts, layers
+        # 1 / sqrt(head_dim) rounded to float32, as the attribute holds it.
+        self.scale = float(np.float32(head_dim ** -0.5))
+        rng = np.random.default_rng(seed)
+        lengths = [p + n for p, n in contexts]
+        counts = [-(-length // PAGE) for length in lengths]
+        pages = sum(counts) + 3
+        order = rng.permutation(pages)
+        self.tables = np.full((len(contexts), max(counts) + 1), 1 << 20,
+                              np.int32)
+        kv = 2 * kv_heads if sliced else kv_heads
+        kshape = (layers, pages, kv, PAGE // LANES, head_dim, LANES)
+        vshape = (layers, pages, kv, PAGE, head_dim)
+        nan = np.full(1, np.nan, np.float32)
+        keys = np.full(kshape, to_storage(nan, element)[0])
+        values = np.full(vshape, to_storage(nan, element)[0])
+        self.k, self.v = [], []
+        used = 0
+        kv0 = 1 if sliced else 0
+        self.layer = layers - 1
+        for s, (length, count) in enumerate(zip(lengths, counts)):
+            mine = order[used:used + count]
+            used += count
+            self.tables[s, :count] = mine
+            k = to_storage(rng.standard_normal(
+                (length, kv_heads, head_dim), np.float32), element)
+            v = to_storage(rng.standard_normal(
+                (length, kv_heads, head_dim), np.float32), element)
+            for t in range(length):
+                page, slot = mine[t // PAGE], t % PAGE
+                keys[self.layer, page, kv0:kv0 + kv_heads, slot // LANES, :,
+                     slot % LANES] = k[t]
+                values[self.layer, page, kv0:kv0 + kv_heads, slot] = v[t]
+            self.k.append(from_storage(k, element))
+            self.v.append(from_storage(v, element))
+        self.keys = keys[:, :, kv0:kv0 + kv_heads]
+        self.values = values[:, :, kv0:kv0 + kv_heads]
+        self.positions = np.concatenate(
+            [np.arange(p, p + n) for p, n in contexts]).astype(np.int32)
+        self.sequences = np.concatenate(
+            [np.full(n, s) for s, (_, n) in enumerate(contexts)]
+        ).astype(np.int32)
+        self.n = len(self.positions)
+        width = heads * head_dim
+        extra = 48 if sliced else 0
+        self.q = (3 * rng.standard_normal((self.n, width + extra),
+                                          np.float32))[:, extra:]
+        self.sink = rng.standard_normal(heads).astype(np.float32) * 2
+
+    def module(self):
+        d = self.head_dim
+        dyn = "strided<[?, ?, ?, ?, ?, 1], offset: ?>"
+        keys = (f"memref<{self.layers}x?x{self.kv_heads}x4x{d}x16x"
+                f"{self.element}, {dyn}>")
+        values = (f"memref<{self.layers}x?x{self.kv_heads}x64x{d}x"
+                  f"{self.element}, {dyn.replace('?, ', '', 1)}>")
+        rows = f"memref<?x{self.heads * d}xf32, strided<[?, 1], offset: ?>>"
+        attrs = [f"heads = {self.heads} : i64", f"head_dim = {d} : i64",
+                 f"kv_heads = {self.kv_heads} : i64",
+                 f"scale = {self.scale:.9e} : f32"]
+        if self.window:
+            attrs.append(f"window = {self.window} : i64")
+        if self.softcap:
+            attrs.append(f"softcap = {self.softcap:.9e} : f32")
+        sinks = "sinks(%sink : memref<?xf32>)" if self.sinks else ""
+        sink_type = f"memref<{self.heads}xf32>"
+        sinks = sinks.replace("memref<?xf32>", sink_type)
+        return f"""
+func.func @attention(%q: {rows}, %k: {keys}, %v: {values}, %p: memref<?xi32>,
+    %s: memref<?xi32>, %t: memref<?x?xi32>, %sink: {sink_type}, %layer: index,
+    %o: {rows}) attributes {{llvm.emit_c_interface}} {{
+  cria.fused_attention ins(%q, %k, %v, %p, %s, %t : {rows}, {keys}, {values},
+      memref<?xi32>, memref<?xi32>, memref<?x?xi32>) {sinks}
+    layer %layer outs(%o : {rows}) {{{", ".join(attrs)}}}
+  return
+}}
+"""
+
+    def run(self, library, rows):
+        """The result of the given rows of the batch, as one call."""
+        rows = np.asarray(rows)
+        out = np.full((len(rows), self.q.shape[1]), np.nan, np.float32)
+        q = np.empty((len(rows), self.q.shape[1] + 16), np.float32)[:, 16:]
+        q[:] = self.q[rows]
+        self.call(library, q, out, self.positions[rows], self.sequences[rows])
+        return out
+
+    def call(self, library, q, out, positions, sequences):
+        self.prepare(library, q, out, positions, sequences)(self.layer)
+
+    def prepare(self, library, q, out, positions, sequences):
+        """A call that only lacks the layer."""
+        arrays = (q, self.keys, self.values, positions, sequences,
+                  self.tables, self.sink, out)
+        *parts, result = [ctypes.byref(descriptor(a)) for a in arrays]
+
+        def call(layer, alive=arrays):
+            library._mlir_ciface_attention(*parts, ctypes.c_int64(layer),
+                                           result)
+            return alive
+        return call
+
+    def reference(self):
+        d, ratio = self.head_dim, self.heads // self.kv_heads
+        out = np.zeros((self.n, self.heads, d))
+        for i in range(self.n):
+            p, s = int(self.positions[i]), int(self.sequences[i])
+            low = max(0, p - self.window + 1) if self.window else 0
+            q = self.q[i].reshape(self.heads, d).astype(np.float64)
+            for h in range(self.heads):
+                k = self.k[s][low:p + 1, h // ratio].astype(np.float64)
+                v = self.v[s][low:p + 1, h // ratio].astype(np.float64)
+                score = self.scale * (k @ q[h])
+                if self.softcap:
+                    score = self.softcap * np.tanh(score / self.softcap)
+                top = score.max()
+                if self.sinks:
+                    top = max(top, self.sink[h])
+                e = np.exp(score - top)
+                total = e.sum()
+                if self.sinks:
+                    total += np.exp(self.sink[h] - top)
+                out[i, h] = e @ v / total
+        return out.reshape(self.n, -1)
+
+
+CASES = [
+    Case("mha", 2, 2, 32),
+    Case("gqa3", 9, 3, 64),
+    Case("gqa4_bf16", 8, 2, 128, "bf16"),
+    Case("mqa8_f32", 8, 1, 16, "f32"),
+    Case("mqa9", 9, 1, 32),
+    Case("head_dim_80", 4, 2, 80),
+    Case("head_dim_20", 6, 2, 20),
+    Case("head_dim_14", 2, 1, 14, "f32"),
+    Case("sliced", 6, 2, 32, sliced=True),
+    Case("window", 6, 2, 32, window=100),
+    Case("window_small", 3, 1, 32, window=3),
+    Case("window_chunk", 4, 1, 64, window=256, sinks=True),
+    Case("softcap", 6, 2, 32, softcap=5.0),
+    Case("sinks", 6, 2, 32, sinks=True),
+    # Consecutive positions, but of different sequences.
+    Case("neighbours", 4, 2, 32, contexts=((8, 1), (9, 1), (10, 1), (11, 1))),
+    Case("prefill", 9, 3, 64, contexts=((0, 150), (250, 40))),
+]
+
+
+def check(case, args):
+    library = compile_module(case.module(), case.name, args)
+    got = case.run(library, range(case.n))
+    want = case.reference()
+    # Scores are sums of head_dim products of about 3, in float32.
+    error = np.abs(got - want).max()
+    if not error < 2e-5:
+        return f"differs from float64 by {error:.3g}, more than 2e-5"
+    for rows in ([i] for i in range(case.n)):
+        if case.run(library, rows).tobytes() != got[rows].tobytes():
+            return f"token {rows[0]} alone is not what it is in the batch"
+    rest = range(1, case.n)
+    if case.run(library, rest).tobytes() != got[1:].tobytes():
+        return "the batch without its first token is not what it was"
+    if args.other_cflags:
+        text, name = case.module(), case.name + "_other"
+        other = compile_module(text, name, args, args.other_cflags,
+                               ["--cria-vectorize-attention=accumulators=6"])
+        if case.run(other, range(case.n)).tobytes() != got.tobytes():
+            return f"{args.other_cflags} gives other bits"
+    return None
+
+
+READ = """
+func.func @read(%m: memref<?xf32>) -> f32 attributes {llvm.emit_c_interface} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %step = arith.constant 128 : index
+  %n = memref.dim %m, %c0 : memref<?xf32>
+  %zero = arith.constant dense<0.0> : vector<128xf32>
+  %sum = scf.for %i = %c0 to %n step %step iter_args(%a = %zero)
+      -> vector<128xf32> {
+    %x = vector.load %m[%i] : memref<?xf32>, vector<128xf32>
+    %b = arith.addf %a, %x : vector<128xf32>
+    scf.yield %b : vector<128xf32>
+  }
+  %r = vector.reduction <add>, %sum : vector<128xf32> into f32
+  return %r : f32
+}
+"""
+
+
+def best_time(function, repeats=30):
+    """Least CPU seconds of the thread: other load only counts while it slows
+    the memory or the core."""
+    best = float("inf")
+    for _ in range(repeats):
+        begin = time.thread_time()
+        function()
+        best = min(best, time.thread_time() - begin)
+    return best
+
+
+def bench(args):
+    """Decode at two depths in bytes/s, and prefill, as one thread does it."""
+    source = np.ones(1 << 26, np.float32)
+    library = compile_module(READ, "read", args)
+    seconds = best_time(lambda: library._mlir_ciface_read(
+        ctypes.byref(descriptor(source))))
+    print(f"reading memory: {source.nbytes / seconds / 1e9:.1f} GB/s")
+    case = Case("bench", 9, 3, 64, layers=60, contexts=((4095, 1),))
+    library = compile_module(case.module(), "bench", args)
+    for layer in range(case.layers):
+        case.keys[layer] = case.keys[case.layer]
+        case.values[layer] = case.values[case.layer]
+    layers = case.layers
+
+    def decode(depth):
+        q = np.ascontiguousarray(case.q[:1])
+        call = case.prepare(library, q, np.empty_like(q),
+                            np.array([depth - 1], np.int32),
+                            case.sequences[:1])
+        for layer in range(layers):
+            call(layer)
+
+    for depth in (16, 512, 4096):
+        seconds = best_time(lambda: decode(depth))
+        size = depth * 3 * 64 * 2 * 2 * layers
+        print(f"decode at {depth}: {seconds / layers * 1e6:.0f} us a layer, "
+              f"{size / seconds / 1e9:.1f} GB/s")
+    n = 512
+    q = np.random.default_rng(0).standard_normal((n, 576), np.float32)
+    out = np.empty_like(q)
+    zeros = np.zeros(n, np.int32)
+    for start in (0, 3584):
+        positions = np.arange(start, start + n, dtype=np.int32)
+        seconds = best_time(
+            lambda: case.call(library, q, out, positions, zeros), 10)
+        flops = 4 * 9 * 64 * (start * n + n * (n + 1) / 2)
+        print(f"prefill of {n} at {start}: {seconds / n * 1e6:.2f} us a token "
+              f"and layer, {flops / seconds / 1e9:.0f} GFLOP/s")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cria-opt", default="cria-opt")
+    parser.add_argument("--mlir-translate", default="mlir-translate")
+    parser.add_argument("--clang", default="clang")
+    parser.add_argument("--cflags", default="-march=native")
+    parser.add_argument("--other-cflags", help="another machine, which must "
+                        "give the same bits")
+    parser.add_argument("--tmp", default=".", help="folder for what is built")
+    parser.add_argument("--case", help="only this case")
+    parser.add_argument("--bench", action="store_true")
+    args = parser.parse_args()
+    os.makedirs(args.tmp, exist_ok=True)
+    if args.bench:
+        return bench(args)
+    failed = 0
+    for case in CASES:
+        if args.case and case.name != args.case:
+            continue
+        message = check(case, args)
+        failed += message is not None
+        print(f"{case.name}: {message or 'ok'}")
+    sys.exit(failed != 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Runs the linear, rows and embed kernels against numpy.
+
+Each ISA that the machine has, and "generic", is compiled from one module of
+functions. Asserted: results agree with numpy within a stated tolerance, and
+bit for bit between ISAs, between token tile sizes and between batches.
+
+usage: kernel_numeric.py [--keep DIR] [--isa ISA]... [--only SUBSTRING]
+"""
+
+import argparse
+import ctypes
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+import kernel_reference as ref
+
+LOWERING = [
+    "--canonicalize", "--cse", "--convert-vector-to-scf",
+    "--expand-strided-metadata", "--lower-affine", "--convert-scf-to-cf",
+    "--convert-math-to-llvm", "--convert-math-to-libm",
+    "--convert-vector-to-llvm", "--finalize-memref-to-llvm",
+    "--convert-arith-to-llvm", "--convert-cf-to-llvm",
+    "--convert-func-to-llvm", "--reconcile-unrealized-casts",
+]
+
+# isa of cria-lower-dot4: (CPU flags it needs, clang flags)
+ISAS = {
+    "generic": (set(), []),
+    "avx2": ({"avx2", "fma", "f16c"}, ["-march=x86-64-v3"]),
+    "avxvnni": ({"avx2", "fma", "f16c", "avx_vnni"},
+                ["-march=x86-64-v3", "-mavxvnni"]),
+    "avx512vnni": ({"avx512f", "avx512bw", "avx512dq", "avx512vl",
+                    "avx512_vnni"}, ["-march=x86-64-v4", "-mavx512vnni"]),
+}
+
+
+def cpu_flags():
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("flags"):
+                    return set(line.split(":")[1].split())
+    except OSError:
+        pass
+    return set()
+
+
+class Library:
+    """The functions of one module, compiled for one ISA."""
+
+    def __init__(self, source, isa, tokens, folder):
+        stem = os.path.join(folder, f"{isa}-{tokens}")
+        with open(stem + ".in.mlir", "w", encoding="utf-8") as file:
+            file.write(source)
+        command = ["cria-opt", stem + ".in.mlir", "-o", stem + ".mlir",
+                   f"--cria-vectorize-linear=tokens={tokens}",
+                   "--cria-vectorize-rows", "--cria-vectorize-embed",
+                   "--cria-resolve-weights", f"--cria-lower-dot4=isa={isa}"]
+        if isa == "generic":
+            command.append("--cria-expand-f16")
+        subprocess.run(command + LOWERING, check=True)
+        # Params have no LLVM form; they have done their duty.
+        with open(stem + ".mlir", encoding="utf-8") as file:
+            lines = [line for line in file if "cria.param" not in line]
+        with open(stem + ".mlir", "w", encoding="utf-8") as file:
+            file.writelines(lines)
+        subprocess.run(["mlir-translate", "--mlir-to-llvmir", stem + ".mlir",
+                        "-o", stem + ".ll"], check=True)
+        subprocess.run(["clang", "-O2", "-fPIC", "-shared", "-w", stem + ".ll",
+                        "-o", stem + ".so", "-lm"] + ISAS[isa][1], check=True)
+        self.lib = ctypes.CDLL(stem + ".so")
+
+    def call(self, name, args):
+        converted, alive = [], []
+        for arg in args:
+            if isinstance(arg, (int, np.integer)):
+                converted.append(ctypes.c_int64(arg))
+                continue
+            view = ref.descriptor(arg)
+            alive.append(view)
+            converted.append(ctypes.byref(view))
+        getattr(self.lib, "_mlir_ciface_" + name)(*converted)
+
+
+class Case:
+    """A function in MLIR and how to call and check it.
+
+    make(rng, n) gives the function's arguments for n tokens, of which
+    `per_token` positions have n rows and `outs` positions are written.
+    expect(args) gives, for each of outs, the wanted array and the bound on
+    the absolute error (0: exact); or check(args, outs) gives a message, or
+    None where all is well.
+    """
+
+    def __init__(self, name, text, make, expect, outs, per_token, batches,
+                 check=None):
+        self.name, self.text, self.make = name, text, make
+        self.outs, self.per_token, self.batches = outs, per_token, batches
+        self.check = check or (lambda args, outs: compare(expect(args), outs))
+
+
+def fail(message):
+    print("FAIL " + message)
+    sys.exit(1)
+
+
+def copies(args):
+    return [a.copy() if isinstance(a, np.ndarray) else a for a in args]
+
+
+def compare(wanted, results):
+    for got, (want, bound) in zip(results, wanted):
+        got, want = ref.as_float(got), ref.as_float(want)
+        worst = np.abs(got - want) - bound
+        if not (worst <= 0).all():
+            where = np.unravel_index(np.argmax(worst), worst.shape)
+            return f"at {where} got {got[where]}, numpy says {want[where]}"
+    return None
+
+
+def run_case(case, libraries):
+    for n in case.batches:
+        rng = np.random.default_rng(sum(case.name.encode()) * 100 + n)
+        args = case.make(rng, n)
+        results = {}
+        for label, library in libraries.items():
+            mine = copies(args)
+            library.call(case.name, mine)
+            results[label] = [mine[i] for i in case.outs]
+            message = case.check(copies(args), results[label])
+            if message:
+                fail(f"{case.name} n={n} {label}: {message}")
+        first = next(iter(results))
+        for label, got in results.items():
+            for a, b in zip(results[first], got):
+                if a.tobytes() != b.tobytes():
+                    fail(f"{case.name} n={n}: {first} and {label} differ in "
+                         "some bits")
+        if not case.per_token:
+            continue
+        # The same tokens one at a time.
+        label, library = list(libraries.items())[-1]
+        mine = copies(args)
+        for i in range(n):
+            library.call(case.name, [a[i:i + 1] if j in case.per_token else a
+                                     for j, a in enumerate(mine)])
+        for j, got in zip(case.outs, results[label]):
+            if mine[j].tobytes() != got.tobytes():
+                fail(f"{case.name} n={n} {label}: a batch and single tokens "
+                     "differ in some bits")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--keep", help="folder for the compiled modules")
+    parser.add_argument("--isa", action="append")
+    parser.add_argument("--only", default="")
+    options = parser.parse_args()
+
+    import kernel_cases
+    cases = [c for c in kernel_cases.all_cases(Case) if options.only in c.name]
+    source = kernel_cases.PARAMS + "".join(case.text for case in cases)
+    flags = cpu_flags()
+    isas = options.isa or [i for i, (needs, _) in ISAS.items()
+                           if needs <= flags]
+    with tempfile.TemporaryDirectory() as folder:
+        folder = options.keep or folder
+        os.makedirs(folder, exist_ok=True)
+        libraries = {f"{isa}-4": Library(source, isa, 4, folder)
+                     for isa in isas}
+        libraries[f"{isas[-1]}-6"] = Library(source, isas[-1], 6, folder)
+        for case in cases:
+            run_case(case, libraries)
+    print(f"PASS {len(cases)} kernels on {' '.join(isas)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: cria-opt %s --cria-vectorize-attention --canonicalize --cse --split-input-file --verify-diagnostics | FileCheck %s
+
+// One token: its two heads share each load of K and V, and V (then the next
+// chunk's K) is fetched ahead.
+
+// CHECK-LABEL: func @decode
+// CHECK-SAME: %[[Q:.*]]: memref<1x32xf32>, %[[K:.*]]: memref<2x?x1x4x16x16xf16>, %[[V:.*]]: memref<2x?x1x64x16xf16>, %[[P:.*]]: memref<1xi32>, %[[S:.*]]: memref<1xi32>, %[[T:.*]]: memref<?x?xi32>, %[[LAYER:.*]]: index, %[[O:.*]]: memref<1x32xf32>
+func.func @decode(%q: memref<1x32xf32>, %k: memref<2x?x1x4x16x16xf16>,
+    %v: memref<2x?x1x64x16xf16>, %p: memref<1xi32>, %s: memref<1xi32>,
+    %t: memref<?x?xi32>, %layer: index, %o: memref<1x32xf32>) {
+  // CHECK: %[[SCORES:.*]] = memref.alloca() {{.*}} : memref<12x256xf32>
+  // CHECK-NOT: scf.while
+  // CHECK: %[[POSITION:.*]] = memref.load %[[P]]
+  // Chunks of four pages, up to the position's own.
+  // CHECK: arith.divui
+  // CHECK: %[[END:.*]] = arith.addi %{{.*}}, %c1 : index
+  // CHECK: scf.for %[[CHUNK:.*]] = %c0 to %[[END]] step %c4 {
+  // CHECK: scf.for %[[PAGE:.*]] =
+  // CHECK: memref.load %[[T]][%{{.*}}, %[[PAGE]]]
+  // Four blocks of 16 positions by two heads.
+  // CHECK: %[[ACC:.*]]:8 = scf.for %[[D:.*]] = %c0 to %c16 step %c4
+  // CHECK: memref.prefetch %[[V]][%[[LAYER]], %{{.*}}, %c0, %c0, %{{.*}}], read, locality<2>, data
+  // CHECK: %[[K0:.*]] = vector.load %[[K]][%[[LAYER]], %{{.*}}, %c0, %{{.*}}, %[[D]], %c0]
+  // CHECK: %[[KEY:.*]] = arith.extf %[[K0]] : vector<16xf16> to vector<16xf32>
+  // CHECK: %[[QD:.*]] = vector.broadcast %{{.*}} : f32 to vector<16xf32>
+  // CHECK: math.fma %[[KEY]], %[[QD]], %{{.*}} : vector<16xf32>
+  // CHECK-NOT: math.tanh
+  // Positions past the token's own.
+  // CHECK: %[[SEEN:.*]] = arith.cmpi sle
+  // CHECK: %[[SCALED:.*]] = arith.mulf %[[ACC]]#0,
+  // CHECK: arith.select %[[SEEN]], %[[SCALED]],
+  // CHECK: vector.store %{{.*}}, %[[SCORES]]
+  // The values' loop ends at the token's own position.
+  // CHECK: memref.load %[[T]]
+  // CHECK: arith.minsi
+  // CHECK: memref.load %[[T]]
+  // CHECK: %[[STOP:.*]] = arith.minsi
+  // CHECK: scf.for %{{.*}} = %{{.*}} to %[[STOP]] step %c1 iter_args
+  // CHECK: vector.load %[[V]][%[[LAYER]],
+  // CHECK: memref.prefetch %[[K]]
+  // CHECK: arith.divf
+  // CHECK: vector.store %{{.*}}, %[[O]]
+  // CHECK-NOT: cria.
+  cria.fused_attention ins(%q, %k, %v, %p, %s, %t : memref<1x32xf32>,
+      memref<2x?x1x4x16x16xf16>, memref<2x?x1x64x16xf16>, memref<1xi32>,
+      memref<1xi32>, memref<?x?xi32>)
+    layer %layer outs(%o : memref<1x32xf32>)
+    {heads = 2 : i64, kv_heads = 1 : i64, head_dim = 16 : i64, scale = 0.25 : f32}
+  return
+}
+
+// -----
+
+// Many tokens: four at once where they fit, else one. No prefetch in tiles.
+
+// CHECK-LABEL: func @prefill
+// CHECK-SAME: %[[Q:[^ ]*]]: memref<?x32xf32>
+// CHECK: %[[N:.*]] = memref.dim %[[Q]], %c0
+// CHECK: scf.while (%[[I:.*]] = %c0)
+// CHECK: arith.cmpi slt, %[[I]], %[[N]]
+// CHECK: scf.if %{{.*}} -> (index) {
+// CHECK: :16 = scf.for
+// CHECK-NOT: memref.prefetch
+// CHECK: scf.yield %{{.*}} : index
+// CHECK-NEXT: } else {
+// CHECK: :8 = scf.for
+// CHECK: memref.prefetch
+// CHECK: scf.yield %{{.*}} : index
+// CHECK: scf.yield %{{.*}} : index
+func.func @prefill(%q: memref<?x32xf32>, %k: memref<2x?x1x4x16x16xf32>,
+    %v: memref<2x?x1x64x16xf32>, %p: memref<?xi32>, %s: memref<?xi32>,
+    %t: memref<?x?xi32>, %layer: index, %o: memref<?x32xf32>) {
+  cria.fused_attention ins(%q, %k, %v, %p, %s, %t : memref<?x32xf32>,
+      memref<2x?x1x4x16x16xf32>, memref<2x?x1x64x16xf32>, memref<?xi32>,
+      memref<?xi32>, memref<?x?xi32>)
+    layer %layer outs(%o : memref<?x32xf32>)
+    {heads = 2 : i64, kv_heads = 1 : i64, head_dim = 16 : i64, scale = 0.25 : f32}
+  return
+}
+
+// -----
+
+// CHECK-LABEL: func @window_softcap_sinks
+// CHECK-SAME: %[[SINK:[^ ]*]]: memref<1xf32>
+// The lowest position is p - 99, at least 0; its chunk is the first.
+// CHECK: %[[LOW:.*]] = arith.addi %{{.*}}, %c-99
+// CHECK: %[[FIRST:.*]] = arith.maxsi %[[LOW]], %c0
+// CHECK: arith.divui %[[FIRST]], %c64
+// CHECK: math.tanh %{{.*}} : vector<16xf32>
+// CHECK: arith.cmpi sge
+// The head of 6 elements has a vector of 6.
+// CHECK: vector.load %{{.*}} : memref<2x?x1x64x6xbf16>, vector<6xbf16>
+// CHECK: memref.load %[[SINK]]
+func.func @window_softcap_sinks(%sink: memref<1xf32>, %q: memref<1x6xf32>,
+    %k: memref<2x?x1x4x6x16xbf16>, %v: memref<2x?x1x64x6xbf16>,
+    %p: memref<1xi32>, %s: memref<1xi32>, %t: memref<?x?xi32>, %layer: index,
+    %o: memref<1x6xf32>) {
+  cria.fused_attention ins(%q, %k, %v, %p, %s, %t : memref<1x6xf32>,
+      memref<2x?x1x4x6x16xbf16>, memref<2x?x1x64x6xbf16>, memref<1xi32>,
+      memref<1xi32>, memref<?x?xi32>) sinks(%sink : memref<1xf32>)
+    layer %layer outs(%o : memref<1x6xf32>)
+    {heads = 1 : i64, kv_heads = 1 : i64, head_dim = 6 : i64, scale = 0.4 : f32,
+     window = 100 : i64, softcap = 5.0 : f32}
+  return
+}
+
+// -----
+
+func.func @strided(%q: memref<1x16xf32, strided<[32, 2]>>, %k: memref<2x?x1x4x16x16xf16>,
+    %v: memref<2x?x1x64x16xf16>, %p: memref<1xi32>, %s: memref<1xi32>,
+    %t: memref<?x?xi32>, %layer: index, %o: memref<1x16xf32>) {
+  // expected-error@+1 {{operand of type 'memref<1x16xf32, strided<[32, 2]>>' needs unit stride in its last dimension}}
+  cria.fused_attention ins(%q, %k, %v, %p, %s, %t : memref<1x16xf32, strided<[32, 2]>>,
+      memref<2x?x1x4x16x16xf16>, memref<2x?x1x64x16xf16>, memref<1xi32>,
+      memref<1xi32>, memref<?x?xi32>)
+    layer %layer outs(%o : memref<1x16xf32>)
+    {heads = 1 : i64, kv_heads = 1 : i64, head_dim = 16 : i64, scale = 0.25 : f32}
+  return
+}

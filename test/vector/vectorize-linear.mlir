@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 prefetch=0" -canonicalize -cse | FileCheck %s
+// RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 prefetch=512" -canonicalize -cse | FileCheck %s --check-prefix=PREFETCH
+// RUN: not cria-opt %s -split-input-file -cria-vectorize-linear=tokens=0 2>&1 | FileCheck %s --check-prefix=OPTION
+// OPTION: cria-vectorize-linear: tokens = 0 is not in 1 to 64
+
+// One token: no loop over tokens. Eight dot products start at the zero point's
+// share, then one conversion and one FMA.
+
+// CHECK-LABEL: func.func @one_token
+// CHECK-SAME:    (%[[CODES:[^:]*]]: memref<1x16xi32>, %[[SCALES:[^:]*]]: memref<1x2xf32>, %[[SUMS:[^:]*]]: memref<1x2xi32>,
+// CHECK:         %[[W:.*]]:2 = cria.weight_data
+// CHECK:         %[[WC:.*]] = memref.collapse_shape %[[W]]#0 {{.*}} into memref<6x2x8x64xi8
+// CHECK:         scf.for %[[GROUP:.*]] = %c0 to %c6 step %c1
+// CHECK:           %[[ACC:.*]] = scf.for %[[BLOCK:.*]] = %c0 to %c2 step %c1 iter_args(%[[SUM:.*]] = %{{.*}}) -> (vector<16xf32>)
+// CHECK:             %[[H:.*]] = vector.load %[[W]]#1[%[[GROUP]], %[[BLOCK]], %c0]
+// CHECK:             %[[SCALE:.*]] = arith.extf %[[H]] : vector<16xf16> to vector<16xf32>
+// CHECK:             %[[ZERO:.*]] = memref.load %[[SUMS]][%c0, %[[BLOCK]]]
+// CHECK:             %[[D0:.*]] = vector.broadcast %[[ZERO]] : i32 to vector<16xi32>
+// CHECK:             %[[WORD:.*]] = arith.muli %[[BLOCK]], %c8
+// CHECK:             %[[W0:.*]] = vector.load %[[WC]][%[[GROUP]], %[[BLOCK]], %c0, %c0] : {{.*}}, vector<64xi8>
+// CHECK:             %[[A:.*]] = memref.load %[[CODES]][%c0, %[[WORD]]]
+// CHECK:             %[[B:.*]] = vector.broadcast %[[A]] : i32 to vector<16xi32>
+// CHECK:             %[[A0:.*]] = vector.bitcast %[[B]] : vector<16xi32> to vector<64xi8>
+// CHECK:             %[[D1:.*]] = cria.dot4 %[[D0]], %[[W0]], %[[A0]] {a_bits = 8 : i64}
+// CHECK-COUNT-6:     cria.dot4
+// CHECK:             %[[D8:.*]] = cria.dot4
+// CHECK:             %[[SA:.*]] = memref.load %[[SCALES]][%c0, %[[BLOCK]]]
+// CHECK:             %[[SB:.*]] = vector.broadcast %[[SA]]
+// CHECK:             %[[F:.*]] = arith.sitofp %[[D8]]
+// CHECK:             %[[S:.*]] = arith.mulf %[[SCALE]], %[[SB]]
+// CHECK:             %[[NEXT:.*]] = math.fma %[[F]], %[[S]], %[[SUM]]
+// CHECK-NEXT:        scf.yield %[[NEXT]]
+// CHECK:           vector.store %[[ACC]], %{{.*}}[%c0, %{{.*}}]
+// PREFETCH-LABEL: func.func @one_token
+// PREFETCH-COUNT-9: memref.prefetch {{.*}}, read, locality<3>, data
+func.func @one_token(%c: memref<1x16xi32>, %s: memref<1x2xf32>, %m: memref<1x2xi32>,
+                     %w: !cria.weight<96x64, q8, block = 32, zero_point, n16k4>, %y: memref<1x96xf32>) {
+  cria.fused_linear acts(%c, %s, %m : memref<1x16xi32>, memref<1x2xf32>, memref<1x2xi32>)
+    weights(%w : !cria.weight<96x64, q8, block = 32, zero_point, n16k4>) outs(%y : memref<1x96xf32>)
+    attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  }
+  return
+}
+
+// -----
+
+// Tiles of two tokens, then the rest; q4 gives two products from one load;
+// a minimum takes a second FMA, from the activations' sums.
+
+// CHECK-LABEL: func.func @tiles
+// CHECK:         scf.for
+// CHECK:           arith.remui %{{.*}}, %c2
+// CHECK:           scf.for %{{.*}} = %c0 to %[[EVEN:.*]] step %c2
+// CHECK:             scf.for {{.*}} -> (vector<16xf32>, vector<16xf32>)
+// CHECK:               %[[V:.*]] = vector.load {{.*}} vector<64xi8>
+// CHECK:               %[[LOW:.*]] = arith.andi %[[V]]
+// CHECK-COUNT-2:       cria.dot4 %{{.*}}, %[[LOW]], %{{.*}} {a_bits = 4 : i64}
+// CHECK:               %[[HIGH:.*]] = arith.shrui %[[V]]
+// CHECK-COUNT-2:       cria.dot4 %{{.*}}, %[[HIGH]], %{{.*}} {a_bits = 4 : i64}
+// CHECK:               %[[PROD:.*]] = math.fma
+// CHECK:               math.fma %{{.*}}, %{{.*}}, %[[PROD]]
+// CHECK:             scf.yield
+// CHECK:           scf.for %{{.*}} = %[[EVEN]] to %{{.*}} step %c1
+// CHECK:             scf.for {{.*}} -> (vector<16xf32>) {
+func.func @tiles(%c: memref<?x16xi32>, %s: memref<?x2xf32>, %m: memref<?x2xf32>,
+                 %w: !cria.weight<96x64, q4, block = 32, min, n16k4>, %y: memref<?x96xf32>) {
+  cria.fused_linear acts(%c, %s, %m : memref<?x16xi32>, memref<?x2xf32>, memref<?x2xf32>)
+    weights(%w : !cria.weight<96x64, q4, block = 32, min, n16k4>) outs(%y : memref<?x96xf32>)
+    attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  }
+  return
+}
+
+// -----
+
+// N = 20: loads and stores of the epilogue are masked. Pairs of bf16 become
+// f32 by integer operations.
+
+// CHECK-LABEL: func.func @masked
+// CHECK:         scf.for %[[GROUP:.*]] = %c0 to %c2 step %c1
+// CHECK:           %[[LANE:.*]] = arith.muli %[[GROUP]], %c16
+// CHECK:           %[[LEFT:.*]] = arith.subi %c20, %[[LANE]]
+// CHECK:           %[[MASK:.*]] = vector.create_mask %[[LEFT]] : vector<16xi1>
+// CHECK:           %[[ACC:.*]] = scf.for
+// CHECK:             arith.shli
+// CHECK:             math.fma
+// CHECK:             arith.andi
+// CHECK:             math.fma
+// CHECK:           %[[BIAS:.*]] = vector.maskedload %{{.*}}[%[[LANE]]], %[[MASK]]
+// CHECK:           %[[OLD:.*]] = vector.maskedload %{{.*}}[%c0, %[[LANE]]], %[[MASK]]
+// CHECK:           %[[T:.*]] = arith.addf %[[ACC]], %[[BIAS]]
+// CHECK:           %[[Y:.*]] = arith.addf %[[OLD]], %[[T]]
+// CHECK:           vector.maskedstore %{{.*}}[%c0, %[[LANE]]], %[[MASK]], %[[Y]]
+func.func @masked(%a: memref<1x32xf32>, %w: !cria.weight<20x32, bf16, n16k2>,
+                  %b: memref<20xf32>, %y: memref<1x20xf32>) {
+  cria.fused_linear acts(%a : memref<1x32xf32>) weights(%w : !cria.weight<20x32, bf16, n16k2>)
+    extras(%b : memref<20xf32>) outs(%y : memref<1x20xf32>)
+    attributes {accumulate, extra_kinds = [#cria<extra bias>], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>, %bias: vector<16xf32>, %old: vector<16xf32>):
+    %0 = arith.addf %acc, %bias : vector<16xf32>
+    %1 = arith.addf %old, %0 : vector<16xf32>
+    cria.yield %1 : vector<16xf32>
+  }
+  return
+}
+
+// -----
+
+// Two weights, one after the other; the activation becomes math.
+
+// CHECK-LABEL: func.func @glu
+// CHECK:           %[[GATE:.*]] = scf.for
+// CHECK:           %[[UP:.*]] = scf.for
+// CHECK:           %[[NEG:.*]] = arith.negf %[[GATE]]
+// CHECK:           %[[EXP:.*]] = math.exp %[[NEG]]
+// CHECK:           %[[DEN:.*]] = arith.addf %[[EXP]],
+// CHECK:           %[[SILU:.*]] = arith.divf %[[GATE]], %[[DEN]]
+// CHECK:           %[[Y:.*]] = arith.mulf %[[SILU]], %[[UP]]
+// CHECK:           vector.store %[[Y]]
+func.func @glu(%a: memref<1x32xf32>, %g: !cria.weight<32x32, f16, n16>,
+               %u: !cria.weight<32x32, f16, n16>, %y: memref<1x32xf32>) {
+  cria.fused_linear acts(%a : memref<1x32xf32>)
+    weights(%g, %u : !cria.weight<32x32, f16, n16>, !cria.weight<32x32, f16, n16>)
+    outs(%y : memref<1x32xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%gate: vector<16xf32>, %up: vector<16xf32>):
+    %0 = cria.activation silu %gate : vector<16xf32>
+    %1 = arith.mulf %0, %up : vector<16xf32>
+    cria.yield %1 : vector<16xf32>
+  }
+  return
+}
+
+// -----
+
+// Keys: 16 elements of one head, each in its own line of 16 positions. The
+// rope table is read at the lane's place in its head.
+
+// CHECK-LABEL: func.func @key
+// CHECK:           %[[LANE:.*]] = arith.muli %{{.*}}, %c16
+// CHECK:           %[[D:.*]] = arith.remui %[[LANE]], %c32
+// CHECK:           vector.load %{{.*}}[%c0, %c0, %[[D]]] : memref<1x2x32xf32>
+// CHECK:           vector.load %{{.*}}[%c0, %c1, %[[D]]] : memref<1x2x32xf32>
+// CHECK:           %[[HALF:.*]] = arith.truncf %{{.*}} : vector<16xf32> to vector<16xf16>
+// CHECK:           %[[SLOT:.*]] = arith.index_castui %{{.*}} : i32 to index
+// CHECK-DAG:       %[[PAGE:.*]] = arith.divui %[[SLOT]], %c64
+// CHECK-DAG:       %[[POS:.*]] = arith.remui %[[SLOT]], %c64
+// CHECK:           %[[E:.*]] = vector.extract %[[HALF]][0]
+// CHECK-DAG:       %[[HEAD:.*]] = arith.divui %[[LANE]], %c32
+// CHECK-DAG:       %[[BLOCK:.*]] = arith.divui %[[POS]], %c16
+// CHECK-DAG:       %[[IN:.*]] = arith.remui %[[POS]], %c16
+// CHECK:           memref.store %[[E]], %{{.*}}[%{{.*}}, %[[PAGE]], %[[HEAD]], %[[BLOCK]], %[[D]], %[[IN]]]
+// CHECK-COUNT-15:  memref.store
+// CHECK-NOT:       memref.store
+func.func @key(%a: memref<1x32xf32>, %w: !cria.weight<64x32, f32, n16>, %t: memref<1x2x32xf32>,
+               %l: index, %s: memref<1xi32>, %k: memref<2x?x2x4x32x16xf16>) {
+  cria.fused_linear acts(%a : memref<1x32xf32>) weights(%w : !cria.weight<64x32, f32, n16>)
+    extras(%t : memref<1x2x32xf32>) layer %l slots %s : memref<1xi32>
+    outs(%k : memref<2x?x2x4x32x16xf16>)
+    attributes {extra_kinds = [#cria<extra rope>], out = #cria<out key>} {
+  ^bb0(%acc: vector<16xf32>, %cos: vector<16xf32>, %sin: vector<16xf32>):
+    %0 = arith.mulf %acc, %cos : vector<16xf32>
+    %1 = math.fma %acc, %sin, %0 : vector<16xf32>
+    cria.yield %1 : vector<16xf32>
+  }
+  return
+}
