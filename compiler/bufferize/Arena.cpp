@@ -8,9 +8,9 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/BuiltinOps.h"
-#include "mlir/Interfaces/LoopLikeInterface.h"
-#include "mlir/Interfaces/ViewLikeInterface.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/Support/Debug.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -27,14 +27,104 @@ using namespace cria;
 namespace {
 
 constexpr int64_t kAlignment = 64; // one vector, one cache line
+/// No machine has more, and no sum over a function's allocations overflows.
+constexpr int64_t kMaxBytes = int64_t(1) << 46;
 
 /// An allocation, the time it is needed and the place it gets.
 struct Slot {
   memref::AllocOp alloc;
   int64_t bytes = 0;
   int64_t first = 0, last = 0; // inclusive, in epochs (shared) or op indices
+  /// Needed at the end of a loop body or at its begin, where one iteration of
+  /// a loop meets the next.
+  bool wraps = false;
   int64_t offset = 0;
 };
+
+/// When shared buffers are needed. Threads are anywhere between two barriers,
+/// so the unit is the epoch: the least number of barriers that every way
+/// through the function has passed. A branch or a loop that may not run counts
+/// its barriers inside, but after it only those that all ways have in common;
+/// what its ops use is then needed until there (`until`).
+class Epochs {
+public:
+  explicit Epochs(func::FuncOp func) { number(func.getBody().front(), 0); }
+
+  struct Range {
+    int64_t first, last;
+  };
+  Range of(Operation *op) const { return ranges.lookup(op); }
+  /// Of an op and all that it holds.
+  Range within(Operation *op) const {
+    Range range = of(op);
+    op->walk([&](Operation *nested) {
+      Range inner = of(nested);
+      range = {std::min(range.first, inner.first),
+               std::max(range.last, inner.last)};
+    });
+    return range;
+  }
+  int64_t begin(scf::ForOp loop) const {
+    return of(loop).first;
+  }
+  int64_t end(scf::ForOp loop) const {
+    return of(loop.getBody()->getTerminator()).first;
+  }
+
+private:
+  /// Numbers the ops of a block that starts in `epoch`; returns its last.
+  int64_t number(Block &block, int64_t epoch) {
+    for (Operation &op : block) {
+      if (isa<BarrierOp>(op))
+        ++epoch;
+      ranges[&op] = {epoch, epoch};
+      if (op.getNumRegions() == 0)
+        continue;
+      std::optional<int64_t> exit;
+      // A region that may be skipped passes no barrier.
+      auto loop = dyn_cast<scf::ForOp>(op);
+      auto branch = dyn_cast<scf::IfOp>(op);
+      if ((loop && !runsOnce(loop)) || (branch && !branch.elseBlock()))
+        exit = epoch;
+      for (Region &region : op.getRegions())
+        for (Block &nested : region) {
+          int64_t end = number(nested, epoch);
+          exit = std::min(exit.value_or(end), end);
+        }
+      epoch = exit.value_or(epoch);
+      // Whatever passed more barriers in there than count out here is needed
+      // by slower threads until here.
+      op.walk([&](Operation *nested) {
+        Range &range = ranges[nested];
+        if (nested != &op)
+          range.first = std::min(range.first, epoch);
+      });
+    }
+    return epoch;
+  }
+
+  static bool runsOnce(scf::ForOp loop) {
+    std::optional<int64_t> lower = getConstantIntValue(loop.getLowerBound()),
+                           upper = getConstantIntValue(loop.getUpperBound());
+    return lower && upper && *lower < *upper;
+  }
+
+  llvm::DenseMap<Operation *, Range> ranges;
+};
+
+/// True where two allocations are in different regions of one branch, so that
+/// no iteration needs both.
+bool areAlternatives(Operation *a, Operation *b) {
+  for (Region *region = a->getParentRegion(); region;
+       region = region->getParentRegion()) {
+    Operation *parent = region->getParentOp();
+    if (!isa<scf::IfOp, scf::IndexSwitchOp>(parent) ||
+        !parent->isProperAncestor(b))
+      continue;
+    return !region->isAncestor(b->getParentRegion());
+  }
+  return false;
+}
 
 struct Arena : cria::impl::ArenaBase<Arena> {
   void runOnOperation() override {
@@ -46,6 +136,11 @@ struct Arena : cria::impl::ArenaBase<Arena> {
         continue;
       if (!maxBatch) {
         module.emitError("needs the attribute cria.max_batch (tokens a call may have)");
+        return signalPassFailure();
+      }
+      if (maxBatch.getInt() < 1) {
+        module.emitError("cria.max_batch is ")
+            << maxBatch.getInt() << "; accepted: 1 or more";
         return signalPassFailure();
       }
       auto version = func->getAttrOfType<StringAttr>("cria.version");
@@ -67,99 +162,105 @@ private:
   /// read off a batch argument.
   FailureOr<int64_t> capacity(memref::AllocOp alloc) {
     MemRefType type = alloc.getType();
-    int64_t elements = 1;
+    int64_t bytes = llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+    bool overflow = false;
     for (int64_t d : type.getShape())
-      elements *= ShapedType::isDynamic(d) ? 1 : d;
+      overflow |=
+          llvm::MulOverflow(bytes, ShapedType::isDynamic(d) ? 1 : d, bytes);
     for (Value size : alloc.getDynamicSizes()) {
       auto dim = size.getDefiningOp<memref::DimOp>();
-      if (!dim || !isa<BlockArgument>(bufferRoot(dim.getSource())) || dim.getConstantIndex() != 0)
-        return alloc.emitOpError("has a size that is not the number of tokens of a batch; the "
-                                 "arena needs a bound");
-      elements *= batch;
+      if (!dim || !isa<BlockArgument>(bufferRoot(dim.getSource())) ||
+          dim.getConstantIndex() != 0)
+        return alloc.emitOpError(
+            "has a size that is not the number of tokens of a batch; the "
+            "arena needs a bound");
+      overflow |= llvm::MulOverflow(bytes, batch, bytes);
     }
-    return static_cast<int64_t>(
-        llvm::alignTo(elements * llvm::divideCeil(type.getElementTypeBitWidth(), 8), kAlignment));
+    // The sum of all must not overflow either.
+    if (overflow || bytes > kMaxBytes)
+      return alloc.emitOpError()
+             << "needs more than " << kMaxBytes << " bytes with " << batch
+             << " tokens";
+    return static_cast<int64_t>(llvm::alignTo(bytes, kAlignment));
   }
 
-  /// Every op that touches the buffer or a view of it.
-  void users(Value buffer, SmallVectorImpl<Operation *> &ops) {
-    for (Operation *user : buffer.getUsers()) {
-      ops.push_back(user);
-      if (auto view = dyn_cast<ViewLikeOpInterface>(user))
-        for (Value result : user->getResults())
-          users(result, ops);
-      if (auto loop = dyn_cast<scf::ForOp>(user))
-        for (OpOperand &init : loop.getInitArgsMutable())
-          if (init.get() == buffer) {
-            users(loop.getTiedLoopRegionIterArg(&init), ops);
-            users(loop.getTiedLoopResult(&init), ops);
-          }
-    }
-  }
-
-  LogicalResult place(func::FuncOp func, int64_t &sharedBytes, int64_t &threadBytes) {
-    // Time. Shared buffers live in epochs: the stretches between barriers,
-    // in which threads are anywhere. A thread's own buffers live in op order.
-    llvm::DenseMap<Operation *, int64_t> epochs, indices;
-    int64_t epoch = 0, index = 0;
-    func.walk<WalkOrder::PreOrder>([&](Operation *op) {
-      if (isa<BarrierOp>(op))
-        ++epoch;
-      epochs[op] = epoch;
-      indices[op] = index++;
+  /// Every op that touches each allocation or a view of it.
+  llvm::MapVector<Operation *, SmallVector<Operation *>>
+  usersOfAllocations(func::FuncOp func) {
+    llvm::MapVector<Operation *, SmallVector<Operation *>> users;
+    func.walk([&](memref::AllocOp alloc) { users[alloc]; });
+    func.walk([&](Operation *op) {
+      for (Value operand : op->getOperands())
+        if (isa<BaseMemRefType>(operand.getType()))
+          if (auto alloc =
+                  bufferRoot(operand).getDefiningOp<memref::AllocOp>())
+            users[alloc].push_back(op);
     });
-    auto lastIn = [&](Operation *op, llvm::DenseMap<Operation *, int64_t> &time) {
-      int64_t last = time[op];
-      op->walk([&](Operation *nested) { last = std::max(last, time[nested]); });
-      return last;
+    return users;
+  }
+
+  LogicalResult place(func::FuncOp func, int64_t &sharedBytes,
+                      int64_t &threadBytes) {
+    Epochs epochs(func);
+    // A thread's own buffers live in op order.
+    llvm::DenseMap<Operation *, int64_t> indices;
+    func.walk<WalkOrder::PreOrder>([&](Operation *op) {
+      int64_t index = indices.size();
+      indices[op] = index;
+    });
+    auto rangeOf = [&](Operation *op, bool isPrivate) -> Epochs::Range {
+      if (!isPrivate)
+        return epochs.within(op);
+      int64_t first = indices.lookup(op), last = first;
+      op->walk([&](Operation *nested) {
+        last = std::max(last, indices.lookup(nested));
+      });
+      return {first, last};
     };
 
     SmallVector<Slot> shared, own;
-    LogicalResult result = success();
-    func.walk([&](memref::AllocOp alloc) {
+    for (auto &[op, users] : usersOfAllocations(func)) {
+      auto alloc = cast<memref::AllocOp>(op);
       FailureOr<int64_t> bytes = capacity(alloc);
-      if (failed(bytes)) {
-        result = failure();
-        return;
-      }
+      if (failed(bytes))
+        return failure();
       bool isPrivate = alloc->hasAttr("cria.private");
-      auto &time = isPrivate ? indices : epochs;
-      SmallVector<Operation *> ops;
-      users(alloc, ops);
       Slot slot{alloc, *bytes};
       slot.first = std::numeric_limits<int64_t>::max();
-      slot.last = 0;
-      for (Operation *op : ops) {
-        slot.first = std::min(slot.first, time[op]);
-        slot.last = std::max(slot.last, lastIn(op, time));
+      slot.last = -1;
+      auto need = [&](Epochs::Range range) {
+        slot.first = std::min(slot.first, range.first);
+        slot.last = std::max(slot.last, range.last);
+      };
+      for (Operation *user : users) {
+        need(rangeOf(user, isPrivate));
         // Used inside a loop that it outlives: needed in every iteration.
-        for (auto loop = op->getParentOfType<scf::ForOp>(); loop;
+        for (auto loop = user->getParentOfType<scf::ForOp>(); loop;
              loop = loop->getParentOfType<scf::ForOp>())
-          if (!loop->isAncestor(alloc)) {
-            slot.first = std::min(slot.first, time[loop]);
-            slot.last = std::max(slot.last, lastIn(loop, time));
-          }
+          if (!loop->isAncestor(alloc))
+            need(rangeOf(loop, isPrivate));
       }
       // The last epoch of a loop runs into the first of its next iteration.
       if (!isPrivate)
         for (auto loop = alloc->getParentOfType<scf::ForOp>(); loop;
-             loop = loop->getParentOfType<scf::ForOp>()) {
-          int64_t begin = time[loop], end = lastIn(loop, time);
-          if (slot.first <= begin || slot.last >= end) {
-            slot.first = std::min(slot.first, begin);
-            wrap.insert(alloc);
-          }
-        }
+             loop = loop->getParentOfType<scf::ForOp>())
+          slot.wraps |= slot.first <= epochs.begin(loop) ||
+                        slot.last >= epochs.end(loop);
       (isPrivate ? own : shared).push_back(slot);
-    });
-    if (failed(result))
-      return failure();
+    }
 
     sharedBytes = std::max(sharedBytes, assign(shared));
     threadBytes = std::max(threadBytes, assign(own));
     replace(func, shared, "arena");
     replace(func, own, "thread_arena");
     return success();
+  }
+
+  static bool conflict(const Slot &a, const Slot &b) {
+    if (a.wraps && b.wraps)
+      return true;
+    return a.first <= b.last && b.first <= a.last &&
+           !areAlternatives(a.alloc, b.alloc);
   }
 
   /// First fit in order of size; returns the bytes needed.
@@ -176,8 +277,7 @@ private:
     for (Slot *slot : order) {
       SmallVector<Slot *> neighbours;
       for (Slot *other : placed)
-        if ((slot->first <= other->last && other->first <= slot->last) ||
-            (wrap.contains(slot->alloc) && wrap.contains(other->alloc)))
+        if (conflict(*slot, *other))
           neighbours.push_back(other);
       llvm::sort(neighbours, [](Slot *a, Slot *b) { return a->offset < b->offset; });
       int64_t offset = 0;
@@ -212,7 +312,5 @@ private:
       slot.alloc->erase();
     }
   }
-
-  llvm::DenseSet<Operation *> wrap;
 };
 } // namespace

@@ -10,8 +10,14 @@
 
 namespace cria {
 
-/// The allocation or function argument that `buffer` is a view of.
+/// The allocation or function argument that `buffer` is a view of. Where it
+/// may be one of several, the value that chooses, which is then no root: see
+/// isBufferRoot.
 mlir::Value bufferRoot(mlir::Value buffer);
+
+/// True for what cannot alias any other root: an allocation, a constant, a
+/// weight or an argument of the function (the caller's arrays are distinct).
+bool isBufferRoot(mlir::Value root);
 
 /// True if every loop under \p root hands on the buffers that it was given,
 /// which bufferRoot relies on.

@@ -10,6 +10,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 namespace cria {
 #define GEN_PASS_DEF_BUFFERIZE
@@ -23,6 +24,16 @@ using namespace cria;
 namespace {
 struct Bufferize : cria::impl::BufferizeBase<Bufferize> {
   void runOnOperation() override {
+    // One allocation a destination: a buffer that served several would tie
+    // together what a thread has for itself and what all share.
+    SmallVector<tensor::EmptyOp> empties;
+    getOperation().walk([&](tensor::EmptyOp empty) { empties.push_back(empty); });
+    for (tensor::EmptyOp empty : empties)
+      for (OpOperand &use : llvm::make_early_inc_range(llvm::drop_begin(empty->getUses()))) {
+        OpBuilder b(use.getOwner());
+        use.set(b.clone(*empty)->getResult(0));
+      }
+
     OneShotBufferizationOptions options;
     options.bufferizeFunctionBoundaries = true;
     options.setFunctionBoundaryTypeConversion(LayoutMapOption::IdentityLayoutMap);

@@ -66,7 +66,7 @@ struct Spmd : cria::impl::SpmdBase<Spmd> {
         }
         continue;
       }
-      if (op.getNumRegions() && !isa<scf::ForallOp, MemoryEffectOpInterface>(op)) {
+      if (isa<scf::IfOp, scf::IndexSwitchOp>(op)) {
         // A branch: every thread takes the same one.
         Pending before = pending, after = pending;
         for (Region &region : op.getRegions())
@@ -242,6 +242,57 @@ struct Spmd : cria::impl::SpmdBase<Spmd> {
     close();
   }
 
+  /// Refuses what insertBarriers cannot see through: a dependence that it
+  /// missed would be a data race.
+  LogicalResult checkAnalysable(func::FuncOp func) {
+    WalkResult result = func.walk([&](Operation *op) {
+      if (isa<func::FuncOp, scf::ForOp, scf::ForallOp, scf::IfOp,
+              scf::IndexSwitchOp, BarrierOp>(op) ||
+          isMemoryEffectFree(op))
+        return WalkResult::advance();
+      if (!isa<MemoryEffectOpInterface>(op)) {
+        op->emitOpError("has memory effects that barriers cannot be placed "
+                        "for; allowed are kernels, loads and stores inside of "
+                        "scf.for, scf.forall, scf.if and scf.index_switch");
+        return WalkResult::interrupt();
+      }
+      for (const BufferAccess &access : bufferAccesses(op))
+        if (!isBufferRoot(access.root)) {
+          InFlightDiagnostic error =
+              op->emitOpError("uses a buffer that may be one of several");
+          error.attachNote(access.root.getLoc()) << "chosen here";
+          return WalkResult::interrupt();
+        }
+      return WalkResult::advance();
+    });
+    return failure(result.wasInterrupted());
+  }
+
+  /// Ops outside of parallel loops that write what all threads share become
+  /// loops of one iteration: tiles that turned out to be the whole.
+  void runOnOneThread(func::FuncOp func) {
+    SmallVector<Operation *> ops;
+    func.walk<WalkOrder::PreOrder>([&](Operation *op) {
+      if (isa<scf::ForallOp>(op))
+        return WalkResult::skip();
+      if (!isa<func::FuncOp, scf::ForOp, scf::IfOp, scf::IndexSwitchOp>(op)) {
+        if (llvm::any_of(bufferAccesses(op), [&](const BufferAccess &access) {
+              return access.write && shared.contains(access.root);
+            }))
+          ops.push_back(op);
+        return WalkResult::skip();
+      }
+      return WalkResult::advance();
+    });
+    for (Operation *op : ops) {
+      OpBuilder b(op);
+      OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
+      auto forall = scf::ForallOp::create(
+          b, op->getLoc(), zero, one, one, /*outputs=*/ValueRange(), /*mapping=*/std::nullopt);
+      op->moveBefore(forall.getBody()->getTerminator());
+    }
+  }
+
   void runOnOperation() override {
     func::FuncOp func = getOperation();
     // Copies of a buffer onto itself are gone by now. Any other would be made
@@ -251,8 +302,12 @@ struct Spmd : cria::impl::SpmdBase<Spmd> {
                        << copy.getSource().getType() << " would be needed";
       return WalkResult::interrupt();
     });
-    if (copies.wasInterrupted())
+    if (copies.wasInterrupted() || failed(checkAnalysable(func)))
       return signalPassFailure();
+    if (!carriesBuffersInPlace(func)) {
+      func.emitError("a loop does not update its buffers in place");
+      return signalPassFailure();
+    }
     shared.clear();
     for (Value arg : func.getArguments())
       shared.insert(arg);
@@ -263,6 +318,7 @@ struct Spmd : cria::impl::SpmdBase<Spmd> {
           shared.insert(access.root);
       }
     });
+    runOnOneThread(func);
     Pending pending;
     if (failed(insertBarriers(func.getBody().front(), pending)))
       return signalPassFailure();

@@ -30,7 +30,7 @@ constexpr llvm::StringLiteral kPlainSymbols[] = {
     "fmodf", "free",  "log10f",    "log1pf", "log2f",  "logf",  "malloc",
     "powf",  "round", "roundeven", "sinf",   "sinhf",  "sqrtf", "tanf",
     "tanhf", "trunc", "cos",       "exp",    "log",    "pow",   "sin",
-    "sqrt",  "tanh",  "erf"};
+    "sqrt",  "tanh",  "erf",       "exp2",   "log2"};
 
 /// The linker's own.
 constexpr llvm::StringLiteral kLinkerSymbols[] = {"_GLOBAL_OFFSET_TABLE_"};

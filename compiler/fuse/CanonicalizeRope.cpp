@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/Passes.h"
-#include "dialect/CriaOps.h"
+#include "compiler/fuse/FuseUtils.h"
 
 #include "mlir/IR/BuiltinOps.h"
-#include "llvm/Support/Debug.h"
-
-#define DEBUG_TYPE "cria-canonicalize-rope"
 
 namespace cria {
 #define GEN_PASS_DEF_CANONICALIZEROPE
@@ -40,14 +37,6 @@ static FailureOr<SmallVector<LoadOp>> paramsFeeding(RopeOp rope) {
   return loads;
 }
 
-static RopeAttr interleaved(RopeAttr r) {
-  return RopeAttr::get(r.getContext(), RopePairs::interleaved, r.getBase(), r.getDims(),
-                       r.getScaling(), r.getFactor(), r.getOriginalContext(), r.getMaxContext(),
-                       r.getBetaFast(), r.getBetaSlow(), r.getLowFreqFactor(),
-                       r.getHighFreqFactor(), r.getAttentionFactor(), r.getTruncate(),
-                       r.getShortFactors(), r.getLongFactors());
-}
-
 namespace {
 struct CanonicalizeRope : cria::impl::CanonicalizeRopeBase<CanonicalizeRope> {
   void runOnOperation() override {
@@ -61,7 +50,9 @@ struct CanonicalizeRope : cria::impl::CanonicalizeRopeBase<CanonicalizeRope> {
         return;
       auto loads = paramsFeeding(rope);
       if (failed(loads)) {
-        LLVM_DEBUG(llvm::dbgs() << "kept half pairs: no linear feeds " << rope << "\n");
+        missedFusion(rope, "CanonicalizeRope",
+                     "half pairs stay: its input is not one linear's alone, "
+                     "through at most a per-head norm");
         all = false;
         return;
       }
@@ -71,19 +62,31 @@ struct CanonicalizeRope : cria::impl::CanonicalizeRopeBase<CanonicalizeRope> {
     });
     if (!all || ropes.empty())
       return;
-    // A param that is also read elsewhere would be permuted there too.
+    // A param that is also read elsewhere would be permuted there too, and
+    // one permutation has to serve all its readers.
     bool shared = false;
     SymbolTable symbols(module);
     llvm::DenseMap<Operation *, RopeOp> params;
     for (auto &[rope, loads] : ropes)
       for (LoadOp load : loads) {
-        if (!load->hasOneUse())
+        auto param = symbols.lookup<ParamOp>(load.getParam());
+        auto [it, isNew] = params.insert({param, rope});
+        if (!load->hasOneUse() || param.getPermuteHeads() ||
+            it->second.getHeadDim() != rope.getHeadDim() ||
+            it->second.getRope().getDims() != rope.getRope().getDims()) {
+          missedFusion(rope, "CanonicalizeRope",
+                       "half pairs stay: a param that feeds it is permuted "
+                       "otherwise or read twice");
           shared = true;
-        params[symbols.lookup(load.getParam())] = rope;
+        }
       }
     module.walk([&](LoadOp load) {
-      if (!counted.contains(load) && params.count(symbols.lookup(load.getParam())))
-        shared = true;
+      if (counted.contains(load) ||
+          !params.count(symbols.lookup(load.getParam())))
+        return;
+      missedFusion(load, "CanonicalizeRope",
+                   "half pairs stay: this reads a param that feeds a rope");
+      shared = true;
     });
     if (shared)
       return;

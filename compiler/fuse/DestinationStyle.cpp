@@ -3,6 +3,7 @@
 #include "compiler/fuse/FuseUtils.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/IRMapping.h"
 
 namespace cria {
 #define GEN_PASS_DEF_DESTINATIONSTYLE
@@ -18,7 +19,9 @@ struct DestinationStyle : cria::impl::DestinationStyleBase<DestinationStyle> {
     func::FuncOp func = getOperation();
     SmallVector<Operation *> ops;
     func.walk([&](Operation *op) {
-      if (isa<EmbedOp, AttentionOp>(op))
+      // Inside a rows op a norm is part of a kernel, not work of its own.
+      if (isa<EmbedOp, AttentionOp>(op) ||
+          (isa<NormOp>(op) && !isa<RowsOp>(op->getParentOp())))
         ops.push_back(op);
     });
     for (Operation *op : ops) {
@@ -27,6 +30,8 @@ struct DestinationStyle : cria::impl::DestinationStyleBase<DestinationStyle> {
       auto type = cast<RankedTensorType>(op->getResult(0).getType());
       Value init = emptyRows(b, loc, op->getOperand(0), type.getDimSize(1), b.getF32Type());
       Value result;
+      if (auto norm = dyn_cast<NormOp>(op))
+        result = normRows(b, norm, init);
       if (auto embed = dyn_cast<EmbedOp>(op))
         result = EmbedRowsOp::create(b, loc, TypeRange{init.getType()}, embed.getTokens(),
                                      embed.getWeight(), init)
@@ -43,6 +48,29 @@ struct DestinationStyle : cria::impl::DestinationStyleBase<DestinationStyle> {
     }
     if (func->hasAttr("cria.entry"))
       giveLogitsADestination(func);
+  }
+
+  /// A norm that no linear took in: rows in f32.
+  Value normRows(OpBuilder &b, NormOp norm, Value init) {
+    Location loc = norm.getLoc();
+    SmallVector<Value> params;
+    for (Value param : {norm.getWeight(), norm.getBias()})
+      if (param)
+        params.push_back(param);
+    auto rows = RowsOp::create(b, loc, TypeRange{init.getType()}, norm.getX(),
+                               params, init, IntegerAttr());
+    OpBuilder::InsertionGuard guard(b);
+    Block *body = b.createBlock(&rows.getPrologue());
+    int64_t k = cast<RankedTensorType>(init.getType()).getDimSize(1);
+    auto rowType = RankedTensorType::get({1, k}, b.getF32Type());
+    IRMapping map;
+    map.map(norm.getX(), body->addArgument(rowType, loc));
+    for (Value param : params)
+      map.map(param, body->addArgument(param.getType(), loc));
+    Operation *row = b.clone(*norm, map);
+    row->getResult(0).setType(rowType);
+    YieldOp::create(b, loc, row->getResult(0));
+    return rows.getResults()[0];
   }
 
   /// The caller owns the logits: a function argument becomes the destination

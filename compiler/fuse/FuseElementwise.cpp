@@ -43,10 +43,14 @@ struct FuseElementwise : cria::impl::FuseElementwiseBase<FuseElementwise> {
         ops.push_back(op);
     });
     IRRewriter rewriter(&getContext());
-    for (Operation *op : ops)
-      if (FusedLinearOp linear = fusableProducer(op->getOperand(0)))
+    for (Operation *op : ops) {
+      StringRef why;
+      if (FusedLinearOp linear = fusableProducer(op->getOperand(0), &why))
         fuseEpilogue(rewriter, linear, op, EpilogueChange(),
                      [&](OpBuilder &b, Value tile, ValueRange) { return onLanes(b, op, tile); });
+      else
+        missedFusion(op, "FuseElementwise", why);
+    }
   }
 };
 } // namespace

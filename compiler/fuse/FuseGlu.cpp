@@ -27,10 +27,23 @@ struct FuseGlu : cria::impl::FuseGluBase<FuseGlu> {
     getOperation()->walk([&](GluOp glu) { glus.push_back(glu); });
     IRRewriter rewriter(&getContext());
     for (GluOp glu : glus) {
-      FusedLinearOp gate = fusableProducer(glu.getGate()), up = fusableProducer(glu.getUp());
-      if (!gate || !up || !isPlain(gate) || !isPlain(up) || gate.getActs() != up.getActs() ||
-          gate.getWeightType() != up.getWeightType())
+      StringRef why, whyUp;
+      FusedLinearOp gate = fusableProducer(glu.getGate(), &why);
+      FusedLinearOp up = fusableProducer(glu.getUp(), &whyUp);
+      if (gate)
+        why = whyUp;
+      if (gate && up) {
+        if (!isPlain(gate) || !isPlain(up))
+          why = "gate or up has an epilogue";
+        else if (gate.getActs() != up.getActs())
+          why = "gate and up read different rows";
+        else if (gate.getWeightType() != up.getWeightType())
+          why = "gate and up have weights of different types";
+      }
+      if (!why.empty()) {
+        missedFusion(glu, "FuseGlu", why);
         continue;
+      }
       rewriter.setInsertionPoint(glu);
       Location loc = rewriter.getFusedLoc({gate.getLoc(), up.getLoc(), glu.getLoc()});
       Value init = emptyRows(rewriter, loc, gate.getActs()[0], gate.getN(), rewriter.getF32Type());

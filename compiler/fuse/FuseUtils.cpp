@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/fuse/FuseUtils.h"
 
+#include "mlir/IR/Remarks.h"
+#include "llvm/Support/Debug.h"
+
+#define DEBUG_TYPE "cria-fuse"
+
 using namespace mlir;
 
 Value cria::emptyRows(OpBuilder &b, Location loc, Value like, ArrayRef<int64_t> columns,
@@ -11,11 +16,34 @@ Value cria::emptyRows(OpBuilder &b, Location loc, Value like, ArrayRef<int64_t> 
   return tensor::EmptyOp::create(b, loc, sizes, element);
 }
 
-cria::FusedLinearOp cria::fusableProducer(Value v) {
+cria::FusedLinearOp cria::fusableProducer(Value v, StringRef *why) {
   auto linear = v.getDefiningOp<FusedLinearOp>();
-  if (!linear || !v.hasOneUse() || linear.getOut() != OutKind::rows || linear.getAccumulate())
-    return nullptr;
-  return linear;
+  StringRef reason = !linear         ? "its input comes from no fused linear"
+                     : !v.hasOneUse() ? "its input is used elsewhere as well"
+                     : linear.getOut() != OutKind::rows
+                         ? "its input is stored in a cache"
+                     : linear.getAccumulate()
+                         ? "a residual closed its input's epilogue"
+                         : "";
+  if (why)
+    *why = reason;
+  return reason.empty() ? linear : FusedLinearOp();
+}
+
+cria::RopeAttr cria::interleaved(RopeAttr r) {
+  return RopeAttr::get(
+      r.getContext(), RopePairs::interleaved, r.getBase(), r.getDims(),
+      r.getScaling(), r.getFactor(), r.getOriginalContext(), r.getMaxContext(),
+      r.getBetaFast(), r.getBetaSlow(), r.getLowFreqFactor(),
+      r.getHighFreqFactor(), r.getAttentionFactor(), r.getTruncate(),
+      r.getShortFactors(), r.getLongFactors());
+}
+
+void cria::missedFusion(Operation *op, StringRef pass, StringRef why) {
+  LLVM_DEBUG(llvm::dbgs() << pass << ": " << why << ": " << *op << "\n");
+  remark::missed(op->getLoc(),
+                 remark::RemarkOpts::name(pass).category("cria-fuse"))
+      << remark::reason("{0}", why.str());
 }
 
 void cria::fuseEpilogue(RewriterBase &rewriter, FusedLinearOp linear, Operation *consumer,

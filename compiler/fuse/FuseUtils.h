@@ -17,8 +17,17 @@ mlir::Value emptyRows(mlir::OpBuilder &b, mlir::Location loc, mlir::Value like,
                       mlir::ArrayRef<int64_t> columns, mlir::Type element);
 
 /// The fused_linear that produces `v` for this one use and stores plain rows
-/// that nothing has been accumulated into; null otherwise.
-FusedLinearOp fusableProducer(mlir::Value v);
+/// that nothing has been accumulated into; null otherwise, and then `why`
+/// says what is in the way.
+FusedLinearOp fusableProducer(mlir::Value v, llvm::StringRef *why = nullptr);
+
+/// Says why `pass` left `op` alone: a remark (`--remarks-filter-missed=
+/// cria-fuse`), and a line of `-debug-only=cria-fuse`.
+void missedFusion(mlir::Operation *op, llvm::StringRef pass,
+                  llvm::StringRef why);
+
+/// The same rotation of neighbours: pair j is at 2j and 2j + 1.
+RopeAttr interleaved(RopeAttr rope);
 
 /// Changes of a fused_linear that an epilogue fusion makes; see rebuild.
 struct EpilogueChange {

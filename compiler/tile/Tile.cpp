@@ -29,13 +29,31 @@ struct TilePlan {
   bool cyclic = false;
 };
 
+/// Rows of a tile of `linear`. Those of a rotation or a cache are whole heads
+/// or lie within one, and none is ragged: the op knows no other. Heads that 16
+/// does not divide straddle groups of lanes, and stay together.
+int64_t tileRows(FusedLinearOp linear) {
+  int64_t n = linear.getN(), tile = linearTileRows(n);
+  int64_t headDim = 0;
+  if (linear.getOut() != OutKind::rows)
+    headDim = cast<RankedTensorType>(linear.getInit().getType()).getDimSize(4);
+  for (auto [i, extra] : llvm::enumerate(linear.getExtras()))
+    if (linear.getExtraKind(i) == ExtraKind::rope)
+      headDim = cast<RankedTensorType>(extra.getType()).getDimSize(2);
+  bool fits = headDim == 0 ||
+              (n % tile == 0 && (tile % headDim == 0 || headDim % tile == 0));
+  if (fits)
+    return tile;
+  return headDim % CriaDialect::kLanes == 0 ? CriaDialect::kLanes : n;
+}
+
 struct Tile : cria::impl::TileBase<Tile> {
   bool decode = false;
 
   /// The plan of an op, or none for ops that every thread runs for itself.
   std::optional<TilePlan> planFor(Operation *op) {
     if (auto linear = dyn_cast<FusedLinearOp>(op)) {
-      int64_t tile = linearTileRows(linear.getN());
+      int64_t tile = tileRows(linear);
       int64_t cost = tile * linear.getWeightType().getK() * linear.getWeights().size();
       return TilePlan{{0, tile}, cost};
     }
@@ -43,9 +61,17 @@ struct Tile : cria::impl::TileBase<Tile> {
     if (isa<FusedAttentionOp>(op))
       return TilePlan{{decode ? 1 : kAttentionTokenTile, 1}, 1, /*cyclic=*/true};
     if (isa<RowsOp>(op)) {
-      if (decode)
+      if (!decode)
+        return TilePlan{{kRowTile}};
+      // Every thread prepares the rows of its linears for itself; what goes
+      // elsewhere may be updated in place, by all of them.
+      bool feedsLinears = llvm::all_of(op->getUses(), [](OpOperand &use) {
+        auto linear = dyn_cast<FusedLinearOp>(use.getOwner());
+        return linear && use.getOperandNumber() < linear.getActs().size();
+      });
+      if (feedsLinears)
         return std::nullopt;
-      return TilePlan{{kRowTile}};
+      return TilePlan{{1}};
     }
     if (isa<EmbedRowsOp, RopeTableOp>(op))
       return TilePlan{{decode ? 1 : kRowTile}};

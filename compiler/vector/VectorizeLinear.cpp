@@ -55,6 +55,7 @@ private:
   FusedLinearOp op;
   WeightType weight;
   int64_t maxTokens, prefetchBytes;
+  bool isWide = false; // codes of 16 bits
 
   SmallVector<Weight> weights;
   Value numRows;   // N
@@ -86,6 +87,14 @@ void LinearKernel::emit() {
     }
     weights.push_back(data);
   }
+
+  isWide = weight.isQuantized() &&
+           cast<MemRefType>(op.getActs()[0].getType()).getDimSize(1) ==
+               llvm::divideCeil(weight.getK(), kQuantBlock) * kQuantBlock / 2;
+  // Wide codes go over a block's weights twice, which pays only while these
+  // stay in registers: eight more.
+  if (isWide)
+    maxTokens = std::min<int64_t>(maxTokens, 8);
 
   Value init = op.getInit();
   auto initType = cast<MemRefType>(init.getType());
@@ -215,14 +224,17 @@ SmallVector<Value> LinearKernel::accumulateQuantized(const Weight &w,
       min = extendToF32(b, loadLanes(b, w.mins, {group, block, zero}));
 
     SmallVector<Value> dots;
-    for (Value token : tokens) {
+    auto firstSum = [&](Value token) -> Value {
       if (w.mins)
-        dots.push_back(splatInt(b, b.getI32Type(), 0));
-      else
-        dots.push_back(broadcast(
-            b, memref::LoadOp::create(b, sums, ValueRange{token, block})));
-    }
-    Value word = arith::MulIOp::create(b, block, constIndex(b, groups));
+        return splatInt(b, b.getI32Type(), 0);
+      return broadcast(
+          b, memref::LoadOp::create(b, sums, ValueRange{token, block}));
+    };
+    for (Value token : tokens)
+      dots.push_back(isWide ? splatInt(b, b.getI32Type(), 0)
+                            : firstSum(token));
+    Value word = arith::MulIOp::create(
+        b, block, constIndex(b, isWide ? 2 * groups : groups));
     auto dot = [&](Value weightCodes, int64_t k4) {
       Value index = addIndex(b, word, k4);
       for (auto [token, acc] : llvm::zip_equal(tokens, dots)) {
@@ -231,19 +243,32 @@ SmallVector<Value> LinearKernel::accumulateQuantized(const Weight &w,
         acc = Dot4Op::create(b, acc, weightCodes, all, bits);
       }
     };
-    for (int64_t v = 0; v < vectors; ++v) {
-      if (ahead > 0)
-        prefetch(w.codes, block, ahead, v);
-      Value loaded = loadLanes(
-          b, w.codes, {group, block, constIndex(b, v), zero}, {}, 4 * kLanes);
-      if (!isQ4) {
-        dot(loaded, v);
-        continue;
+    auto dotBlock = [&](int64_t part) {
+      for (int64_t v = 0; v < vectors; ++v) {
+        if (ahead > 0 && part == 0)
+          prefetch(w.codes, block, ahead, v);
+        Value loaded = loadLanes(
+            b, w.codes, {group, block, constIndex(b, v), zero}, {}, 4 * kLanes);
+        if (!isQ4) {
+          dot(loaded, part + v);
+          continue;
+        }
+        Type i8 = b.getI8Type();
+        dot(arith::AndIOp::create(b, loaded, splatInt(b, i8, 15, 4 * kLanes)),
+            part + v);
+        dot(arith::ShRUIOp::create(b, loaded, splatInt(b, i8, 4, 4 * kLanes)),
+            part + v + vectors);
       }
-      Type i8 = b.getI8Type();
-      dot(arith::AndIOp::create(b, loaded, splatInt(b, i8, 15, 4 * kLanes)), v);
-      dot(arith::ShRUIOp::create(b, loaded, splatInt(b, i8, 4, 4 * kLanes)),
-          v + vectors);
+    };
+    dotBlock(0);
+    if (isWide) {
+      // High bytes count 256; the low ones go on top.
+      for (auto [token, acc] : llvm::zip_equal(tokens, dots))
+        acc = arith::AddIOp::create(
+            b,
+            arith::ShLIOp::create(b, acc, splatInt(b, b.getI32Type(), 8)),
+            firstSum(token));
+      dotBlock(groups);
     }
 
     SmallVector<Value> next;

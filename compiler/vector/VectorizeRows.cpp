@@ -261,12 +261,17 @@ void RowsKernel::quantiseBlock(Value row, Value block, int64_t valid,
       b, vector::CombiningKind::MAXSI,
       arith::MaxSIOp::create(b, sizes[0], sizes[1]));
   Value amax = arith::BitcastOp::create(b, b.getF32Type(), largest);
-  Value d = arith::DivFOp::create(b, amax, number(127.0f));
+  // Codes of 16 bits take two bytes; 32512 = 127 * 256 keeps the high one in
+  // a signed byte.
+  bool isWide = cast<MemRefType>(op.getInits()[0].getType()).getDimSize(1) ==
+                llvm::divideCeil(k, kQuantBlock) * kQuantBlock / 2;
+  float limit = isWide ? 32512.0f : 127.0f;
+  Value d = arith::DivFOp::create(b, amax, number(limit));
   // Below 2^-100 the inverse could overflow; such a block counts as zero.
   Value isTiny = arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, amax,
                                        number(0x1p-100f));
   Value inverse = arith::SelectOp::create(
-      b, isTiny, number(0.0f), arith::DivFOp::create(b, number(127.0f), amax));
+      b, isTiny, number(0.0f), arith::DivFOp::create(b, number(limit), amax));
   Value factor = broadcast(b, inverse);
 
   // Adding 1.5 * 2^23 rounds to the nearest integer, ties to even, into the
@@ -274,23 +279,36 @@ void RowsKernel::quantiseBlock(Value row, Value block, int64_t valid,
   // conversion for NaN.
   constexpr float kMagic = 12582912.0f;
   constexpr int64_t kMagicBits = 0x4b400000;
-  SmallVector<Value> bytes;
-  Value sum;
+  SmallVector<Value> codes;
   for (Value half : halves) {
     Value shifted = add(mul(half, factor), splat(b, kMagic));
     Value bits = arith::BitcastOp::create(b, ints, shifted);
-    bytes.push_back(
-        arith::TruncIOp::create(b, vectorOf(kLanes, b.getI8Type()), bits));
-    Value codes = arith::SubIOp::create(b, bits, constant(kMagicBits));
-    sum = sum ? arith::AddIOp::create(b, sum, codes) : codes;
+    codes.push_back(arith::SubIOp::create(b, bits, constant(kMagicBits)));
   }
+  Value sum = arith::AddIOp::create(b, codes[0], codes[1]);
   SmallVector<int64_t> both(kQuantBlock);
   std::iota(both.begin(), both.end(), 0);
-  Value words = vector::BitCastOp::create(
-      b, vectorOf(kQuantBlock / 4, i32),
-      vector::ShuffleOp::create(b, bytes[0], bytes[1], both));
-  Value word = arith::MulIOp::create(b, block, constIndex(b, kQuantBlock / 4));
-  storeLanes(b, words, op.getInits()[0], {row, word});
+  constexpr int64_t kWords = kQuantBlock / 4;
+  Value word = arith::MulIOp::create(
+      b, block, constIndex(b, isWide ? 2 * kWords : kWords));
+  auto storeBytes = [&](ValueRange pair, int64_t at) {
+    SmallVector<Value> bytes;
+    for (Value lanes : pair)
+      bytes.push_back(
+          arith::TruncIOp::create(b, vectorOf(kLanes, b.getI8Type()), lanes));
+    Value words = vector::BitCastOp::create(
+        b, vectorOf(kWords, i32),
+        vector::ShuffleOp::create(b, bytes[0], bytes[1], both));
+    storeLanes(b, words, op.getInits()[0], {row, addIndex(b, word, at)});
+  };
+  if (isWide) {
+    SmallVector<Value> high;
+    for (Value lanes : codes)
+      high.push_back(arith::ShRSIOp::create(
+          b, arith::AddIOp::create(b, lanes, constant(128)), constant(8)));
+    storeBytes(high, 0);
+  }
+  storeBytes(codes, isWide ? kWords : 0);
   memref::StoreOp::create(b, d, op.getInits()[1], ValueRange{row, block});
 
   Value total = vector::ReductionOp::create(b, vector::CombiningKind::ADD, sum);

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Optimised against plain code of one model, over the prompts of prompts.txt.
+
+    numerics_smollm2.py PROMPTS DIR|MODEL --work DIR [bounds]
+
+Prints, for each prompt and for all positions together, the mean of
+KL(plain || optimised) in nats and the share of positions with the same most
+likely token. Exits with 1 where a bound does not hold. Needs numpy only.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+
+def read_prompts(path):
+    """Pairs of name and text."""
+    prompts = []
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("=== "):
+                prompts.append((line[4:].strip(), []))
+            elif prompts:
+                prompts[-1][1].append(line)
+    return [(name, "".join(lines).rstrip("\n")) for name, lines in prompts]
+
+
+def cria(*arguments):
+    return subprocess.run(
+        ["cria", *arguments], check=True, stdout=subprocess.PIPE, text=True
+    ).stdout.strip()
+
+
+def log_softmax(rows):
+    rows = rows.astype(np.float64)
+    rows -= rows.max(axis=1, keepdims=True)
+    return rows - np.log(np.exp(rows).sum(axis=1, keepdims=True))
+
+
+def measure(plain, optimised):
+    """KL divergence and equality of the top token at each position."""
+    if plain.shape != optimised.shape or not len(plain):
+        sys.exit(f"shapes {plain.shape} and {optimised.shape} differ or are empty")
+    if not (np.isfinite(plain).all() and np.isfinite(optimised).all()):
+        sys.exit("a logit is not finite")
+    p, q = log_softmax(plain), log_softmax(optimised)
+    kl = (np.exp(p) * (p - q)).sum(axis=1)
+    return kl, plain.argmax(axis=1) == optimised.argmax(axis=1)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("prompts")
+    parser.add_argument("model")
+    parser.add_argument("--work", required=True, help="folder for logits")
+    parser.add_argument("--max-kl", type=float, required=True)
+    parser.add_argument("--min-same-top", type=float, required=True)
+    args = parser.parse_args()
+
+    os.makedirs(args.work, exist_ok=True)
+    files = [os.path.join(args.work, f"{kind}.npy") for kind in ("plain", "fast")]
+    kls, sames = [], []
+    print(f"{'prompt':10} {'tokens':>6} {'mean KL':>9} {'max KL':>8} {'same top':>8}")
+
+    def line(name, kl, same):
+        print(
+            f"{name:10} {len(kl):6} {kl.mean():9.6f} {kl.max():8.4f}"
+            f" {100 * same.mean():7.2f}%",
+            flush=True,
+        )
+
+    for name, text in read_prompts(args.prompts):
+        tokens = cria("tokenize", args.model, "-p", text)
+        count = tokens.count(",") + 1
+        if not 8 <= count <= 300:
+            sys.exit(f"prompt {name} has {count} tokens, expected 8 to 300")
+        cria("logits", args.model, "--tokens", tokens, "-o", files[0], "--plain")
+        cria("logits", args.model, "--tokens", tokens, "-o", files[1])
+        kl, same = measure(*(np.load(file) for file in files))
+        line(name, kl, same)
+        kls.append(kl)
+        sames.append(same)
+    for file in files:
+        os.remove(file)
+    kl, same = np.concatenate(kls), np.concatenate(sames)
+    line("all", kl, same)
+    broken = []
+    if not kl.mean() <= args.max_kl:
+        broken.append(f"mean KL {kl.mean():.6f} is above {args.max_kl:g}")
+    if not same.mean() >= args.min_same_top:
+        broken.append(f"same top {same.mean():.4f} is below {args.min_same_top:g}")
+    if broken:
+        sys.exit("FAILED: " + "; ".join(broken))
+
+
+main()
