@@ -90,8 +90,10 @@ StringRef criaViolation(Operation *op, Stage stage) {
     return "the stage 'bufferize' makes it";
   if (stage == Stage::fuse && isa<WeightSliceOp>(op))
     return "the stage 'tile' makes it";
-  // Rows are cheap in a decode step: every thread prepares them for itself.
-  if (stage == Stage::tile && isKernelOp(op) && !isa<RowsOp>(op) &&
+  // Rows are cheap in a decode step: every thread prepares them for itself. A
+  // linear of one tile goes to one thread.
+  if (stage == Stage::tile && isKernelOp(op) &&
+      !isa<RowsOp, FusedLinearOp>(op) &&
       !op->getParentOfType<scf::ForallOp>())
     return "kernels are allowed inside of scf.forall";
   return "";
@@ -137,7 +139,7 @@ StringRef typeViolation(Operation *op, Stage stage) {
     // prologue always.
     if (buffered && isa<TensorType>(type) &&
         !(stage == Stage::bufferize &&
-          (isa<LoadOp, RowsOp>(op) || isInsideKernel(op))) &&
+          (isa<ParamOp, LoadOp, RowsOp>(op) || isInsideKernel(op))) &&
         !op->hasTrait<OpTrait::ConstantLike>())
       return "tensors are memrefs by now";
     return "";

@@ -42,13 +42,7 @@ logged() {
 }
 
 as_root() {
-  if [ "$(id -u)" -eq 0 ]; then
-    "$@"
-  elif command -v sudo >/dev/null; then
-    sudo "$@"
-  else
-    fail "packages are missing and this user is neither root nor has sudo; as root: $*"
-  fi
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -- "$@"; fi
 }
 
 is_installed() {
@@ -67,7 +61,9 @@ install_packages() {
   done
   [ ${#missing[@]} -gt 0 ] || return 0
   say "installing ${missing[*]}"
-  as_root true
+  # Asks for the password here, while the terminal is still there to see it.
+  as_root true ||
+    fail "no root and no sudo; as root: apt-get install --no-install-recommends ${missing[*]}"
   logged "$BUILD/log/apt-update.txt" as_root apt-get update -q ||
     warn "apt-get update failed; going on with the package lists that are here"
   local unknown=()

@@ -55,7 +55,10 @@ struct Tile : cria::impl::TileBase<Tile> {
     if (auto linear = dyn_cast<FusedLinearOp>(op)) {
       int64_t tile = tileRows(linear);
       int64_t cost = tile * linear.getWeightType().getK() * linear.getWeights().size();
-      return TilePlan{{0, tile}, cost};
+      // Canonicalization dissolves a loop of one tile, and outside of parallel
+      // loops cria-spmd gives work to one thread: split the tokens then.
+      int64_t tokens = tile < linear.getN() ? 0 : decode ? 1 : kRowTile;
+      return TilePlan{{tokens, tile}, cost};
     }
     // Causal rows differ in length: deal them out instead of cutting once.
     if (isa<FusedAttentionOp>(op))

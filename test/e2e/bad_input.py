@@ -134,9 +134,13 @@ def _(model):
     model.infos["blk.1.ffn_up.weight"][1] = 77
 
 
-@gguf("wrong shape", "blk.1.attn_k.weight", "64", "32")
+@gguf("wrong shape", "blk.1.attn_k.weight", r"\b16\b", r"\b32\b")
 def _(model):
-    model.infos["blk.1.attn_k.weight"][0] = [64, 96]
+    model.infos["blk.1.attn_k.weight"][0] = [16, 96]
+
+
+@gguf("tensors over each other", "blk.1.attn_k.weight", "overlap")
+def _(model):
     model.infos["blk.1.attn_k.weight"][2] = 0
 
 
@@ -191,7 +195,7 @@ def _(model):
         models.FLOAT, float("inf"))  # yapf: disable
 
 
-config("unknown architecture", "architectures|model_type", "mamba", "llama|LlamaFor",
+config("unknown architecture", "architectures|model_type", "Mamba", "LlamaFor",
        architectures=["MambaForCausalLM"], model_type="mamba")  # yapf: disable
 config("unknown rope scaling", "rope_type", "spiral", "llama3", "yarn",
        rope_scaling={"rope_type": "spiral", "factor": 2.0})  # yapf: disable
