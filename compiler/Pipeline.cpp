@@ -93,12 +93,16 @@ static void buildBufferize(OpPassManager &pm) {
 
 /// Alive after: vector, memref, scf, arith, math, affine, func, and of cria
 /// dot4, the thread ops and barriers.
-static void buildVector(OpPassManager &pm) {
+static void buildVector(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createVectorizeRopeTable());
   pm.addPass(createVectorizeEmbed());
   pm.addPass(createVectorizeRows());
-  pm.addPass(createVectorizeLinear());
-  pm.addPass(createVectorizeAttention());
+  VectorizeLinearOptions linear;
+  linear.tokens = options.linearTokens;
+  pm.addPass(createVectorizeLinear(linear));
+  VectorizeAttentionOptions attention;
+  attention.accumulators = options.attentionAccumulators;
+  pm.addPass(createVectorizeAttention(attention));
   pm.nest<func::FuncOp>().addPass(createConvertLinalgToLoopsPass());
   // After the kernels, because they ask for weight data.
   pm.addPass(createResolveWeights());
@@ -124,7 +128,7 @@ void cria::buildStage(OpPassManager &pm, Stage stage, const PipelineOptions &opt
     buildBufferize(pm);
     break;
   case Stage::vector:
-    buildVector(pm);
+    buildVector(pm, options);
     break;
   case Stage::import:
   case Stage::llvm:

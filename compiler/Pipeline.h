@@ -21,6 +21,11 @@ std::optional<Stage> stageByName(llvm::StringRef name);
 struct PipelineOptions {
   /// Element type of the KV cache: f32, f16 or bf16.
   std::string kvType = "f16";
+  /// Tokens that a linear kernel holds in registers, and accumulators of an
+  /// attention kernel: speed only. 12 and 24 fill the 32 registers of AVX-512;
+  /// AVX2 has half as many of half the size (4 and 6).
+  int64_t linearTokens = 12;
+  int64_t attentionAccumulators = 24;
 };
 
 /// Appends the passes of one stage between import and llvm (exclusive) to

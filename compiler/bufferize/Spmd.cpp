@@ -271,26 +271,34 @@ struct Spmd : cria::impl::SpmdBase<Spmd> {
   /// Ops outside of parallel loops that write what all threads share become
   /// loops of one iteration: tiles that turned out to be the whole.
   void runOnOneThread(func::FuncOp func) {
+    // What such an op writes besides is then shared as well: until no op is
+    // left.
     SmallVector<Operation *> ops;
-    func.walk<WalkOrder::PreOrder>([&](Operation *op) {
-      if (isa<scf::ForallOp>(op))
-        return WalkResult::skip();
-      if (!isa<func::FuncOp, scf::ForOp, scf::IfOp, scf::IndexSwitchOp>(op)) {
+    do {
+      ops.clear();
+      func.walk<WalkOrder::PreOrder>([&](Operation *op) {
+        if (isa<scf::ForallOp>(op))
+          return WalkResult::skip();
+        if (isa<func::FuncOp, scf::ForOp, scf::IfOp, scf::IndexSwitchOp>(op))
+          return WalkResult::advance();
         if (llvm::any_of(bufferAccesses(op), [&](const BufferAccess &access) {
               return access.write && shared.contains(access.root);
             }))
           ops.push_back(op);
         return WalkResult::skip();
+      });
+      for (Operation *op : ops) {
+        OpBuilder b(op);
+        OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
+        auto forall = scf::ForallOp::create(b, op->getLoc(), zero, one, one,
+                                            /*outputs=*/ValueRange(),
+                                            /*mapping=*/std::nullopt);
+        op->moveBefore(forall.getBody()->getTerminator());
+        for (const BufferAccess &access : bufferAccesses(op))
+          if (access.write)
+            shared.insert(access.root);
       }
-      return WalkResult::advance();
-    });
-    for (Operation *op : ops) {
-      OpBuilder b(op);
-      OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
-      auto forall = scf::ForallOp::create(
-          b, op->getLoc(), zero, one, one, /*outputs=*/ValueRange(), /*mapping=*/std::nullopt);
-      op->moveBefore(forall.getBody()->getTerminator());
-    }
+    } while (!ops.empty());
   }
 
   void runOnOperation() override {

@@ -307,6 +307,10 @@ llvm::Error Driver::runPasses(Stage stage) {
   } else {
     PipelineOptions line;
     line.kvType = options->kvType;
+    if (target.vectorBits < 512)
+      line.attentionAccumulators = 6;
+    if (target.isa != "avx512vnni")
+      line.linearTokens = 4;
     buildStage(passes, stage, line);
   }
   if (mlir::failed(passes.run(*model.module)))

@@ -6,6 +6,7 @@
 // result.
 
 #include "compiler/Passes.h"
+#include "compiler/target/Tiles.h"
 #include "compiler/vector/KernelUtils.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -14,6 +15,7 @@
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/IRMapping.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 
 namespace cria {
 #define GEN_PASS_DEF_VECTORIZELINEAR
@@ -491,7 +493,14 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
       if (failed(checkBufferized(op)) || failed(checkLayout(op)))
         return signalPassFailure();
       ImplicitLocOpBuilder b(op.getLoc(), op);
-      LinearKernel(b, op, tokens, prefetch).emit();
+      // The decode version never has more tokens, so larger tiles would be
+      // dead code there.
+      int64_t most = tokens;
+      auto func = op->getParentOfType<FunctionOpInterface>();
+      if (auto version = func->getAttrOfType<StringAttr>("cria.version"))
+        if (version.getValue() == "decode")
+          most = std::min(most, kDecodeTokens);
+      LinearKernel(b, op, most, prefetch).emit();
       op.erase();
     }
   }
