@@ -3,7 +3,7 @@
 
 cria.param @w : !cria.weight<64x64, f32, n16>
 // CHECK-LABEL: func.func @forward
-// CHECK-SAME:    (%[[T:[^:]*]]: tensor<?xi32> {cria.arg = "tokens"}, %[[LOGITS:[^:]*]]: tensor<?x64xf32> {cria.arg = "logits"})
+// CHECK-SAME:    (%[[T:[^:]*]]: tensor<?xi32> {cria.arg = "tokens"}, %{{[^:]*}}: index, %[[LOGITS:[^:]*]]: tensor<?x64xf32> {cria.arg = "logits"})
 // CHECK:         %[[E:.*]] = tensor.empty(%{{.*}}) : tensor<?x64xf32>
 // CHECK:         %[[X:.*]] = cria.embed_rows ins(%[[T]], %{{.*}}) outs(%[[E]] : tensor<?x64xf32>)
 // CHECK:         cria.fused_linear acts(%[[X]] : {{.*}} outs(%[[LOGITS]] : tensor<?x64xf32>)
