@@ -17,7 +17,9 @@ using namespace cria;
 static constexpr llvm::StringLiteral kStageNames[] = {
     "import", "dialect", "fuse", "tile", "bufferize", "vector", "llvm", "emit"};
 
-llvm::StringRef cria::stageName(Stage stage) { return kStageNames[static_cast<int>(stage)]; }
+llvm::StringRef cria::stageName(Stage stage) {
+  return kStageNames[static_cast<int>(stage)];
+}
 
 std::optional<Stage> cria::stageByName(llvm::StringRef name) {
   for (auto [i, stage] : llvm::enumerate(kStageNames))
@@ -113,7 +115,8 @@ static void buildVector(OpPassManager &pm, const PipelineOptions &options) {
   pm.nest<func::FuncOp>().addPass(createLoopInvariantCodeMotionPass());
 }
 
-void cria::buildStage(OpPassManager &pm, Stage stage, const PipelineOptions &options) {
+void cria::buildStage(OpPassManager &pm, Stage stage,
+                      const PipelineOptions &options) {
   switch (stage) {
   case Stage::dialect:
     buildDialect(pm);
@@ -142,9 +145,11 @@ void cria::buildStage(OpPassManager &pm, Stage stage, const PipelineOptions &opt
 
 void cria::registerPipelines() {
   registerPlainPipeline();
-  for (Stage stage :
-       {Stage::dialect, Stage::fuse, Stage::tile, Stage::bufferize, Stage::vector})
-    PassPipelineRegistration<>(
-        ("cria-stage-" + stageName(stage)).str(), ("the stage " + stageName(stage)).str(),
-        [stage](OpPassManager &pm) { buildStage(pm, stage, PipelineOptions()); });
+  for (Stage stage : {Stage::dialect, Stage::fuse, Stage::tile,
+                      Stage::bufferize, Stage::vector})
+    PassPipelineRegistration<>(("cria-stage-" + stageName(stage)).str(),
+                               ("the stage " + stageName(stage)).str(),
+                               [stage](OpPassManager &pm) {
+                                 buildStage(pm, stage, PipelineOptions());
+                               });
 }

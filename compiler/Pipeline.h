@@ -31,7 +31,8 @@ struct PipelineOptions {
 /// Appends the passes of one stage between import and llvm (exclusive) to
 /// `pm`, which runs on a module, and at its end the check of what may be
 /// alive after it.
-void buildStage(mlir::OpPassManager &pm, Stage stage, const PipelineOptions &options);
+void buildStage(mlir::OpPassManager &pm, Stage stage,
+                const PipelineOptions &options);
 
 } // namespace cria
 

@@ -93,8 +93,7 @@ StringRef criaViolation(Operation *op, Stage stage) {
   // Rows are cheap in a decode step: every thread prepares them for itself. A
   // linear of one tile goes to one thread.
   if (stage == Stage::tile && isKernelOp(op) &&
-      !isa<RowsOp, FusedLinearOp>(op) &&
-      !op->getParentOfType<scf::ForallOp>())
+      !isa<RowsOp, FusedLinearOp>(op) && !op->getParentOfType<scf::ForallOp>())
     return "kernels are allowed inside of scf.forall";
   return "";
 }

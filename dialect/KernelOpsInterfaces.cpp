@@ -319,10 +319,9 @@ LogicalResult FusedLinearOp::getResultTilePosition(
   }
   // Tokens scatter to slots: a tile owns its heads in every page.
   int64_t headDim = cast<RankedTensorType>(getInit().getType()).getDimSize(4);
-  sliceBounds(
-      b, loc, getInit(),
-      cacheDims(headRange(b, loc, headDim, offsets[1], sizes[1])),
-      resultOffsets, resultSizes);
+  sliceBounds(b, loc, getInit(),
+              cacheDims(headRange(b, loc, headDim, offsets[1], sizes[1])),
+              resultOffsets, resultSizes);
   return success();
 }
 

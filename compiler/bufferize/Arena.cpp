@@ -64,9 +64,7 @@ public:
     });
     return range;
   }
-  int64_t begin(scf::ForOp loop) const {
-    return of(loop).first;
-  }
+  int64_t begin(scf::ForOp loop) const { return of(loop).first; }
   int64_t end(scf::ForOp loop) const {
     return of(loop.getBody()->getTerminator()).first;
   }
@@ -132,10 +130,11 @@ struct Arena : cria::impl::ArenaBase<Arena> {
     auto maxBatch = module->getAttrOfType<IntegerAttr>("cria.max_batch");
     int64_t sharedBytes = 0, threadBytes = 0;
     for (auto func : module.getOps<func::FuncOp>()) {
-      if (!func->hasAttr("cria.entry"))
+      if (!func->hasAttr("cria.entry") || func.isExternal())
         continue;
       if (!maxBatch) {
-        module.emitError("needs the attribute cria.max_batch (tokens a call may have)");
+        module.emitError(
+            "needs the attribute cria.max_batch (tokens a call may have)");
         return signalPassFailure();
       }
       if (maxBatch.getInt() < 1) {
@@ -152,7 +151,8 @@ struct Arena : cria::impl::ArenaBase<Arena> {
     }
     Builder b(&getContext());
     module->setAttr("cria.arena_bytes", b.getI64IntegerAttr(sharedBytes));
-    module->setAttr("cria.thread_arena_bytes", b.getI64IntegerAttr(threadBytes));
+    module->setAttr("cria.thread_arena_bytes",
+                    b.getI64IntegerAttr(threadBytes));
   }
 
 private:
@@ -178,9 +178,8 @@ private:
     }
     // The sum of all must not overflow either.
     if (overflow || bytes > kMaxBytes)
-      return alloc.emitOpError()
-             << "needs more than " << kMaxBytes << " bytes with " << batch
-             << " tokens";
+      return alloc.emitOpError() << "needs more than " << kMaxBytes
+                                 << " bytes with " << batch << " tokens";
     return static_cast<int64_t>(llvm::alignTo(bytes, kAlignment));
   }
 
@@ -192,8 +191,7 @@ private:
     func.walk([&](Operation *op) {
       for (Value operand : op->getOperands())
         if (isa<BaseMemRefType>(operand.getType()))
-          if (auto alloc =
-                  bufferRoot(operand).getDefiningOp<memref::AllocOp>())
+          if (auto alloc = bufferRoot(operand).getDefiningOp<memref::AllocOp>())
             users[alloc].push_back(op);
     });
     return users;
@@ -244,8 +242,8 @@ private:
       if (!isPrivate)
         for (auto loop = alloc->getParentOfType<scf::ForOp>(); loop;
              loop = loop->getParentOfType<scf::ForOp>())
-          slot.wraps |= slot.first <= epochs.begin(loop) ||
-                        slot.last >= epochs.end(loop);
+          slot.wraps |=
+              slot.first <= epochs.begin(loop) || slot.last >= epochs.end(loop);
       (isPrivate ? own : shared).push_back(slot);
     }
 
@@ -279,7 +277,8 @@ private:
       for (Slot *other : placed)
         if (conflict(*slot, *other))
           neighbours.push_back(other);
-      llvm::sort(neighbours, [](Slot *a, Slot *b) { return a->offset < b->offset; });
+      llvm::sort(neighbours,
+                 [](Slot *a, Slot *b) { return a->offset < b->offset; });
       int64_t offset = 0;
       for (Slot *other : neighbours) {
         if (offset + slot->bytes <= other->offset)
@@ -289,8 +288,9 @@ private:
       slot->offset = offset;
       placed.push_back(slot);
       total = std::max(total, offset + slot->bytes);
-      LLVM_DEBUG(llvm::dbgs() << offset << "+" << slot->bytes << " [" << slot->first << ","
-                              << slot->last << "] " << slot->alloc << "\n");
+      LLVM_DEBUG(llvm::dbgs()
+                 << offset << "+" << slot->bytes << " [" << slot->first << ","
+                 << slot->last << "] " << slot->alloc << "\n");
     }
     return total;
   }
@@ -300,14 +300,17 @@ private:
     unsigned at = func.getNumArguments();
     auto type = MemRefType::get({ShapedType::kDynamic}, attrs.getI8Type());
     auto arg = DictionaryAttr::get(
-        &getContext(), attrs.getNamedAttr("cria.arg", attrs.getStringAttr(name)));
+        &getContext(),
+        attrs.getNamedAttr("cria.arg", attrs.getStringAttr(name)));
     (void)func.insertArgument(at, type, arg, func.getLoc());
     Value arena = func.getArgument(at);
     for (Slot &slot : slots) {
       OpBuilder b(slot.alloc);
-      Value offset = arith::ConstantIndexOp::create(b, slot.alloc.getLoc(), slot.offset);
-      auto view = memref::ViewOp::create(b, slot.alloc.getLoc(), slot.alloc.getType(), arena,
-                                         offset, slot.alloc.getDynamicSizes());
+      Value offset =
+          arith::ConstantIndexOp::create(b, slot.alloc.getLoc(), slot.offset);
+      auto view =
+          memref::ViewOp::create(b, slot.alloc.getLoc(), slot.alloc.getType(),
+                                 arena, offset, slot.alloc.getDynamicSizes());
       slot.alloc->replaceAllUsesWith(view);
       slot.alloc->erase();
     }

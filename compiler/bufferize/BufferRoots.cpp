@@ -33,8 +33,9 @@ Value cria::bufferRoot(Value buffer) {
       if (isa<scf::IfOp, scf::IndexSwitchOp>(result.getOwner())) {
         SmallVector<Value> yielded;
         for (Region &region : result.getOwner()->getRegions())
-          yielded.push_back(bufferRoot(
-              region.front().getTerminator()->getOperand(result.getResultNumber())));
+          yielded.push_back(
+              bufferRoot(region.front().getTerminator()->getOperand(
+                  result.getResultNumber())));
         if (llvm::all_equal(yielded)) {
           buffer = yielded.front();
           continue;
@@ -53,8 +54,10 @@ bool cria::isBufferRoot(Value root) {
 
 bool cria::carriesBuffersInPlace(Operation *root) {
   WalkResult result = root->walk([](scf::ForOp loop) {
-    for (auto [init, yielded] : llvm::zip_equal(loop.getInitArgs(), loop.getYieldedValues()))
-      if (isa<BaseMemRefType>(init.getType()) && bufferRoot(init) != bufferRoot(yielded))
+    for (auto [init, yielded] :
+         llvm::zip_equal(loop.getInitArgs(), loop.getYieldedValues()))
+      if (isa<BaseMemRefType>(init.getType()) &&
+          bufferRoot(init) != bufferRoot(yielded))
         return WalkResult::interrupt();
     return WalkResult::advance();
   });
@@ -75,7 +78,8 @@ SmallVector<cria::BufferAccess> cria::bufferAccesses(Operation *op) {
     SmallVector<MemoryEffects::EffectInstance> instances;
     effects.getEffects(instances);
     for (const auto &instance : instances) {
-      if (!instance.getValue() || !isa<BaseMemRefType>(instance.getValue().getType()))
+      if (!instance.getValue() ||
+          !isa<BaseMemRefType>(instance.getValue().getType()))
         continue;
       if (isa<MemoryEffects::Read>(instance.getEffect()))
         add(bufferRoot(instance.getValue()), false);

@@ -37,7 +37,8 @@ struct KernelModel
         operands.push_back(operand.get());
         continue;
       }
-      FailureOr<Value> buffer = getBuffer(rewriter, operand.get(), options, state);
+      FailureOr<Value> buffer =
+          getBuffer(rewriter, operand.get(), options, state);
       if (failed(buffer))
         return failure();
       operands.push_back(*buffer);
@@ -46,7 +47,8 @@ struct KernelModel
     }
     // Prologues and epilogues work on rows and lanes, never on memory: their
     // bodies move as they are.
-    OperationState newOp(op->getLoc(), op->getName(), operands, TypeRange(), op->getAttrs());
+    OperationState newOp(op->getLoc(), op->getName(), operands, TypeRange(),
+                         op->getAttrs());
     newOp.propertiesAttr = op->getPropertiesAsAttribute();
     for (Region &region : op->getRegions())
       newOp.addRegion()->takeBody(region);

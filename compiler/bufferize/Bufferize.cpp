@@ -27,25 +27,32 @@ struct Bufferize : cria::impl::BufferizeBase<Bufferize> {
     // One allocation a destination: a buffer that served several would tie
     // together what a thread has for itself and what all share.
     SmallVector<tensor::EmptyOp> empties;
-    getOperation().walk([&](tensor::EmptyOp empty) { empties.push_back(empty); });
+    getOperation().walk(
+        [&](tensor::EmptyOp empty) { empties.push_back(empty); });
     for (tensor::EmptyOp empty : empties)
-      for (OpOperand &use : llvm::make_early_inc_range(llvm::drop_begin(empty->getUses()))) {
+      for (OpOperand &use :
+           llvm::make_early_inc_range(llvm::drop_begin(empty->getUses()))) {
         OpBuilder b(use.getOwner());
         use.set(b.clone(*empty)->getResult(0));
       }
 
     OneShotBufferizationOptions options;
     options.bufferizeFunctionBoundaries = true;
-    options.setFunctionBoundaryTypeConversion(LayoutMapOption::IdentityLayoutMap);
+    options.setFunctionBoundaryTypeConversion(
+        LayoutMapOption::IdentityLayoutMap);
     options.bufferAlignment = 64;
     options.allowReturnAllocsFromLoops = false;
     // A loaded param is a row of a stacked array: contiguous, at any offset.
-    options.unknownTypeConverterFn = [](TensorType tensor, Attribute space,
-                                        const BufferizationOptions &) -> BaseMemRefType {
-      auto identity = MemRefType::get(tensor.getShape(), tensor.getElementType());
-      auto layout = StridedLayoutAttr::get(tensor.getContext(), ShapedType::kDynamic,
-                                           identity.getStridesAndOffset().first);
-      return MemRefType::get(tensor.getShape(), tensor.getElementType(), layout, space);
+    options.unknownTypeConverterFn =
+        [](TensorType tensor, Attribute space,
+           const BufferizationOptions &) -> BaseMemRefType {
+      auto identity =
+          MemRefType::get(tensor.getShape(), tensor.getElementType());
+      auto layout =
+          StridedLayoutAttr::get(tensor.getContext(), ShapedType::kDynamic,
+                                 identity.getStridesAndOffset().first);
+      return MemRefType::get(tensor.getShape(), tensor.getElementType(), layout,
+                             space);
     };
     // The row ops inside a prologue are symbolic; they never become memory.
     options.opFilter.denyOperation([](Operation *op) {
@@ -53,13 +60,15 @@ struct Bufferize : cria::impl::BufferizeBase<Bufferize> {
       if (isa<LoadOp>(op) || isa_and_nonnull<RowsOp>(op->getParentOp()))
         return true;
       // A prologue's rows are tensors for good: done once its operands are.
-      return isa<RowsOp>(op) && llvm::none_of(op->getOperandTypes(), llvm::IsaPred<TensorType>);
+      return isa<RowsOp>(op) &&
+             llvm::none_of(op->getOperandTypes(), llvm::IsaPred<TensorType>);
     });
     BufferizationState state;
     if (failed(runOneShotModuleBufferize(getOperation(), options, state)))
       return signalPassFailure();
     for (auto func : getOperation().getOps<func::FuncOp>())
-      if (func->hasAttr("cria.entry") && failed(dropResults(func)))
+      if (func->hasAttr("cria.entry") && !func.isExternal() &&
+          failed(dropResults(func)))
         return signalPassFailure();
   }
 
@@ -73,12 +82,13 @@ struct Bufferize : cria::impl::BufferizeBase<Bufferize> {
       Value root = bufferRoot(value);
       if (!isa<BlockArgument>(root) ||
           cast<BlockArgument>(root).getOwner() != &func.getBody().front())
-        return ret.emitError() << "result " << i
-                               << " of an entry is not one of its arguments updated in place";
+        return ret.emitError()
+               << "result " << i
+               << " of an entry is not one of its arguments updated in place";
     }
     ret.getOperandsMutable().clear();
-    func.setFunctionType(
-        FunctionType::get(&getContext(), func.getFunctionType().getInputs(), {}));
+    func.setFunctionType(FunctionType::get(
+        &getContext(), func.getFunctionType().getInputs(), {}));
     func.removeResAttrsAttr();
     return success();
   }

@@ -85,11 +85,12 @@ struct Spmd : cria::impl::SpmdBase<Spmd> {
       if (!isa<scf::ForallOp>(op))
         for (const BufferAccess &access : accesses)
           if (access.write && shared.contains(access.root))
-            return op.emitOpError("writes a buffer that all threads share, outside of a "
-                                  "parallel loop");
+            return op.emitOpError(
+                "writes a buffer that all threads share, outside of a "
+                "parallel loop");
       if (conflicts(pending, accesses)) {
-        LLVM_DEBUG(llvm::dbgs() << "barrier before " << op.getName() << " at " << op.getLoc()
-                                << "\n");
+        LLVM_DEBUG(llvm::dbgs() << "barrier before " << op.getName() << " at "
+                                << op.getLoc() << "\n");
         OpBuilder b(&op);
         BarrierOp::create(b, op.getLoc());
         pending.clear();
@@ -115,17 +116,20 @@ struct Spmd : cria::impl::SpmdBase<Spmd> {
     AffineExpr lb, ub, step;
     bindSymbols(&getContext(), lb, ub, step);
     OpFoldResult trip = b.getIndexAttr(1);
-    for (auto [l, u, s] : llvm::zip_equal(forall.getMixedLowerBound(), forall.getMixedUpperBound(),
-                                          forall.getMixedStep())) {
+    for (auto [l, u, s] :
+         llvm::zip_equal(forall.getMixedLowerBound(),
+                         forall.getMixedUpperBound(), forall.getMixedStep())) {
       OpFoldResult one = affine::makeComposedFoldedAffineApply(
           b, loc, (ub - lb).ceilDiv(step), {l, u, s});
-      trip = affine::makeComposedFoldedAffineApply(b, loc, lb * ub, {trip, one});
+      trip =
+          affine::makeComposedFoldedAffineApply(b, loc, lb * ub, {trip, one});
     }
     return getValueOrCreateConstantIndexOp(b, loc, trip);
   }
 
   /// Replaces a parallel loop by a loop over [lo, hi) of its iterations.
-  void replaceLoop(OpBuilder &b, scf::ForallOp forall, Value lo, Value hi, Value stride) {
+  void replaceLoop(OpBuilder &b, scf::ForallOp forall, Value lo, Value hi,
+                   Value stride) {
     Location loc = forall.getLoc();
     auto loop = scf::ForOp::create(b, loc, lo, hi, stride);
     OpBuilder inner = OpBuilder::atBlockBegin(loop.getBody());
@@ -142,7 +146,8 @@ struct Spmd : cria::impl::SpmdBase<Spmd> {
       if (i > 0) {
         Value extent = getValueOrCreateConstantIndexOp(
             inner, loc,
-            affine::makeComposedFoldedAffineApply(inner, loc, (ub - lb).ceilDiv(step),
+            affine::makeComposedFoldedAffineApply(inner, loc,
+                                                  (ub - lb).ceilDiv(step),
                                                   {lbs[i], ubs[i], steps[i]}));
         index = arith::RemUIOp::create(inner, loc, rest, extent);
         rest = arith::DivUIOp::create(inner, loc, rest, extent);
@@ -151,13 +156,14 @@ struct Spmd : cria::impl::SpmdBase<Spmd> {
       bindSymbols(&getContext(), s0, s1);
       ivs[i] = getValueOrCreateConstantIndexOp(
           inner, loc,
-          affine::makeComposedFoldedAffineApply(inner, loc, d * s0 + s1,
-                                                {OpFoldResult(index), steps[i], lbs[i]}));
+          affine::makeComposedFoldedAffineApply(
+              inner, loc, d * s0 + s1,
+              {OpFoldResult(index), steps[i], lbs[i]}));
     }
     Block *body = forall.getBody();
     body->getTerminator()->erase();
-    loop.getBody()->getOperations().splice(loop.getBody()->getTerminator()->getIterator(),
-                                           body->getOperations());
+    loop.getBody()->getOperations().splice(
+        loop.getBody()->getTerminator()->getIterator(), body->getOperations());
     for (auto [old, iv] : llvm::zip_equal(forall.getInductionVars(), ivs))
       old.replaceAllUsesWith(iv);
     forall.erase();
@@ -171,26 +177,31 @@ struct Spmd : cria::impl::SpmdBase<Spmd> {
       return;
     OpBuilder b(group.front().forall);
     Location loc = group.front().forall.getLoc();
-    Value thread = ThreadIdOp::create(b, loc), threads = NumThreadsOp::create(b, loc);
+    Value thread = ThreadIdOp::create(b, loc),
+          threads = NumThreadsOp::create(b, loc);
     Value total = constant(b, loc, 0);
     SmallVector<Value> starts;
     // Trip counts depend on shapes only, which are known before the group.
     for (Loop &loop : group) {
       loop.trip = tripCount(b, loop.forall);
       starts.push_back(total);
-      Value work = arith::MulIOp::create(b, loc, loop.trip, constant(b, loc, loop.cost));
+      Value work =
+          arith::MulIOp::create(b, loc, loop.trip, constant(b, loc, loop.cost));
       total = arith::AddIOp::create(b, loc, total, work);
     }
     Value next = arith::AddIOp::create(b, loc, thread, constant(b, loc, 1));
-    Value begin = arith::DivUIOp::create(b, loc, arith::MulIOp::create(b, loc, total, thread), threads);
-    Value end = arith::DivUIOp::create(b, loc, arith::MulIOp::create(b, loc, total, next), threads);
+    Value begin = arith::DivUIOp::create(
+        b, loc, arith::MulIOp::create(b, loc, total, thread), threads);
+    Value end = arith::DivUIOp::create(
+        b, loc, arith::MulIOp::create(b, loc, total, next), threads);
     Value zero = constant(b, loc, 0), one = constant(b, loc, 1);
     SmallVector<std::pair<Value, Value>> ranges;
     for (auto [loop, start] : llvm::zip_equal(group, starts)) {
       auto bound = [&, start = start, &loop = loop](Value edge) -> Value {
         Value past = arith::SubIOp::create(b, loc, edge, start);
         past = arith::MaxSIOp::create(b, loc, past, zero);
-        Value tiles = arith::CeilDivUIOp::create(b, loc, past, constant(b, loc, loop.cost));
+        Value tiles = arith::CeilDivUIOp::create(b, loc, past,
+                                                 constant(b, loc, loop.cost));
         return arith::MinUIOp::create(b, loc, tiles, loop.trip);
       };
       Value lo = bound(begin), hi = bound(end);
@@ -206,7 +217,8 @@ struct Spmd : cria::impl::SpmdBase<Spmd> {
     OpBuilder b(forall);
     Location loc = forall.getLoc();
     Value trip = tripCount(b, forall);
-    Value thread = ThreadIdOp::create(b, loc), threads = NumThreadsOp::create(b, loc);
+    Value thread = ThreadIdOp::create(b, loc),
+          threads = NumThreadsOp::create(b, loc);
     replaceLoop(b, forall, thread, trip, threads);
   }
 
@@ -303,6 +315,8 @@ struct Spmd : cria::impl::SpmdBase<Spmd> {
 
   void runOnOperation() override {
     func::FuncOp func = getOperation();
+    if (func.isExternal())
+      return;
     // Copies of a buffer onto itself are gone by now. Any other would be made
     // by every thread at once, and the KV cache must never be copied.
     WalkResult copies = func.walk([](memref::CopyOp copy) {

@@ -28,25 +28,27 @@ struct DestinationStyle : cria::impl::DestinationStyleBase<DestinationStyle> {
       OpBuilder b(op);
       Location loc = op->getLoc();
       auto type = cast<RankedTensorType>(op->getResult(0).getType());
-      Value init = emptyRows(b, loc, op->getOperand(0), type.getDimSize(1), b.getF32Type());
+      Value init = emptyRows(b, loc, op->getOperand(0), type.getDimSize(1),
+                             b.getF32Type());
       Value result;
       if (auto norm = dyn_cast<NormOp>(op))
         result = normRows(b, norm, init);
       if (auto embed = dyn_cast<EmbedOp>(op))
-        result = EmbedRowsOp::create(b, loc, TypeRange{init.getType()}, embed.getTokens(),
-                                     embed.getWeight(), init)
+        result = EmbedRowsOp::create(b, loc, TypeRange{init.getType()},
+                                     embed.getTokens(), embed.getWeight(), init)
                      .getResults()[0];
       else if (auto a = dyn_cast<AttentionOp>(op))
         result = FusedAttentionOp::create(
-                     b, loc, TypeRange{init.getType()}, a.getQ(), a.getKeys(), a.getValues(),
-                     a.getPositions(), a.getSequences(), a.getTables(), a.getSinks(), a.getLayer(),
-                     init, a.getHeadsAttr(), a.getKvHeadsAttr(), a.getHeadDimAttr(),
+                     b, loc, TypeRange{init.getType()}, a.getQ(), a.getKeys(),
+                     a.getValues(), a.getPositions(), a.getSequences(),
+                     a.getTables(), a.getSinks(), a.getLayer(), init,
+                     a.getHeadsAttr(), a.getKvHeadsAttr(), a.getHeadDimAttr(),
                      a.getScaleAttr(), a.getWindowAttr(), a.getSoftcapAttr())
                      .getResults()[0];
       op->replaceAllUsesWith(ValueRange{result});
       op->erase();
     }
-    if (func->hasAttr("cria.entry"))
+    if (func->hasAttr("cria.entry") && !func.isExternal())
       giveLogitsADestination(func);
   }
 
@@ -85,9 +87,11 @@ struct DestinationStyle : cria::impl::DestinationStyleBase<DestinationStyle> {
       return;
     unsigned index = func.getNumArguments();
     DictionaryAttr attrs = DictionaryAttr::get(
-        &getContext(), NamedAttribute(StringAttr::get(&getContext(), "cria.arg"),
-                                      StringAttr::get(&getContext(), "logits")));
-    if (failed(func.insertArgument(index, logits.getType(), attrs, func.getLoc())))
+        &getContext(),
+        NamedAttribute(StringAttr::get(&getContext(), "cria.arg"),
+                       StringAttr::get(&getContext(), "logits")));
+    if (failed(
+            func.insertArgument(index, logits.getType(), attrs, func.getLoc())))
       return signalPassFailure();
     Value empty = linear.getInit();
     linear.getInitMutable().assign(func.getArgument(index));

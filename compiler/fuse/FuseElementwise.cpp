@@ -25,8 +25,8 @@ static Value onLanes(OpBuilder &b, Operation *op, Value tile) {
   if (auto activation = dyn_cast<ActivationOp>(op))
     return ActivationOp::create(b, loc, type, activation.getKindAttr(), tile);
   if (auto scale = dyn_cast<ScaleOp>(op))
-    return arith::MulFOp::create(b, loc, tile,
-                                 splat(b, loc, type, scale.getFactor().convertToFloat()));
+    return arith::MulFOp::create(
+        b, loc, tile, splat(b, loc, type, scale.getFactor().convertToFloat()));
   auto cap = cast<SoftcapOp>(op).getCap().convertToFloat();
   Value scaled = arith::DivFOp::create(b, loc, tile, splat(b, loc, type, cap));
   Value tanh = math::TanhOp::create(b, loc, scaled);
@@ -47,7 +47,9 @@ struct FuseElementwise : cria::impl::FuseElementwiseBase<FuseElementwise> {
       StringRef why;
       if (FusedLinearOp linear = fusableProducer(op->getOperand(0), &why))
         fuseEpilogue(rewriter, linear, op, EpilogueChange(),
-                     [&](OpBuilder &b, Value tile, ValueRange) { return onLanes(b, op, tile); });
+                     [&](OpBuilder &b, Value tile, ValueRange) {
+                       return onLanes(b, op, tile);
+                     });
       else
         missedFusion(op, "FuseElementwise", why);
     }

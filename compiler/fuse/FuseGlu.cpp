@@ -17,7 +17,8 @@ using namespace cria;
 static bool isPlain(FusedLinearOp linear) {
   Block &body = linear.getEpilogue().front();
   return linear.getWeights().size() == 1 && linear.getExtras().empty() &&
-         cast<YieldOp>(body.getTerminator()).getValues()[0] == body.getArgument(0);
+         cast<YieldOp>(body.getTerminator()).getValues()[0] ==
+             body.getArgument(0);
 }
 
 namespace {
@@ -45,18 +46,22 @@ struct FuseGlu : cria::impl::FuseGluBase<FuseGlu> {
         continue;
       }
       rewriter.setInsertionPoint(glu);
-      Location loc = rewriter.getFusedLoc({gate.getLoc(), up.getLoc(), glu.getLoc()});
-      Value init = emptyRows(rewriter, loc, gate.getActs()[0], gate.getN(), rewriter.getF32Type());
+      Location loc =
+          rewriter.getFusedLoc({gate.getLoc(), up.getLoc(), glu.getLoc()});
+      Value init = emptyRows(rewriter, loc, gate.getActs()[0], gate.getN(),
+                             rewriter.getF32Type());
       auto fused = FusedLinearOp::create(
           rewriter, loc, TypeRange{init.getType()}, gate.getActs(),
-          ValueRange{gate.getWeights()[0], up.getWeights()[0]}, ValueRange{}, Value(), Value(),
-          init, rewriter.getArrayAttr({}), gate.getOutAttr(), UnitAttr());
+          ValueRange{gate.getWeights()[0], up.getWeights()[0]}, ValueRange{},
+          Value(), Value(), init, rewriter.getArrayAttr({}), gate.getOutAttr(),
+          UnitAttr());
       Type lanes = VectorType::get(CriaDialect::kLanes, rewriter.getF32Type());
-      Block *body =
-          rewriter.createBlock(&fused.getEpilogue(), {}, TypeRange{lanes, lanes}, {loc, loc});
-      Value activated =
-          ActivationOp::create(rewriter, loc, lanes, glu.getKindAttr(), body->getArgument(0));
-      Value tile = arith::MulFOp::create(rewriter, loc, activated, body->getArgument(1));
+      Block *body = rewriter.createBlock(&fused.getEpilogue(), {},
+                                         TypeRange{lanes, lanes}, {loc, loc});
+      Value activated = ActivationOp::create(
+          rewriter, loc, lanes, glu.getKindAttr(), body->getArgument(0));
+      Value tile =
+          arith::MulFOp::create(rewriter, loc, activated, body->getArgument(1));
       YieldOp::create(rewriter, loc, tile);
       rewriter.replaceOp(glu, fused.getResults());
       rewriter.eraseOp(gate);

@@ -96,7 +96,8 @@ struct FuseKvAppend : cria::impl::FuseKvAppendBase<FuseKvAppend> {
       }
       EpilogueChange change;
       change.init = append.getCache();
-      change.out = append.getRole() == CacheRole::key ? OutKind::key : OutKind::value;
+      change.out =
+          append.getRole() == CacheRole::key ? OutKind::key : OutKind::value;
       change.layer = append.getLayer();
       change.slots = append.getSlots();
       fuseEpilogue(rewriter, linear, append, change,

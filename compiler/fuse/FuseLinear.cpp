@@ -59,16 +59,21 @@ static RowsOp buildRows(OpBuilder &b, LinearOp linear, bool wide) {
     bool zero = weight.getOffset() == OffsetKind::zero_point;
     if (zero)
       zeroPoint = b.getI64IntegerAttr(weight.getZeroPoint());
-    inits = {emptyRows(b, loc, x, blocks * CriaDialect::kQuantBlock / (wide ? 2 : 4), b.getI32Type()),
+    inits = {emptyRows(b, loc, x,
+                       blocks * CriaDialect::kQuantBlock / (wide ? 2 : 4),
+                       b.getI32Type()),
              emptyRows(b, loc, x, blocks, b.getF32Type()),
-             emptyRows(b, loc, x, blocks, zero ? Type(b.getI32Type()) : b.getF32Type())};
+             emptyRows(b, loc, x, blocks,
+                       zero ? Type(b.getI32Type()) : b.getF32Type())};
   } else {
     inits = {emptyRows(b, loc, x, k, b.getF32Type())};
   }
-  auto rows = RowsOp::create(b, loc, ValueRange(inits).getTypes(), x, params, inits, zeroPoint);
+  auto rows = RowsOp::create(b, loc, ValueRange(inits).getTypes(), x, params,
+                             inits, zeroPoint);
 
   Block *body = b.createBlock(&rows.getPrologue());
-  Value row = body->addArgument(RankedTensorType::get({1, k}, b.getF32Type()), loc);
+  Value row =
+      body->addArgument(RankedTensorType::get({1, k}, b.getF32Type()), loc);
   IRMapping map;
   for (Value param : params)
     map.map(param, body->addArgument(param.getType(), loc));
@@ -98,8 +103,9 @@ struct FuseLinear : cria::impl::FuseLinearBase<FuseLinear> {
       bool quantized = weight.isQuantized();
       if ((quantized && weight.getLayout() != WeightLayout::n16k4) ||
           (!quantized && weight.getLayout() == WeightLayout::rows)) {
-        linear.emitOpError() << "reads " << weight
-                             << ", which no kernel does; run cria-assign-layouts first";
+        linear.emitOpError()
+            << "reads " << weight
+            << ", which no kernel does; run cria-assign-layouts first";
         return signalPassFailure();
       }
       OpBuilder b(linear);
@@ -110,10 +116,12 @@ struct FuseLinear : cria::impl::FuseLinearBase<FuseLinear> {
         acts = {linear.getX()};
       } else {
         int64_t format = !quantized ? -1
-                         : weight.getOffset() == OffsetKind::min ? 0
-                                                                 : weight.getZeroPoint();
+                         : weight.getOffset() == OffsetKind::min
+                             ? 0
+                             : weight.getZeroPoint();
         bool wide = wantsWideCodes(linear);
-        RowsOp &rows = shared[{linear->getBlock(), linear.getX(), format, wide ? 16 : 8}];
+        RowsOp &rows =
+            shared[{linear->getBlock(), linear.getX(), format, wide ? 16 : 8}];
         if (!rows)
           rows = buildRows(b, linear, wide);
         acts = rows.getResults();
@@ -129,13 +137,15 @@ struct FuseLinear : cria::impl::FuseLinearBase<FuseLinear> {
         kinds.push_back(ExtraKindAttr::get(&getContext(), ExtraKind::bias));
       }
       auto fused = FusedLinearOp::create(
-          b, loc, TypeRange{init.getType()}, acts, linear.getWeight(), extras, Value(), Value(),
-          init, b.getArrayAttr(kinds), OutKindAttr::get(&getContext(), OutKind::rows), UnitAttr());
+          b, loc, TypeRange{init.getType()}, acts, linear.getWeight(), extras,
+          Value(), Value(), init, b.getArrayAttr(kinds),
+          OutKindAttr::get(&getContext(), OutKind::rows), UnitAttr());
       Type lanes = VectorType::get(CriaDialect::kLanes, b.getF32Type());
       Block *body = b.createBlock(&fused.getEpilogue(), {}, lanes, loc);
       Value tile = body->getArgument(0);
       if (linear.getBias())
-        tile = arith::AddFOp::create(b, loc, tile, body->addArgument(lanes, loc));
+        tile =
+            arith::AddFOp::create(b, loc, tile, body->addArgument(lanes, loc));
       YieldOp::create(b, loc, tile);
       linear.getResult().replaceAllUsesWith(fused.getResults()[0]);
       linear.erase();

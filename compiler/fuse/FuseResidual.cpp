@@ -70,7 +70,8 @@ struct FuseResidual : cria::impl::FuseResidualBase<FuseResidual> {
       }
       fuseEpilogue(rewriter, linear, add, change,
                    [&](OpBuilder &b, Value tile, ValueRange added) -> Value {
-                     return arith::AddFOp::create(b, add.getLoc(), added[0], tile);
+                     return arith::AddFOp::create(b, add.getLoc(), added[0],
+                                                  tile);
                    });
     }
   }

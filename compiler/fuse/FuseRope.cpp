@@ -30,8 +30,8 @@ namespace {
 Value rotateRows(OpBuilder &b, RopeOp rope, Value table) {
   Location loc = rope.getLoc();
   auto type = cast<RankedTensorType>(rope.getX().getType());
-  Value init = emptyRows(b, loc, rope.getX(), type.getDimSize(1),
-                         b.getF32Type());
+  Value init =
+      emptyRows(b, loc, rope.getX(), type.getDimSize(1), b.getF32Type());
   int64_t headDim = rope.getHeadDim(), dims = rope.getRope().getDims();
   bool half = rope.getRope().getPairs() == RopePairs::half;
   AffineMap rows = b.getMultiDimIdentityMap(2);
@@ -127,17 +127,18 @@ struct FuseRope : cria::impl::FuseRopeBase<FuseRope> {
       EpilogueChange change;
       change.extra = tableFor(rope, func);
       change.extraKind = ExtraKind::rope;
-      fuseEpilogue(rewriter, linear, rope, change,
-                   [&](OpBuilder &b, Value tile, ValueRange added) -> Value {
-                     // Neighbours rotate: x * cos + swap(x) * signed sin.
-                     SmallVector<int64_t> swap;
-                     for (int64_t i = 0; i < CriaDialect::kLanes; ++i)
-                       swap.push_back(i ^ 1);
-                     Location loc = rope.getLoc();
-                     Value swapped = vector::ShuffleOp::create(b, loc, tile, tile, swap);
-                     Value scaled = arith::MulFOp::create(b, loc, tile, added[0]);
-                     return math::FmaOp::create(b, loc, swapped, added[1], scaled);
-                   });
+      fuseEpilogue(
+          rewriter, linear, rope, change,
+          [&](OpBuilder &b, Value tile, ValueRange added) -> Value {
+            // Neighbours rotate: x * cos + swap(x) * signed sin.
+            SmallVector<int64_t> swap;
+            for (int64_t i = 0; i < CriaDialect::kLanes; ++i)
+              swap.push_back(i ^ 1);
+            Location loc = rope.getLoc();
+            Value swapped = vector::ShuffleOp::create(b, loc, tile, tile, swap);
+            Value scaled = arith::MulFOp::create(b, loc, tile, added[0]);
+            return math::FmaOp::create(b, loc, swapped, added[1], scaled);
+          });
     }
   }
 

@@ -43,13 +43,14 @@ struct EpilogueChange {
 
 /// Builds the value to store from the present one and the region arguments
 /// that the change added (extra's, then the old value of init).
-using EpilogueFn = llvm::function_ref<mlir::Value(mlir::OpBuilder &, mlir::Value tile,
-                                                  mlir::ValueRange added)>;
+using EpilogueFn = llvm::function_ref<mlir::Value(
+    mlir::OpBuilder &, mlir::Value tile, mlir::ValueRange added)>;
 
 /// Replaces `consumer`, whose operand `linear` produces, by `linear` with
 /// the change and a longer epilogue, at the place of the consumer.
-void fuseEpilogue(mlir::RewriterBase &rewriter, FusedLinearOp linear, mlir::Operation *consumer,
-                  const EpilogueChange &change, EpilogueFn epilogue);
+void fuseEpilogue(mlir::RewriterBase &rewriter, FusedLinearOp linear,
+                  mlir::Operation *consumer, const EpilogueChange &change,
+                  EpilogueFn epilogue);
 
 } // namespace cria
 

@@ -23,14 +23,18 @@ struct LowerRemaining : cria::impl::LowerRemainingBase<LowerRemaining> {
     // Inside a rows op a norm is part of a kernel, not work of its own.
     SmallVector<Operation *> remaining;
     getOperation()->walk([&](Operation *op) {
-      if (isa<NormOp, RopeOp, PositionOp, ActivationOp, GluOp, KvAppendOp, SoftcapOp, AddOp,
-              ScaleOp, SelectRowsOp>(op) &&
-          isa<RankedTensorType>(op->getResult(0).getType()) && !op->getParentOfType<RowsOp>())
+      if (isa<NormOp, RopeOp, PositionOp, ActivationOp, GluOp, KvAppendOp,
+              SoftcapOp, AddOp, ScaleOp, SelectRowsOp>(op) &&
+          isa<RankedTensorType>(op->getResult(0).getType()) &&
+          !op->getParentOfType<RowsOp>())
         remaining.push_back(op);
     });
     for (Operation *op : remaining)
-      remark::missed(op->getLoc(), remark::RemarkOpts::name("LowerRemaining").category("cria-fuse"))
-          << op->getName().getStringRef() << " has no fused kernel here; it runs by its plain lowering";
+      remark::missed(
+          op->getLoc(),
+          remark::RemarkOpts::name("LowerRemaining").category("cria-fuse"))
+          << op->getName().getStringRef()
+          << " has no fused kernel here; it runs by its plain lowering";
     RewritePatternSet patterns(&getContext());
     populatePlainPatterns(patterns);
     GreedyRewriteConfig config;

@@ -25,8 +25,9 @@ struct SetKvType : cria::impl::SetKvTypeBase<SetKvType> {
                        .Case("bf16", b.getBF16Type())
                        .Default(nullptr);
     if (!element) {
-      getOperation().emitError() << "option type: '" << type
-                                 << "' is not a KV type; accepted: f32, f16, bf16";
+      getOperation().emitError()
+          << "option type: '" << type
+          << "' is not a KV type; accepted: f32, f16, bf16";
       return signalPassFailure();
     }
     // Caches are the values that reach a kv_append or an attention: follow
@@ -54,11 +55,14 @@ struct SetKvType : cria::impl::SetKvTypeBase<SetKvType> {
       if (auto func = dyn_cast<func::FuncOp>(op)) {
         auto convert = [&](ArrayRef<Type> types) {
           return llvm::map_to_vector(types, [&](Type t) -> Type {
-            return cacheTypes.contains(t) ? cast<RankedTensorType>(t).clone(element) : t;
+            return cacheTypes.contains(t)
+                       ? cast<RankedTensorType>(t).clone(element)
+                       : t;
           });
         };
         FunctionType type = func.getFunctionType();
-        func.setFunctionType(FunctionType::get(&getContext(), convert(type.getInputs()),
+        func.setFunctionType(FunctionType::get(&getContext(),
+                                               convert(type.getInputs()),
                                                convert(type.getResults())));
       }
     });

@@ -54,7 +54,8 @@ struct Tile : cria::impl::TileBase<Tile> {
   std::optional<TilePlan> planFor(Operation *op) {
     if (auto linear = dyn_cast<FusedLinearOp>(op)) {
       int64_t tile = tileRows(linear);
-      int64_t cost = tile * linear.getWeightType().getK() * linear.getWeights().size();
+      int64_t cost =
+          tile * linear.getWeightType().getK() * linear.getWeights().size();
       // Canonicalization dissolves a loop of one tile, and outside of parallel
       // loops cria-spmd gives work to one thread: split the tokens then.
       int64_t tokens = tile < linear.getN() ? 0 : decode ? 1 : kRowTile;
@@ -62,7 +63,8 @@ struct Tile : cria::impl::TileBase<Tile> {
     }
     // Causal rows differ in length: deal them out instead of cutting once.
     if (isa<FusedAttentionOp>(op))
-      return TilePlan{{decode ? 1 : kAttentionTokenTile, 1}, 1, /*cyclic=*/true};
+      return TilePlan{
+          {decode ? 1 : kAttentionTokenTile, 1}, 1, /*cyclic=*/true};
     if (isa<RowsOp>(op)) {
       if (!decode)
         return TilePlan{{kRowTile}};
@@ -96,7 +98,8 @@ struct Tile : cria::impl::TileBase<Tile> {
 
     SmallVector<std::pair<TilingInterface, TilePlan>> plans;
     func.walk([&](TilingInterface op) {
-      if (!op->getParentOfType<scf::ForallOp>() && !op->getParentOfType<RowsOp>())
+      if (!op->getParentOfType<scf::ForallOp>() &&
+          !op->getParentOfType<RowsOp>())
         if (std::optional<TilePlan> plan = planFor(op))
           plans.push_back({op, *plan});
     });
@@ -107,8 +110,10 @@ struct Tile : cria::impl::TileBase<Tile> {
       for (int64_t size : plan.sizes)
         sizes.push_back(rewriter.getIndexAttr(size));
       scf::SCFTilingOptions options;
-      options.setTileSizes(sizes).setLoopType(scf::SCFTilingOptions::LoopType::ForallOp);
-      FailureOr<scf::SCFTilingResult> tiled = scf::tileUsingSCF(rewriter, op, options);
+      options.setTileSizes(sizes).setLoopType(
+          scf::SCFTilingOptions::LoopType::ForallOp);
+      FailureOr<scf::SCFTilingResult> tiled =
+          scf::tileUsingSCF(rewriter, op, options);
       if (failed(tiled)) {
         op.emitOpError() << "could not be tiled";
         return signalPassFailure();

@@ -50,7 +50,7 @@ func.func @f(%x: tensor<4x80xf32>, %i0: tensor<4x64xf32>) {
 // -----
 
 func.func @f(%x: tensor<4x80xf32>, %i0: tensor<4x20xi32>, %i1: tensor<4x3xf32>, %i2: tensor<4x3xf32>) {
-  // expected-error @below {{rows_c1: inits are 'tensor<4x20xi32>', 'tensor<4x3xf32>', 'tensor<4x3xf32>', expected i32 of 4x24, f32 and i32 or f32 of 4x3}}
+  // expected-error @below {{rows_c1: inits are 'tensor<4x20xi32>', 'tensor<4x3xf32>', 'tensor<4x3xf32>', expected i32 of 4x24 (or twice as many), f32 and i32 or f32 of 4x3}}
   %r:3 = cria.rows ins(%x : tensor<4x80xf32>) outs(%i0, %i1, %i2 : tensor<4x20xi32>, tensor<4x3xf32>, tensor<4x3xf32>) {
   ^bb0(%row: tensor<1x80xf32>):
     cria.yield %row : tensor<1x80xf32>
@@ -181,7 +181,7 @@ func.func @f(%c0: tensor<4x64xf32>, %w0: !cria.weight<96x64, q4, block = 32, min
 // -----
 
 func.func @f(%c0: tensor<4x16xi32>, %c1: tensor<4x2xf32>, %c2: tensor<4x2xf32>, %w0: !cria.weight<96x64, q4, block = 32, zero_point, n16k4>, %i: tensor<4x96xf32>) {
-  // expected-error @below {{fused_linear_c2: acts are 'tensor<4x16xi32>', 'tensor<4x2xf32>', 'tensor<4x2xf32>', expected i32 of 4x16, f32 of 4x2 and i32 of 4x2}}
+  // expected-error @below {{fused_linear_c2: acts are 'tensor<4x16xi32>', 'tensor<4x2xf32>', 'tensor<4x2xf32>', expected i32 of 4x16 (or twice as many), f32 of 4x2 and i32 of 4x2}}
   %r = cria.fused_linear acts(%c0, %c1, %c2 : tensor<4x16xi32>, tensor<4x2xf32>, tensor<4x2xf32>) weights(%w0 : !cria.weight<96x64, q4, block = 32, zero_point, n16k4>) outs(%i : tensor<4x96xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
   ^bb0(%a0: vector<16xf32>):
     cria.yield %a0 : vector<16xf32>

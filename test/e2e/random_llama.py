@@ -36,7 +36,7 @@ class Case:
     case has as well, in company.
     """
 
-    def __init__(self, name, flags, tokens, gguf=None, rel=2e-3, kl=None,
+    def __init__(self, name, flags, tokens, gguf=None, rel=3e-3, kl=1e-6,
                  plain_only=False):
         self.name, self.tokens, self.gguf = name, tokens, gguf
         self.flags = flags if isinstance(flags, list) else flags.split()

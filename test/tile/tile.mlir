@@ -4,12 +4,13 @@
 // CHECK-LABEL: func.func @linear
 // CHECK-SAME:    (%[[X:[^:]*]]: {{[^,]*}}, %[[W:[^:]*]]: !cria.weight<96x32, f32, n16>, %[[INIT:[^:]*]]:
 // CHECK:         scf.forall (%[[J:.*]]) = (0) to (96) step (16) shared_outs(%[[OUT:.*]] = %[[INIT]])
+// CHECK:           %[[ALL:.*]] = tensor.extract_slice %[[X]][0, 0] [%{{.*}}, 32]
 // CHECK:           %[[WJ:.*]] = cria.weight_slice %[[W]][%[[J]]] : {{.*}} to !cria.weight<16x32, f32, n16>
 // CHECK:           %[[O:.*]] = tensor.extract_slice %[[OUT]][0, %[[J]]] [%{{.*}}, 16]
-// CHECK:           %[[T:.*]] = cria.fused_linear acts(%[[X]] : {{.*}}) weights(%[[WJ]] : {{.*}}) outs(%[[O]] : tensor<?x16xf32>)
+// CHECK:           %[[T:.*]] = cria.fused_linear acts(%[[ALL]] : {{.*}}) weights(%[[WJ]] : {{.*}}) outs(%[[O]] : tensor<?x16xf32>)
 // CHECK:           tensor.parallel_insert_slice %[[T]] into %[[OUT]][0, %[[J]]]
 // CHECK:         } {cria.cost = 512 : i64}
-func.func @linear(%x: tensor<?x32xf32>, %w: !cria.weight<96x32, f32, n16>, %init: tensor<?x96xf32>) -> tensor<?x96xf32> 32 {
+func.func @linear(%x: tensor<?x32xf32>, %w: !cria.weight<96x32, f32, n16>, %init: tensor<?x96xf32>) -> tensor<?x96xf32> {
   %y = cria.fused_linear acts(%x : tensor<?x32xf32>) weights(%w : !cria.weight<96x32, f32, n16>) outs(%init : tensor<?x96xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
   ^bb0(%acc: vector<16xf32>):
     cria.yield %acc : vector<16xf32>
@@ -23,7 +24,7 @@ func.func @linear(%x: tensor<?x32xf32>, %w: !cria.weight<96x32, f32, n16>, %init
 // CHECK-LABEL: func.func @many_rows
 // CHECK:         scf.forall {{.*}} to (8192) step (64)
 // CHECK:         cria.cost = 2048
-func.func @many_rows(%x: tensor<?x32xf32>, %w: !cria.weight<8192x32, f32, n16>, %init: tensor<?x8192xf32>) -> tensor<?x8192xf32> 32 {
+func.func @many_rows(%x: tensor<?x32xf32>, %w: !cria.weight<8192x32, f32, n16>, %init: tensor<?x8192xf32>) -> tensor<?x8192xf32> {
   %y = cria.fused_linear acts(%x : tensor<?x32xf32>) weights(%w : !cria.weight<8192x32, f32, n16>) outs(%init : tensor<?x8192xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
   ^bb0(%acc: vector<16xf32>):
     cria.yield %acc : vector<16xf32>
@@ -39,7 +40,7 @@ func.func @many_rows(%x: tensor<?x32xf32>, %w: !cria.weight<8192x32, f32, n16>, 
 // CHECK:           %[[N:.*]] = affine.min
 // CHECK:           cria.weight_slice %{{.*}}[%[[J]]] : {{.*}} to !cria.weight<?x32, f32, n16>
 // CHECK:           tensor.extract_slice %{{.*}}[0, %[[J]]] [%{{.*}}, %[[N]]]
-func.func @ragged(%x: tensor<?x32xf32>, %w: !cria.weight<40x32, f32, n16>, %init: tensor<?x40xf32>) -> tensor<?x40xf32> 32 {
+func.func @ragged(%x: tensor<?x32xf32>, %w: !cria.weight<40x32, f32, n16>, %init: tensor<?x40xf32>) -> tensor<?x40xf32> {
   %y = cria.fused_linear acts(%x : tensor<?x32xf32>) weights(%w : !cria.weight<40x32, f32, n16>) outs(%init : tensor<?x40xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
   ^bb0(%acc: vector<16xf32>):
     cria.yield %acc : vector<16xf32>
@@ -54,7 +55,7 @@ func.func @ragged(%x: tensor<?x32xf32>, %w: !cria.weight<40x32, f32, n16>, %init
 // CHECK:         scf.forall (%[[I:.*]]) = (0) to (%{{.*}}) step (8)
 // CHECK-NOT:       cria.weight_slice
 // CHECK:           cria.fused_linear
-func.func @one_tile_prefill(%x: tensor<?x32xf32>, %w: !cria.weight<16x32, f32, n16>, %init: tensor<?x16xf32>) -> tensor<?x16xf32> 32 {
+func.func @one_tile_prefill(%x: tensor<?x32xf32>, %w: !cria.weight<16x32, f32, n16>, %init: tensor<?x16xf32>) -> tensor<?x16xf32> {
   %y = cria.fused_linear acts(%x : tensor<?x32xf32>) weights(%w : !cria.weight<16x32, f32, n16>) outs(%init : tensor<?x16xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
   ^bb0(%acc: vector<16xf32>):
     cria.yield %acc : vector<16xf32>
@@ -67,7 +68,7 @@ func.func @one_tile_prefill(%x: tensor<?x32xf32>, %w: !cria.weight<16x32, f32, n
 // CHECK-LABEL: func.func @one_tile_decode
 // CHECK:         scf.forall (%[[I:.*]]) in (%{{.*}})
 // CHECK:           cria.fused_linear
-func.func @one_tile_decode(%x: tensor<?x32xf32>, %w: !cria.weight<16x32, f32, n16>, %init: tensor<?x16xf32>) -> tensor<?x16xf32> 32 {
+func.func @one_tile_decode(%x: tensor<?x32xf32>, %w: !cria.weight<16x32, f32, n16>, %init: tensor<?x16xf32>) -> tensor<?x16xf32> attributes {cria.version = "decode"} {
   %y = cria.fused_linear acts(%x : tensor<?x32xf32>) weights(%w : !cria.weight<16x32, f32, n16>) outs(%init : tensor<?x16xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
   ^bb0(%acc: vector<16xf32>):
     cria.yield %acc : vector<16xf32>
