@@ -21,8 +21,8 @@ namespace {
 /// What LLVM calls for constructs of its own, and rounding and FMA on
 /// processors without the instruction. All of it keeps no state.
 constexpr llvm::StringLiteral kRuntimeSymbols[] = {
-    "ceilf", "floorf",     "fma",        "fmaf",       "memcpy", "memmove", "memset",
-    "rintf", "nearbyintf", "roundevenf", "roundf", "truncf"};
+    "ceilf",  "floorf", "fma",        "fmaf",       "memcpy", "memmove",
+    "memset", "rintf",  "nearbyintf", "roundevenf", "roundf", "truncf"};
 
 constexpr llvm::StringLiteral kPlainSymbols[] = {
     "acosf", "asinf", "atan2f",    "atanf",  "ceil",   "cosf",  "coshf",

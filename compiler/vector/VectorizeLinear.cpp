@@ -233,8 +233,7 @@ SmallVector<Value> LinearKernel::accumulateQuantized(const Weight &w,
           b, memref::LoadOp::create(b, sums, ValueRange{token, block}));
     };
     for (Value token : tokens)
-      dots.push_back(isWide ? splatInt(b, b.getI32Type(), 0)
-                            : firstSum(token));
+      dots.push_back(isWide ? splatInt(b, b.getI32Type(), 0) : firstSum(token));
     Value word = arith::MulIOp::create(
         b, block, constIndex(b, isWide ? 2 * groups : groups));
     auto dot = [&](Value weightCodes, int64_t k4) {
@@ -267,8 +266,7 @@ SmallVector<Value> LinearKernel::accumulateQuantized(const Weight &w,
       // High bytes count 256; the low ones go on top.
       for (auto [token, acc] : llvm::zip_equal(tokens, dots))
         acc = arith::AddIOp::create(
-            b,
-            arith::ShLIOp::create(b, acc, splatInt(b, b.getI32Type(), 8)),
+            b, arith::ShLIOp::create(b, acc, splatInt(b, b.getI32Type(), 8)),
             firstSum(token));
       dotBlock(groups);
     }

@@ -33,8 +33,8 @@ extern "C" {
 
 /* CPU features that a model's code needs, as bits of cria_model.features. */
 enum {
-  CRIA_CPU_AVX2 = 1u << 0,      /* with FMA, F16C, BMI2: x86-64-v3 */
-  CRIA_CPU_AVX512 = 1u << 1,    /* F, BW, CD, DQ, VL: x86-64-v4 */
+  CRIA_CPU_AVX2 = 1u << 0,   /* with FMA, F16C, BMI2: x86-64-v3 */
+  CRIA_CPU_AVX512 = 1u << 1, /* F, BW, CD, DQ, VL: x86-64-v4 */
   CRIA_CPU_AVX512VNNI = 1u << 2,
   CRIA_CPU_AVX512BF16 = 1u << 3,
   CRIA_CPU_AVX512FP16 = 1u << 4,
@@ -62,17 +62,19 @@ typedef struct cria_forward_args {
   const int32_t *sequences; /* [n], rows of tables */
   const int32_t *slots;     /* [n], distinct */
   const int32_t *outputs;   /* [n_outputs], indices into the batch */
-  const int32_t *tables;    /* [n_sequences][table_stride], page of each 64 positions */
-  int64_t n;                /* 1 .. max_batch */
-  int64_t n_outputs;        /* 0 .. n */
+  const int32_t
+      *tables; /* [n_sequences][table_stride], page of each 64 positions */
+  int64_t n;   /* 1 .. max_batch */
+  int64_t n_outputs; /* 0 .. n */
   int64_t n_sequences;
   int64_t table_stride;
-  void *keys;   /* [layers][pages][kv_heads][4][head_dim][16], 64-byte aligned */
+  void *keys; /* [layers][pages][kv_heads][4][head_dim][16], 64-byte aligned */
   void *values; /* [layers][pages][kv_heads][64][head_dim], 64-byte aligned */
   int64_t pages;
-  const void *const *weights; /* one pointer per cria_weight_info, 64-byte aligned */
-  void *arena;                /* arena_bytes + threads * thread_arena_bytes, 64-byte aligned */
-  float *logits;              /* [n_outputs][vocab], 64-byte aligned */
+  const void *const
+      *weights; /* one pointer per cria_weight_info, 64-byte aligned */
+  void *arena; /* arena_bytes + threads * thread_arena_bytes, 64-byte aligned */
+  float *logits; /* [n_outputs][vocab], 64-byte aligned */
   /* Called by every thread wherever a dependence crosses threads. Must make
    * memory written before it visible after it. May be null for one thread. */
   void (*barrier)(void *barrier_context);
@@ -85,8 +87,9 @@ typedef struct cria_model {
   const char *name;
   const char *architecture; /* "llama" */
   const char *target;       /* as the compiler names it: "x86-64-v4" */
-  const char *metadata;     /* JSON text for people and tools: shapes, types, source */
-  uint64_t features;        /* CRIA_CPU_* that the code needs */
+  const char
+      *metadata;     /* JSON text for people and tools: shapes, types, source */
+  uint64_t features; /* CRIA_CPU_* that the code needs */
   int64_t vocab, width, layers, heads, kv_heads, head_dim, ffn;
   int64_t context;   /* positions a sequence may have */
   int64_t max_batch; /* tokens a call may have */
@@ -98,7 +101,8 @@ typedef struct cria_model {
   int64_t n_weights;
   const cria_weight_info *weights;
   /* Run by threads 0 .. threads-1 with the same args, all of them. */
-  void (*forward)(const cria_forward_args *args, int64_t thread, int64_t threads);
+  void (*forward)(const cria_forward_args *args, int64_t thread,
+                  int64_t threads);
 } cria_model;
 
 typedef const cria_model *(*cria_model_fn)(void);

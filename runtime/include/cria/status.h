@@ -23,9 +23,9 @@ typedef enum cria_status {
   CRIA_UNSUPPORTED = 4,      /* well-formed, but not something we handle */
   CRIA_OUT_OF_RANGE = 5,     /* past a stated capacity */
   CRIA_OUT_OF_MEMORY = 6,
-  CRIA_IO = 7,               /* the operating system refused or failed */
-  CRIA_WRONG_CPU = 8,        /* the artifact needs instructions we lack */
-  CRIA_ABI_MISMATCH = 9      /* artifact and runtime disagree on the ABI */
+  CRIA_IO = 7,          /* the operating system refused or failed */
+  CRIA_WRONG_CPU = 8,   /* the artifact needs instructions we lack */
+  CRIA_ABI_MISMATCH = 9 /* artifact and runtime disagree on the ABI */
 } cria_status;
 
 /* UTF-8, always NUL-terminated, truncated when longer. */

@@ -45,8 +45,8 @@ int main(void) {
   for (int i = 0; i < 2; ++i) {
     const cria_model *model = models[i];
     if (model->abi_version != CRIA_ABI_VERSION ||
-        model->struct_bytes != sizeof(cria_model) ||
-        model->vocab != A_VOCAB || model->max_batch != B_MAX_BATCH ||
+        model->struct_bytes != sizeof(cria_model) || model->vocab != A_VOCAB ||
+        model->max_batch != B_MAX_BATCH ||
         model->arena_bytes != A_ARENA_BYTES || model->n_weights != 1 ||
         model->weights[0].bytes != B_WEIGHTS_BYTES)
       return 1;
