@@ -83,7 +83,7 @@ ParseResult parseFactors(AsmParser &parser, SmallVector<double> &values) {
 ParseResult parseRopeField(AsmParser &parser, RopeFields &fields, StringRef key,
                            SMLoc loc) {
   if (key == "pairs") {
-    RopePairs pairs;
+    RopePairs pairs = RopePairs::half;
     if (parseEnum(parser, key, pairs, symbolizeRopePairs, "half, interleaved"))
       return failure();
     fields.pairs = pairs;

@@ -47,10 +47,10 @@ static bool isQuantizedKind(ElementKind element) {
 Type WeightType::parse(AsmParser &parser) {
   SMLoc loc = parser.getCurrentLocation();
   SmallVector<int64_t> shape;
-  ElementKind element;
+  ElementKind element = ElementKind::f32;
   int64_t block = 0;
   OffsetKind offset = OffsetKind::none;
-  WeightLayout layout;
+  WeightLayout layout = WeightLayout::rows;
   if (parser.parseLess() ||
       parser.parseDimensionList(shape, /*allowDynamic=*/true,
                                 /*withTrailingX=*/false) ||

@@ -90,9 +90,10 @@ void LinearKernel::emit() {
     weights.push_back(data);
   }
 
-  isWide = weight.isQuantized() &&
-           cast<MemRefType>(op.getActs()[0].getType()).getDimSize(1) ==
-               llvm::divideCeil(weight.getK(), kQuantBlock) * kQuantBlock / 2;
+  isWide =
+      weight.isQuantized() &&
+      cast<MemRefType>(op.getActs()[0].getType()).getDimSize(1) ==
+          llvm::divideCeilSigned(weight.getK(), kQuantBlock) * kQuantBlock / 2;
   // Wide codes go over a block's weights twice, which pays only while these
   // stay in registers: eight more.
   if (isWide)

@@ -264,7 +264,7 @@ void RowsKernel::quantiseBlock(Value row, Value block, int64_t valid,
   // Codes of 16 bits take two bytes; 32512 = 127 * 256 keeps the high one in
   // a signed byte.
   bool isWide = cast<MemRefType>(op.getInits()[0].getType()).getDimSize(1) ==
-                llvm::divideCeil(k, kQuantBlock) * kQuantBlock / 2;
+                llvm::divideCeilSigned(k, kQuantBlock) * kQuantBlock / 2;
   float limit = isWide ? 32512.0f : 127.0f;
   Value d = arith::DivFOp::create(b, amax, number(limit));
   // Below 2^-100 the inverse could overflow; such a block counts as zero.
