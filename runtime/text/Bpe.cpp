@@ -1,51 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "Bpe.h"
+#include "JsonReader.h"
 #include "Unicode.h"
 
 #include <algorithm>
 #include <cstdio>
 
 using namespace cria::text;
-
-void Vocabulary::load(const Config &Model, size_t Extra) {
-  const Json *Member = Model.find("vocab");
-  if (!Member || !Member->is_object())
-    Model.malformed("vocab", "an object of token: id");
-  // Real files have few gaps; an id far outside would only cost memory.
-  Limit = 4 * static_cast<int64_t>(Member->size() + Extra) + 65536;
-  for (auto Entry = Member->begin(); Entry != Member->end(); ++Entry) {
-    bool Fits = Entry->is_number_integer() &&
-                !(Entry->is_number_unsigned() &&
-                  Entry->get<uint64_t>() >= static_cast<uint64_t>(Limit)) &&
-                Entry->get<int64_t>() >= 0;
-    if (!Fits)
-      fail(CRIA_INVALID_DATA, Model.path() + ".vocab['" + Entry.key() +
-                                  "'] is no id from 0 to " +
-                                  std::to_string(Limit - 1));
-    int32_t Id = Entry->get<int32_t>();
-    if (!add(Entry.key(), Id))
-      fail(CRIA_INVALID_DATA, Model.path() + ".vocab['" + Entry.key() +
-                                  "'] is " + std::to_string(Id) +
-                                  ", which is also the id of '" +
-                                  Spellings[Id] + "'");
-  }
-}
-
-bool Vocabulary::add(std::string_view Spelling, int32_t Id) {
-  if (Id >= size()) {
-    Spellings.resize(Id + size_t(1));
-    Present.resize(Id + size_t(1));
-  }
-  if (Present[Id])
-    return Spellings[Id] == Spelling;
-  if (Ids.count(Spelling))
-    return false;
-  Spellings[Id] = Spelling;
-  Present[Id] = true;
-  Ids.emplace(Spellings[Id], Id);
-  return true;
-}
 
 static uint64_t pairKey(int32_t Left, int32_t Right) {
   return static_cast<uint64_t>(Left) << 32 | static_cast<uint32_t>(Right);
@@ -56,12 +18,30 @@ static uint64_t scatter(uint64_t Key) {
   return Key ^ Key >> 32;
 }
 
+/// Room for `Count` merges, half of the table free.
+void Bpe::reserve(size_t Count) {
+  size_t Size = 16;
+  while (Size < 2 * Count + 2)
+    Size *= 2;
+  if (Size <= Merges.size())
+    return;
+  std::vector<Merge> Old(Size, Merge{NoPair, 0, 0});
+  Old.swap(Merges);
+  MergeCount = 0;
+  for (const Merge &Each : Old)
+    if (Each.Pair != NoPair)
+      insert(static_cast<int32_t>(Each.Pair >> 32),
+             static_cast<int32_t>(Each.Pair), Each.Rank, Each.Merged);
+}
+
 void Bpe::insert(int32_t Left, int32_t Right, uint32_t Rank, int32_t Merged) {
+  reserve(MergeCount + 1);
   uint64_t Key = pairKey(Left, Right);
   size_t Mask = Merges.size() - 1;
   size_t Slot = scatter(Key) & Mask;
   while (Merges[Slot].Pair != NoPair && Merges[Slot].Pair != Key)
     Slot = (Slot + 1) & Mask;
+  MergeCount += Merges[Slot].Pair == NoPair;
   Merges[Slot] = {Key, Rank, Merged};
 }
 
@@ -75,7 +55,55 @@ const Bpe::Merge *Bpe::lookup(int32_t Left, int32_t Right) const {
   return nullptr;
 }
 
-void Bpe::load(const Config &Model, const Vocabulary &Vocab) {
+/// "a b" or ["a", "b"], in the order of their ranks.
+void Bpe::readMerges(const Config &Model, std::string_view Text) {
+  uint32_t Rank = 0;
+  auto Bad = [&](const std::string &Why) {
+    fail(CRIA_INVALID_DATA,
+         Model.path() + ".merges[" + std::to_string(Rank) + "] " + Why);
+  };
+  JsonReader Reader(Text);
+  Reader.accept('[');
+  if (Reader.accept(']'))
+    return;
+  // Nearly every token that is not a character comes from a merge.
+  reserve(Tokens->size());
+  std::string LeftMemory, RightMemory, Joined;
+  do {
+    std::string_view Left, Right;
+    if (Reader.peek() == '"') {
+      if (!Reader.string(Left, LeftMemory))
+        Bad("is not valid JSON");
+      size_t Space = Left.find(' ');
+      if (Space == std::string_view::npos ||
+          Left.find(' ', Space + 1) != std::string_view::npos)
+        Bad("is '" + std::string(Left) +
+            "', expected two tokens with a space "
+            "between them");
+      Right = Left.substr(Space + 1);
+      Left = Left.substr(0, Space);
+    } else if (!Reader.accept('[') || !Reader.string(Left, LeftMemory) ||
+               !Reader.accept(',') || !Reader.string(Right, RightMemory) ||
+               !Reader.accept(']')) {
+      Bad("is neither \"a b\" nor [\"a\", \"b\"]");
+    }
+    Joined.assign(Left).append(Right);
+    int32_t LeftId = Tokens->find(Left), RightId = Tokens->find(Right),
+            JoinedId = Tokens->find(Joined);
+    if (LeftId < 0 || RightId < 0 || JoinedId < 0)
+      Bad("needs '" +
+          (LeftId < 0    ? std::string(Left)
+           : RightId < 0 ? std::string(Right)
+                         : Joined) +
+          "', which the vocabulary lacks");
+    insert(LeftId, RightId, Rank++, JoinedId);
+  } while (Reader.accept(','));
+  if (!Reader.accept(']'))
+    Bad("is not valid JSON");
+}
+
+void Bpe::load(const Config &Model, std::string_view Text,
+               const Vocabulary &Vocab) {
   Tokens = &Vocab;
   for (const char *Key : {"continuing_subword_prefix", "end_of_word_suffix"})
     if (!Model.string(Key, "").empty())
@@ -96,45 +124,8 @@ void Bpe::load(const Config &Model, const Vocabulary &Vocab) {
   const Json *List = Model.find("merges");
   if (!List || !List->is_array())
     Model.malformed("merges", "a list of pairs");
-  size_t Size = 16;
-  while (Size < 2 * List->size() + 2)
-    Size *= 2;
-  Merges.assign(Size, {NoPair, 0, 0});
-  uint32_t Rank = 0;
-  for (const Json &Entry : *List) {
-    auto Bad = [&](const std::string &Why) {
-      fail(CRIA_INVALID_DATA,
-           Model.path() + ".merges[" + std::to_string(Rank) + "] " + Why);
-    };
-    std::string_view Left, Right;
-    if (Entry.is_string()) {
-      std::string_view Text = Entry.get_ref<const std::string &>();
-      size_t Space = Text.find(' ');
-      if (Space == std::string_view::npos ||
-          Text.find(' ', Space + 1) != std::string_view::npos)
-        Bad("is '" + std::string(Text) +
-            "', expected two tokens with a space "
-            "between them");
-      Left = Text.substr(0, Space);
-      Right = Text.substr(Space + 1);
-    } else if (Entry.is_array() && Entry.size() == 2 && Entry[0].is_string() &&
-               Entry[1].is_string()) {
-      Left = Entry[0].get_ref<const std::string &>();
-      Right = Entry[1].get_ref<const std::string &>();
-    } else {
-      Bad("is neither \"a b\" nor [\"a\", \"b\"]");
-    }
-    std::string Joined = std::string(Left) + std::string(Right);
-    int32_t LeftId = Vocab.find(Left), RightId = Vocab.find(Right),
-            JoinedId = Vocab.find(Joined);
-    if (LeftId < 0 || RightId < 0 || JoinedId < 0)
-      Bad("needs '" +
-          (LeftId < 0    ? std::string(Left)
-           : RightId < 0 ? std::string(Right)
-                         : Joined) +
-          "', which the vocabulary lacks");
-    insert(LeftId, RightId, Rank++, JoinedId);
-  }
+  reserve(0); // lookup() needs a table
+  readMerges(Model, Text);
 
   CharacterIds.assign(0x800, -1);
   for (uint32_t CodePoint = 0; CodePoint < CharacterIds.size(); ++CodePoint) {

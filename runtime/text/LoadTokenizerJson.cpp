@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
+#include "JsonReader.h"
 #include "Tokenizer.h"
 
 using namespace cria::text;
@@ -90,7 +91,8 @@ void loadAddedTokens(const Config &Root, cria_tokenizer &Result) {
            Item.path() + ".id is " + std::to_string(Token.Id) + ", but " +
                (Other >= 0
                     ? "'" + Token.Content + "' is " + std::to_string(Other)
-                    : "that is '" + Result.Tokens.spelling(Token.Id) + "'"));
+                    : "that is '" +
+                          std::string(Result.Tokens.spelling(Token.Id)) + "'"));
     }
     Added.push_back(std::move(Token));
   }
@@ -105,6 +107,15 @@ void loadAddedTokens(const Config &Root, cria_tokenizer &Result) {
     } else {
       Result.RawAdded.add(Token, Token.Content);
     }
+  }
+}
+
+/// The parser does not recurse, so depth is no danger.
+Json parseJson(std::string_view Text) {
+  try {
+    return Json::parse(Text.begin(), Text.end());
+  } catch (const Json::exception &Failure) {
+    fail(CRIA_INVALID_DATA, std::string("not valid JSON: ") + Failure.what());
   }
 }
 
@@ -124,15 +135,8 @@ void loadEnds(const Config &Owner, cria_tokenizer &Result) {
 
 } // namespace
 
-std::unique_ptr<cria_tokenizer>
-cria::text::loadTokenizerJson(std::string_view Data) {
-  // The parser does not recurse, so depth is no danger.
-  Json Document;
-  try {
-    Document = Json::parse(Data.begin(), Data.end());
-  } catch (const Json::exception &Failure) {
-    fail(CRIA_INVALID_DATA, std::string("not valid JSON: ") + Failure.what());
-  }
+static std::unique_ptr<cria_tokenizer> loadParts(const TokenizerText &Parts) {
+  Json Document = parseJson(Parts.Rest);
   Config Root(Document, "");
   auto Result = std::make_unique<cria_tokenizer>();
 
@@ -145,8 +149,8 @@ cria::text::loadTokenizerJson(std::string_view Data) {
   if (Type != "BPE")
     Model.unsupported("model type '" + Type + "'", "BPE");
   const Json *Added = Root.find("added_tokens");
-  Result->Tokens.load(Model, Added ? Added->size() : 0);
-  Result->Model.load(Model, Result->Tokens);
+  Result->Tokens.load(Model, Parts.Vocab, Added ? Added->size() : 0);
+  Result->Model.load(Model, Parts.Merges, Result->Tokens);
 
   if (const Json *Value = Root.find("normalizer"))
     Result->Normalize.add(Config(*Value, "normalizer"));
@@ -167,4 +171,15 @@ cria::text::loadTokenizerJson(std::string_view Data) {
   loadEnds(Root.find("cria") ? Root : Model, *Result);
   Result->finish();
   return Result;
+}
+
+std::unique_ptr<cria_tokenizer>
+cria::text::loadTokenizerJson(std::string_view Data) {
+  try {
+    return loadParts(splitTokenizerJson(Data));
+  } catch (const TextError &) {
+    // A file that is no JSON at all is best reported as that, with the place.
+    parseJson(Data);
+    throw;
+  }
 }

@@ -19,11 +19,15 @@ void cria_tokenizer::addBytes(std::string_view TokenBytes) {
 
 std::string cria_tokenizer::decodeOne(int32_t Id, bool First) const {
   auto Other = Respelled.find(Id);
-  return Decode.decode(
-      Other == Respelled.end() ? Tokens.spelling(Id) : Other->second, First);
+  return Decode.decode(Other == Respelled.end()
+                           ? Tokens.spelling(Id)
+                           : std::string_view(Other->second),
+                       First);
 }
 
 void cria_tokenizer::finish() {
+  Bytes.reserve(Tokens.spellingBytes());
+  ByteOffsets.reserve(Tokens.size() + size_t(1));
   for (int32_t Id = 0; Id < Tokens.size(); ++Id) {
     addBytes(Tokens.has(Id) ? decodeOne(Id, false) : "");
     if (Decode.dependsOnFirst() && Tokens.has(Id))
@@ -311,9 +315,9 @@ const char *cria_tokenizer_token_text(const cria_tokenizer *Tokenizer,
   *Size = 0;
   if (!Tokenizer->Tokens.has(Id))
     return nullptr;
-  const std::string &Spelling = Tokenizer->Tokens.spelling(Id);
+  std::string_view Spelling = Tokenizer->Tokens.spelling(Id);
   *Size = Spelling.size();
-  return Spelling.c_str();
+  return Spelling.data();
 }
 
 int32_t cria_tokenizer_token_id(const cria_tokenizer *Tokenizer,
