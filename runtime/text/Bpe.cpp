@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "Bpe.h"
-#include "JsonReader.h"
 #include "Unicode.h"
 
 #include <algorithm>
@@ -18,57 +17,54 @@ static uint64_t scatter(uint64_t Key) {
   return Key ^ Key >> 32;
 }
 
-/// Room for `Count` merges, half of the table free.
+/// Where the pair is, or the free slot where it belongs.
+size_t Bpe::slotOf(int32_t Left, int32_t Right) const {
+  size_t Mask = MergeSlots.size() - 1,
+         Slot = scatter(pairKey(Left, Right)) & Mask;
+  for (; MergeSlots[Slot]; Slot = (Slot + 1) & Mask) {
+    const Merge &Here = Merges[MergeSlots[Slot] - 1];
+    if (Here.Left == Left && Here.Right == Right)
+      break;
+  }
+  return Slot;
+}
+
+/// Room for `Count` merges, half of the slots free.
 void Bpe::reserve(size_t Count) {
   size_t Size = 16;
   while (Size < 2 * Count + 2)
     Size *= 2;
-  if (Size <= Merges.size())
+  if (Size <= MergeSlots.size())
     return;
-  std::vector<Merge> Old(Size, Merge{NoPair, 0, 0});
-  Old.swap(Merges);
-  MergeCount = 0;
-  for (const Merge &Each : Old)
-    if (Each.Pair != NoPair)
-      insert(static_cast<int32_t>(Each.Pair >> 32),
-             static_cast<int32_t>(Each.Pair), Each.Rank, Each.Merged);
+  MergeSlots.assign(Size, 0);
+  for (size_t Rank = 0; Rank < Merges.size(); ++Rank)
+    MergeSlots[slotOf(Merges[Rank].Left, Merges[Rank].Right)] =
+        static_cast<uint32_t>(Rank + 1);
 }
 
-void Bpe::insert(int32_t Left, int32_t Right, uint32_t Rank, int32_t Merged) {
-  reserve(MergeCount + 1);
-  uint64_t Key = pairKey(Left, Right);
-  size_t Mask = Merges.size() - 1;
-  size_t Slot = scatter(Key) & Mask;
-  while (Merges[Slot].Pair != NoPair && Merges[Slot].Pair != Key)
-    Slot = (Slot + 1) & Mask;
-  MergeCount += Merges[Slot].Pair == NoPair;
-  Merges[Slot] = {Key, Rank, Merged};
-}
-
-const Bpe::Merge *Bpe::lookup(int32_t Left, int32_t Right) const {
-  uint64_t Key = pairKey(Left, Right);
-  size_t Mask = Merges.size() - 1;
-  for (size_t Slot = scatter(Key) & Mask; Merges[Slot].Pair != NoPair;
-       Slot = (Slot + 1) & Mask)
-    if (Merges[Slot].Pair == Key)
-      return &Merges[Slot];
-  return nullptr;
+/// A pair that is there already gets the new rank.
+void Bpe::insert(int32_t Left, int32_t Right, int32_t Merged) {
+  reserve(Merges.size() + 1);
+  size_t Slot = slotOf(Left, Right);
+  Merges.push_back({Left, Right, Merged});
+  MergeSlots[Slot] = static_cast<uint32_t>(Merges.size());
 }
 
 /// "a b" or ["a", "b"], in the order of their ranks.
-void Bpe::readMerges(const Config &Model, std::string_view Text) {
-  uint32_t Rank = 0;
+void Bpe::readMerges(JsonReader &Reader, const Vocabulary &Vocab) {
   auto Bad = [&](const std::string &Why) {
     fail(CRIA_INVALID_DATA,
-         Model.path() + ".merges[" + std::to_string(Rank) + "] " + Why);
+         "model.merges[" + std::to_string(Merges.size()) + "] " + Why);
   };
-  JsonReader Reader(Text);
-  Reader.accept('[');
+  if (!Reader.accept('['))
+    Bad("is not in a list");
   if (Reader.accept(']'))
     return;
   // Nearly every token that is not a character comes from a merge.
-  reserve(Tokens->size());
+  reserve(Vocab.size());
+  Merges.reserve(Vocab.size());
   std::string LeftMemory, RightMemory, Joined;
+  int32_t JoinedId = -1;
   do {
     std::string_view Left, Right;
     if (Reader.peek() == '"') {
@@ -87,23 +83,26 @@ void Bpe::readMerges(const Config &Model, std::string_view Text) {
                !Reader.accept(']')) {
       Bad("is neither \"a b\" nor [\"a\", \"b\"]");
     }
-    Joined.assign(Left).append(Right);
-    int32_t LeftId = Tokens->find(Left), RightId = Tokens->find(Right),
-            JoinedId = Tokens->find(Joined);
+    int32_t LeftId = Vocab.find(Left), RightId = Vocab.find(Right);
+    // Most vocabularies list what merges make in the order of the merges.
+    ++JoinedId;
+    if (!Vocab.isJoined(JoinedId, Left, Right)) {
+      Joined.assign(Left).append(Right);
+      JoinedId = Vocab.find(Joined);
+    }
     if (LeftId < 0 || RightId < 0 || JoinedId < 0)
       Bad("needs '" +
           (LeftId < 0    ? std::string(Left)
            : RightId < 0 ? std::string(Right)
                          : Joined) +
           "', which the vocabulary lacks");
-    insert(LeftId, RightId, Rank++, JoinedId);
+    insert(LeftId, RightId, JoinedId);
   } while (Reader.accept(','));
   if (!Reader.accept(']'))
     Bad("is not valid JSON");
 }
 
-void Bpe::load(const Config &Model, std::string_view Text,
-               const Vocabulary &Vocab) {
+void Bpe::load(const Config &Model, const Vocabulary &Vocab) {
   Tokens = &Vocab;
   for (const char *Key : {"continuing_subword_prefix", "end_of_word_suffix"})
     if (!Model.string(Key, "").empty())
@@ -124,8 +123,7 @@ void Bpe::load(const Config &Model, std::string_view Text,
   const Json *List = Model.find("merges");
   if (!List || !List->is_array())
     Model.malformed("merges", "a list of pairs");
-  reserve(0); // lookup() needs a table
-  readMerges(Model, Text);
+  reserve(0); // encode() needs a table
 
   CharacterIds.assign(0x800, -1);
   for (uint32_t CodePoint = 0; CodePoint < CharacterIds.size(); ++CodePoint) {
@@ -194,9 +192,9 @@ void Bpe::propose(Scratch &Memory, int32_t Position) const {
   if (Left.Next < 0)
     return;
   int32_t RightId = Memory.Symbols[Left.Next].Id;
-  if (const Merge *Found = lookup(Left.Id, RightId)) {
+  if (uint32_t Rank = MergeSlots[slotOf(Left.Id, RightId)]) {
     Memory.Heap.push_back(
-        {Found->Rank, Position, Left.Id, RightId, Found->Merged});
+        {Rank, Position, Left.Id, RightId, Merges[Rank - 1].Merged});
     std::push_heap(Memory.Heap.begin(), Memory.Heap.end());
   }
 }

@@ -2,6 +2,7 @@
 #ifndef CRIA_TEXT_BPE_H
 #define CRIA_TEXT_BPE_H
 
+#include "Config.h"
 #include "Vocabulary.h"
 
 #include <array>
@@ -11,9 +12,10 @@ namespace cria::text {
 /// Byte-pair encoding of one word at a time.
 class Bpe {
 public:
-  /// Takes the list `Text`, which stood at model.merges.
-  void load(const Config &Model, std::string_view Text,
-            const Vocabulary &Tokens);
+  /// Takes the list of pairs that comes next, of tokens of the vocabulary.
+  void readMerges(JsonReader &Reader, const Vocabulary &Tokens);
+  /// The rest of the model. The vocabulary is complete, and outlives this.
+  void load(const Config &Model, const Vocabulary &Tokens);
 
   /// Memory that is reused from word to word; one per encoding thread.
   class Scratch {
@@ -42,22 +44,18 @@ public:
 
 private:
   struct Merge {
-    uint64_t Pair;
-    uint32_t Rank;
-    int32_t Merged;
+    int32_t Left, Right, Merged;
   };
-  static constexpr uint64_t NoPair = ~uint64_t(0);
 
-  void readMerges(const Config &Model, std::string_view Text);
   void reserve(size_t Count);
-  void insert(int32_t Left, int32_t Right, uint32_t Rank, int32_t Merged);
-  const Merge *lookup(int32_t Left, int32_t Right) const;
+  size_t slotOf(int32_t Left, int32_t Right) const;
+  void insert(int32_t Left, int32_t Right, int32_t Merged);
   void split(std::string_view Word, Scratch &Memory) const;
   void propose(Scratch &Memory, int32_t Position) const;
 
   const Vocabulary *Tokens = nullptr;
-  std::vector<Merge> Merges; // open addressing, a power of two in size
-  size_t MergeCount = 0;
+  std::vector<Merge> Merges;         // by rank
+  std::vector<uint32_t> MergeSlots;  // rank + 1 or 0; open addressing, 2^n
   std::vector<int32_t> CharacterIds; // of code points below its size, or -1
   std::array<int32_t, 256> ByteIds;  // of "<0x00>" to "<0xFF>", or -1
   int32_t UnknownId = -1;

@@ -1,23 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "JsonReader.h"
-#include "TextError.h"
 #include "Unicode.h"
 
 using namespace cria::text;
-
-char JsonReader::peek() {
-  while (At != End && (*At == ' ' || *At == '\n' || *At == '\t' || *At == '\r'))
-    ++At;
-  return At == End ? '\0' : *At;
-}
-
-bool JsonReader::accept(char Character) {
-  if (peek() != Character || At == End)
-    return false;
-  ++At;
-  return true;
-}
 
 bool JsonReader::hexDigits(unsigned &Value) {
   if (End - At < 4)
@@ -70,32 +56,44 @@ bool JsonReader::string(std::string_view &Text, std::string &Unescaped) {
   const char *Start = At;
   unsigned char All = 0;
   bool Escaped = false;
-  for (;;) {
-    if (At == End)
-      return false;
+  for (; At != End && *At != '"'; ++At) {
     unsigned char C = *At;
-    if (C == '"')
-      break;
+    All |= C;
+    if (C >= 0x20 && C != '\\')
+      continue;
     if (C < 0x20)
       return false;
-    All |= C;
-    if (C != '\\') {
-      ++At;
-      continue;
-    }
     if (!Escaped)
       Unescaped.clear();
     Unescaped.append(Start, At++);
     if (!unescape(Unescaped))
       return false;
-    Start = At;
     Escaped = true;
+    Start = At--;
   }
+  if (At == End)
+    return false;
   Text = std::string_view(Start, At - Start);
   if (Escaped)
     Text = Unescaped.append(Start, At);
   ++At;
   return All < 0x80 || validUtf8Prefix(Text) == Text.size();
+}
+
+bool JsonReader::whole(int32_t &Number) {
+  peek();
+  const char *Next = At;
+  int64_t Value = 0;
+  while (Next != End && *Next >= '0' && *Next <= '9' && Value <= INT32_MAX)
+    Value = 10 * Value + (*Next++ - '0');
+  if (Next == At || Value > INT32_MAX || (*At == '0' && Next - At > 1))
+    return false;
+  // A fraction or an exponent goes on.
+  if (Next != End && (*Next == '.' || *Next == 'e' || *Next == 'E'))
+    return false;
+  At = Next;
+  Number = static_cast<int32_t>(Value);
+  return true;
 }
 
 /// From behind the opening quote to behind the closing one, or to the end.
@@ -132,68 +130,4 @@ std::string_view JsonReader::skip() {
       ++At;
   }
   return {Start, static_cast<size_t>(At - Start)};
-}
-
-namespace {
-
-/// Calls `Visit` with each key of the object that comes next, until the text
-/// is no JSON any more. `Visit` must read or skip the value.
-template <typename Function>
-void forEachMember(JsonReader &Reader, Function &&Visit) {
-  if (!Reader.accept('{') || Reader.accept('}'))
-    return;
-  std::string_view Key;
-  std::string Unescaped;
-  do {
-    if (!Reader.string(Key, Unescaped) || !Reader.accept(':'))
-      return;
-    Visit(Key);
-  } while (Reader.accept(','));
-  Reader.accept('}');
-}
-
-} // namespace
-
-TokenizerText cria::text::splitTokenizerJson(std::string_view File) {
-  TokenizerText Result;
-  JsonReader Reader(File);
-  size_t Copied = 0;
-  bool SawModel = false, SawVocab = false, SawMerges = false;
-  auto once = [](bool &Seen, const char *Key) {
-    if (Seen)
-      fail(CRIA_INVALID_DATA, std::string(Key) + " appears twice");
-    Seen = true;
-  };
-  auto cut = [&](std::string_view &Part, const char *Empty) {
-    Part = Reader.skip();
-    size_t Start = Part.data() - File.data();
-    Result.Rest.append(File, Copied, Start - Copied).append(Empty);
-    Copied = Start + Part.size();
-  };
-  forEachMember(Reader, [&](std::string_view Key) {
-    if (Key != "model") {
-      Reader.skip();
-      return;
-    }
-    once(SawModel, "model");
-    if (Reader.peek() != '{') {
-      Reader.skip();
-      return;
-    }
-    forEachMember(Reader, [&](std::string_view Member) {
-      char First = Reader.peek();
-      if (Member == "vocab")
-        once(SawVocab, "model.vocab");
-      if (Member == "merges")
-        once(SawMerges, "model.merges");
-      if (Member == "vocab" && First == '{')
-        cut(Result.Vocab, "{}");
-      else if (Member == "merges" && First == '[')
-        cut(Result.Merges, "[]");
-      else
-        Reader.skip();
-    });
-  });
-  Result.Rest.append(File, Copied);
-  return Result;
 }

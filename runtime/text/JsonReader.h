@@ -6,6 +6,7 @@
 #ifndef CRIA_TEXT_JSONREADER_H
 #define CRIA_TEXT_JSONREADER_H
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -19,12 +20,27 @@ public:
       : Begin(Text.data()), At(Begin), End(Begin + Text.size()) {}
 
   /// The next character that is not white space, or 0 at the end.
-  char peek();
+  char peek() {
+    while (At != End &&
+           (*At == ' ' || *At == '\n' || *At == '\t' || *At == '\r'))
+      ++At;
+    return At == End ? '\0' : *At;
+  }
+
   /// Steps over `Character` where it is next.
-  bool accept(char Character);
+  bool accept(char Character) {
+    if (peek() != Character || At == End)
+      return false;
+    ++At;
+    return true;
+  }
+
   /// Reads a string. `Text` refers to the document, or to `Unescaped` where
   /// the string has escapes. False where there is no valid string.
   bool string(std::string_view &Text, std::string &Unescaped);
+  /// Reads digits; false, and nothing read, where the next value is anything
+  /// else than a whole number below 2^31.
+  bool whole(int32_t &Number);
   /// Steps over the next value and returns its text.
   std::string_view skip();
 
@@ -37,17 +53,6 @@ private:
 
   const char *Begin, *At, *End;
 };
-
-/// A tokenizer.json in three parts.
-struct TokenizerText {
-  std::string Rest; // the file with {} and [] where the others were
-  std::string_view Vocab = "{}", Merges = "[]"; // of the file
-};
-
-/// Cuts model.vocab and model.merges out where they are an object and a list.
-/// The file is valid JSON if and only if all three parts are. Throws TextError
-/// where one of the two, or the model, appears twice.
-TokenizerText splitTokenizerJson(std::string_view File);
 
 } // namespace cria::text
 

@@ -135,10 +135,83 @@ void loadEnds(const Config &Owner, cria_tokenizer &Result) {
 
 } // namespace
 
-static std::unique_ptr<cria_tokenizer> loadParts(const TokenizerText &Parts) {
-  Json Document = parseJson(Parts.Rest);
-  Config Root(Document, "");
+namespace {
+
+/// Calls `Visit` with each key of the object that comes next. `Visit` reads or
+/// skips the value. Where the text is no JSON, it ends early.
+template <typename Function>
+void forEachMember(JsonReader &Reader, Function &&Visit) {
+  if (!Reader.accept('{') || Reader.accept('}'))
+    return;
+  std::string_view Key;
+  std::string Unescaped;
+  do {
+    if (!Reader.string(Key, Unescaped) || !Reader.accept(':'))
+      return;
+    Visit(Key);
+  } while (Reader.accept(','));
+  Reader.accept('}');
+}
+
+/// Reads model.vocab and model.merges where they are an object and a list.
+/// Returns the rest of the file, with {} and [] in their place: the file is
+/// valid JSON if and only if that is.
+std::string readModel(std::string_view File, cria_tokenizer &Result) {
+  JsonReader Reader(File);
+  std::string Rest;
+  std::string_view EarlyMerges; // that stand before the vocabulary
+  size_t Copied = 0;
+  bool SawModel = false, SawVocab = false, SawMerges = false;
+  auto once = [](bool &Seen, const char *Key) {
+    if (Seen)
+      fail(CRIA_INVALID_DATA, std::string(Key) + " appears twice");
+    Seen = true;
+  };
+  auto readMember = [&](std::string_view Key) {
+    char First = Reader.peek();
+    size_t Start = Reader.position();
+    const char *Stub;
+    if (Key == "vocab" && First == '{') {
+      once(SawVocab, "model.vocab");
+      Result.Tokens.read(Reader, File.size());
+      Stub = "{}";
+    } else if (Key == "merges" && First == '[') {
+      once(SawMerges, "model.merges");
+      if (SawVocab)
+        Result.Model.readMerges(Reader, Result.Tokens);
+      else
+        EarlyMerges = Reader.skip();
+      Stub = "[]";
+    } else {
+      Reader.skip();
+      return;
+    }
+    Rest.append(File, Copied, Start - Copied).append(Stub);
+    Copied = Reader.position();
+  };
+  forEachMember(Reader, [&](std::string_view Key) {
+    if (Key != "model") {
+      Reader.skip();
+      return;
+    }
+    once(SawModel, "model");
+    if (Reader.peek() == '{')
+      forEachMember(Reader, readMember);
+    else
+      Reader.skip();
+  });
+  if (!EarlyMerges.empty()) {
+    JsonReader Merges(EarlyMerges);
+    Result.Model.readMerges(Merges, Result.Tokens);
+  }
+  Rest.append(File, Copied);
+  return Rest;
+}
+
+std::unique_ptr<cria_tokenizer> loadParts(std::string_view Data) {
   auto Result = std::make_unique<cria_tokenizer>();
+  Json Document = parseJson(readModel(Data, *Result));
+  Config Root(Document, "");
 
   const Json *ModelValue = Root.find("model");
   if (!ModelValue)
@@ -149,8 +222,10 @@ static std::unique_ptr<cria_tokenizer> loadParts(const TokenizerText &Parts) {
   if (Type != "BPE")
     Model.unsupported("model type '" + Type + "'", "BPE");
   const Json *Added = Root.find("added_tokens");
-  Result->Tokens.load(Model, Parts.Vocab, Added ? Added->size() : 0);
-  Result->Model.load(Model, Parts.Merges, Result->Tokens);
+  const Json *Vocab = Model.find("vocab");
+  if (!Vocab || !Vocab->is_object())
+    Model.malformed("vocab", "an object of token: id");
+  Result->Model.load(Model, Result->Tokens);
 
   if (const Json *Value = Root.find("normalizer"))
     Result->Normalize.add(Config(*Value, "normalizer"));
@@ -173,10 +248,12 @@ static std::unique_ptr<cria_tokenizer> loadParts(const TokenizerText &Parts) {
   return Result;
 }
 
+} // namespace
+
 std::unique_ptr<cria_tokenizer>
 cria::text::loadTokenizerJson(std::string_view Data) {
   try {
-    return loadParts(splitTokenizerJson(Data));
+    return loadParts(Data);
   } catch (const TextError &) {
     // A file that is no JSON at all is best reported as that, with the place.
     parseJson(Data);

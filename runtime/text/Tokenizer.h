@@ -44,7 +44,7 @@ struct cria_tokenizer {
   // The bytes of every token but a text's first: id I has
   // Bytes[ByteOffsets[I] .. ByteOffsets[I + 1]).
   std::string Bytes;
-  std::vector<size_t> ByteOffsets;
+  std::vector<uint32_t> ByteOffsets;
   size_t MaxTokenBytes = 0;
 
   void encode(std::string_view Text, unsigned Flags,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "Vocabulary.h"
-#include "JsonReader.h"
+#include "TextError.h"
 
-#include <charconv>
+#include <algorithm>
 #include <cstring>
 
 using namespace cria::text;
@@ -34,55 +34,33 @@ static uint32_t hashOf(std::string_view Text) {
   return static_cast<uint32_t>(Hash ^ Hash >> 32);
 }
 
-void Vocabulary::load(const Config &Model, std::string_view Text,
-                      size_t Extra) {
-  const Json *Member = Model.find("vocab");
-  if (!Member || !Member->is_object())
-    Model.malformed("vocab", "an object of token: id");
-
-  struct Item {
-    size_t Begin, Size;
-    int64_t Id; // -1: none
+void Vocabulary::read(JsonReader &Reader, size_t FileBytes) {
+  // Real files have few gaps; an id far outside would only cost memory.
+  Limit = std::min<int64_t>(65536 + static_cast<int64_t>(FileBytes), INT32_MAX);
+  // Bytes that an entry and its merge take in real files, and fewer.
+  size_t Guess = FileBytes / 36;
+  grow(Guess);
+  Entries.reserve(Guess);
+  Spellings.reserve(FileBytes / 2);
+  auto malformed = [] {
+    fail(CRIA_INVALID_DATA, "model.vocab is not valid JSON");
   };
-  std::vector<Item> Items;
-  std::string All; // the spellings of the items
-  All.reserve(Text.size() / 2);
-  Items.reserve(Text.size() / 24);
-  JsonReader Reader(Text);
+  if (!Reader.accept('{'))
+    malformed();
+  if (Reader.accept('}'))
+    return;
   std::string_view Spelling;
   std::string Unescaped;
-  Reader.accept('{');
-  if (!Reader.accept('}')) {
-    do {
-      if (!Reader.string(Spelling, Unescaped) || !Reader.accept(':'))
-        fail(CRIA_INVALID_DATA, Model.path() + ".vocab is not valid JSON");
-      std::string_view Value = Reader.skip();
-      int64_t Id = -1;
-      auto [End, Fault] =
-          std::from_chars(Value.data(), Value.data() + Value.size(), Id);
-      bool Whole = Fault == std::errc() && End == Value.data() + Value.size() &&
-                   Value[0] != '-' && (Value.size() == 1 || Value[0] != '0');
-      Items.push_back({All.size(), Spelling.size(), Whole ? Id : -1});
-      All += Spelling;
-    } while (Reader.accept(','));
-    if (!Reader.accept('}'))
-      fail(CRIA_INVALID_DATA, Model.path() + ".vocab is not valid JSON");
-  }
-
-  // Real files have few gaps; an id far outside would only cost memory.
-  Limit = 4 * static_cast<int64_t>(Items.size() + Extra) + 65536;
-  Spellings.reserve(All.size() + Items.size() + 64 * Extra);
-  Entries.reserve(Items.size() + Extra);
-  grow(Items.size() + Extra);
-  for (const Item &Each : Items) {
-    Spelling = std::string_view(All).substr(Each.Begin, Each.Size);
+  do {
+    if (!Reader.string(Spelling, Unescaped) || !Reader.accept(':'))
+      malformed();
     auto refuse = [&](const std::string &Why) {
       fail(CRIA_INVALID_DATA,
-           Model.path() + ".vocab['" + std::string(Spelling) + "'] is " + Why);
+           "model.vocab['" + std::string(Spelling) + "'] is " + Why);
     };
-    if (Each.Id < 0 || Each.Id >= Limit)
+    int32_t Id;
+    if (!Reader.whole(Id) || Id >= Limit)
       refuse("no id from 0 to " + std::to_string(Limit - 1));
-    int32_t Id = static_cast<int32_t>(Each.Id);
     if (add(Spelling, Id))
       continue;
     if (has(Id))
@@ -90,7 +68,9 @@ void Vocabulary::load(const Config &Model, std::string_view Text,
              std::string(spelling(Id)) + "'");
     refuse("both " + std::to_string(find(Spelling)) + " and " +
            std::to_string(Id));
-  }
+  } while (Reader.accept(','));
+  if (!Reader.accept('}'))
+    malformed();
 }
 
 /// Where the spelling is, or the free slot where it belongs.

@@ -2,7 +2,7 @@
 #ifndef CRIA_TEXT_VOCABULARY_H
 #define CRIA_TEXT_VOCABULARY_H
 
-#include "Config.h"
+#include "JsonReader.h"
 
 #include <cstdint>
 #include <string>
@@ -14,9 +14,9 @@ namespace cria::text {
 /// Spellings and ids, both ways, in few allocations. Ids may have gaps.
 class Vocabulary {
 public:
-  /// Takes {spelling: id} from `Text`, which stood at model.vocab; `Extra`
-  /// more ids may be added.
-  void load(const Config &Model, std::string_view Text, size_t Extra);
+  /// Takes the object {spelling: id} that comes next, in a file of
+  /// `FileBytes`.
+  void read(JsonReader &Reader, size_t FileBytes);
 
   /// The id of a spelling, or -1.
   int32_t find(std::string_view Spelling) const;
@@ -32,7 +32,14 @@ public:
   bool has(int32_t Id) const {
     return Id >= 0 && Id < size() && Entries[Id].Size != NoSize;
   }
-  /// No id may be this large: what the file's entries justify.
+  /// Whether the id spells `Left` and then `Right`.
+  bool isJoined(int32_t Id, std::string_view Left,
+                std::string_view Right) const {
+    return has(Id) && Entries[Id].Size == Left.size() + Right.size() &&
+           spelling(Id).substr(0, Left.size()) == Left &&
+           spelling(Id).substr(Left.size()) == Right;
+  }
+  /// No id may be this large: what the file's size justifies.
   int64_t limit() const { return Limit; }
   size_t spellingBytes() const { return Spellings.size(); }
 

@@ -97,6 +97,19 @@ TEST(Tokenizer, MergesAsLists) {
   EXPECT_EQ(encode(T, "abb"), (Ids{2, 1}));
 }
 
+TEST(Tokenizer, MergesBeforeTheVocabulary) {
+  Tokenizer T =
+      load(R"({"model":{"merges":["a b"],"vocab":{"a":0,"b":1,"ab":2}}})");
+  EXPECT_EQ(encode(T, "abb"), (Ids{2, 1}));
+}
+
+TEST(Tokenizer, EscapedSpellings) {
+  Tokenizer T = load(file(R"("\u0061":0,"\ud83d\ude00":1,"\"\\":2,"\"":3,
+                             "\\":4)",
+                          R"("\u0022 \\")"));
+  EXPECT_EQ(encode(T, "a\U0001F600\"\\\""), (Ids{0, 1, 2, 3}));
+}
+
 TEST(Tokenizer, MergesByRankNotByPlace) {
   Tokenizer T =
       load(file(R"("a":0,"b":1,"c":2,"ab":3,"bc":4)", R"("b c","a b")"));
@@ -312,6 +325,22 @@ INSTANTIATE_TEST_SUITE_P(
     LoadTokenizer, RefusedFiles,
     testing::Values(
         Refused{"NoJson", "{", CRIA_INVALID_DATA, "not valid JSON"},
+        Refused{"NoJsonInTheVocabulary", file(R"("a":0,)", ""),
+                CRIA_INVALID_DATA, "not valid JSON"},
+        Refused{"NoJsonInTheMerges", file(R"("a":0)", R"(["a","a")"),
+                CRIA_INVALID_DATA, "not valid JSON"},
+        Refused{"LoneSurrogate", file(R"("\ud83d":0)", ""), CRIA_INVALID_DATA,
+                "not valid JSON"},
+        Refused{"NoUtf8", file("\"\xff\":0", ""), CRIA_INVALID_DATA,
+                "not valid JSON"},
+        Refused{"LeadingZero", file(R"("a":00)", ""), CRIA_INVALID_DATA,
+                "not valid JSON"},
+        Refused{"FractionOfAnId", file(R"("a":1.5)", ""), CRIA_INVALID_DATA,
+                "model.vocab['a'] is no id"},
+        Refused{"TwoIds", file(R"("a":0,"a":1)", ""), CRIA_INVALID_DATA,
+                "model.vocab['a'] is both 0 and 1"},
+        Refused{"TwoVocabularies", file("", "", "", R"("vocab":{},)"),
+                CRIA_INVALID_DATA, "model.vocab appears twice"},
         Refused{"NoObject", "[]", CRIA_INVALID_DATA, "JSON object"},
         Refused{"NoModel", "{}", CRIA_INVALID_DATA, "model is nothing"},
         Refused{"Unigram", R"({"model":{"type":"Unigram"}})", CRIA_UNSUPPORTED,
