@@ -6,6 +6,7 @@
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Transforms/Passes.h"
@@ -30,29 +31,34 @@ void cria::buildLlvmPipeline(OpPassManager &pm,
 
   // To loops, then to branches. Alive: arith, cf, func, index, llvm, math,
   // memref, ub, vector.
+  // Nested where a pass can be, because functions go on threads then. Any op,
+  // because the entry is an llvm.func already.
   pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
-  pm.addPass(createConvertVectorToSCFPass());
-  pm.addPass(memref::createExpandStridedMetadataPass());
-  pm.addPass(createLowerAffinePass());
-  pm.addPass(createCanonicalizerPass());
-  pm.addPass(createCSEPass());
-  pm.addPass(createSCFToControlFlowPass());
+  OpPassManager &func = pm.nestAny();
+  func.addPass(createConvertVectorToSCFPass());
+  func.addPass(memref::createExpandStridedMetadataPass());
+  func.addPass(createLowerAffinePass());
+  func.addPass(createCanonicalizerPass());
+  func.addPass(createCSEPass());
+  func.addPass(createSCFToControlFlowPass());
 
   // Vectors before memrefs, because their accesses become memref ones.
-  pm.addPass(createConvertVectorToLLVMPass());
+  func.addPass(createConvertVectorToLLVMPass());
   // bf16 by integer arithmetic, because AVX512-BF16 flushes denormals.
   arith::ArithExpandOpsPassOptions expand;
   expand.includeBf16 = true;
-  pm.addPass(arith::createArithExpandOpsPass(expand));
-  pm.addPass(createConvertMathToLLVMPass());
+  func.addPass(arith::createArithExpandOpsPass(expand));
+  func.addPass(createConvertMathToLLVMPass());
+  func.addPass(createConvertIndexToLLVMPass());
   pm.addPass(createConvertMathToLibmPass());
-  pm.addPass(createConvertIndexToLLVMPass());
   pm.addPass(createFinalizeMemRefToLLVMConversionPass());
-  pm.addPass(createArithToLLVMConversionPass());
-  pm.addPass(createUBToLLVMConversionPass());
+  OpPassManager &rest = pm.nestAny();
+  rest.addPass(createArithToLLVMConversionPass());
+  rest.addPass(createUBToLLVMConversionPass());
   pm.addPass(createConvertControlFlowToLLVMPass());
   pm.addPass(createConvertFuncToLLVMPass());
-  pm.addPass(createCanonicalizerPass());
-  pm.addPass(createCSEPass());
+  OpPassManager &code = pm.nest<LLVM::LLVMFuncOp>();
+  code.addPass(createCanonicalizerPass());
+  code.addPass(createCSEPass());
   pm.addPass(createReconcileUnrealizedCastsPass());
 }

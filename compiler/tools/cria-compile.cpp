@@ -20,6 +20,7 @@
 #include "runtime/include/cria/abi.h"
 
 #include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
 #include "mlir/Parser/Parser.h"
@@ -313,7 +314,10 @@ llvm::Error Driver::runPasses(Stage stage) {
       line.linearTokens = 4;
     buildStage(passes, stage, line);
   }
-  if (mlir::failed(passes.run(*model.module)))
+  // Once a stage: after every pass it would take a quarter of the time.
+  passes.enableVerifier(false);
+  if (mlir::failed(passes.run(*model.module)) ||
+      mlir::failed(mlir::verify(*model.module)))
     return failure(options->modelPath + ": the stage " + stageName(stage) +
                    " failed");
   return llvm::Error::success();
