@@ -412,6 +412,47 @@ def Specialize : Pass<"cria-specialize", "::mlir::ModuleOp"> {
   }];
 }
 
+def SplitAttention : Pass<"cria-split-attention", "::mlir::func::FuncOp"> {
+  let summary = "decode attention over KV chunks where whole heads leave threads idle";
+  let description = [{
+    Only the decode version changes. How many chunks there are and how many
+    threads is known when the code runs: the condition compares what the
+    slowest thread reads either way (3 heads of 8 chunks on 2 threads: 16
+    against 12). The partials of all chunks of `cria.context` positions have
+    room in the arena.
+
+    Before:
+    ```mlir
+    %y = cria.fused_attention ins(%q, %k, %v, %p, %s, %t : tensor<?x192xf32>, ...) layer %l outs(%o : tensor<?x192xf32>) ...
+    ```
+    After:
+    ```mlir
+    %chunks, %longest = scf.for %i = 0 to %n ...            // of all tokens; of one
+    %threads = cria.num_threads
+    %whole = ceildiv(%n * kv_heads, %threads) * %longest
+    %even = ceildiv(%chunks * kv_heads, %threads)
+    %y = scf.if (%whole >= %even + 1) -> tensor<?x192xf32> {
+      %0 = tensor.empty(%n) : tensor<?x6x32x64xf32>
+      %1 = scf.forall (%w) in (%chunks * kv_heads) shared_outs(%out = %0) {
+        %token, %head, %chunk = ...                          // of item %w of the list
+        %2 = cria.attention_partials ins(%q[%token, %head], ...) layer %l first %chunk
+            outs(%out[%token, %head, %chunk]) : tensor<1x3x1x64xf32>
+        tensor.parallel_insert_slice %2 into %out[%token, %head, %chunk]
+      }
+      %3 = cria.attention_merge ins(%1, %p : tensor<?x6x32x64xf32>, tensor<?xi32>) outs(%o : tensor<?x192xf32>) ...
+      scf.yield %3
+    } else {
+      %2 = cria.fused_attention ...
+      scf.yield %2
+    }
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"
+  ];
+}
+
 def Tile : Pass<"cria-tile", "::mlir::func::FuncOp"> {
   let summary = "kernels to parallel loops over tiles";
   let description = [{
@@ -695,13 +736,14 @@ def VectorizeEmbed : Pass<"cria-vectorize-embed"> {
 }
 
 def VectorizeAttention : Pass<"cria-vectorize-attention"> {
-  let summary = "cria.fused_attention on memrefs to vector loops";
+  let summary = "cria.fused_attention and cria.attention_partials on memrefs to vector loops";
   let description = [{
     A tile is a few consecutive tokens times the query heads of one kv head
     (`fits` asks for consecutive positions of one sequence whose first and last
     pages are the same; other tokens go alone). Per chunk of 256 positions:
     scores, with positions as lanes; exp of scores less the chunk's maximum;
-    output, with elements of a head as lanes; merge. Scratch is on the stack.
+    output, with elements of a head as lanes; merge (partials: store, token by
+    token). Scratch is on the stack.
     math.tanh (soft cap) is left to `cria-expand-math`.
 
     Before:
@@ -731,6 +773,33 @@ def VectorizeAttention : Pass<"cria-vectorize-attention"> {
     Option<"accumulators", "accumulators", "int64_t", "24",
            "vectors of 16 floats that a loop may carry: 24 of AVX-512's 32 registers leave 8 for operands">
   ];
+}
+
+def VectorizeAttentionMerge : Pass<"cria-vectorize-attention-merge"> {
+  let summary = "cria.attention_merge on memrefs to vector loops";
+  let description = [{
+    One token and head at a time: the running maximum, sums and output stay in
+    registers while the chunks go by.
+
+    Before:
+    ```mlir
+    cria.attention_merge ins(%partials, %p : memref<?x6x32x64xf32>, memref<?xi32>)
+      outs(%o : memref<?x192xf32>) {heads = 6 : i64, head_dim = 32 : i64}
+    ```
+    After:
+    ```mlir
+    scf.for %i { scf.for %head {
+      %r:4 = scf.for %chunk iter_args(%max, %sum, %o0, %o1) {
+        vector.load %partials[%i, %head, %chunk, 0]
+        ...                                  // exp of the maxima's differences
+        math.fma
+      }
+      vector.store %o
+    } }
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
 }
 
 def VectorizeRopeTable : Pass<"cria-vectorize-rope-table"> {

@@ -72,6 +72,8 @@ static void buildFuse(OpPassManager &pm, const PipelineOptions &options) {
 static void buildTile(OpPassManager &pm) {
   pm.addPass(createSpecialize());
   OpPassManager &func = pm.nest<func::FuncOp>();
+  // Before tiling, because it decides over what attention is tiled.
+  func.addPass(createSplitAttention());
   func.addPass(createTile());
   func.addPass(createCanonicalizerPass());
   func.addPass(createCSEPass());
@@ -105,6 +107,7 @@ static void buildVector(OpPassManager &pm, const PipelineOptions &options) {
   VectorizeAttentionOptions attention;
   attention.accumulators = options.attentionAccumulators;
   pm.addPass(createVectorizeAttention(attention));
+  pm.addPass(createVectorizeAttentionMerge());
   pm.nest<func::FuncOp>().addPass(createConvertLinalgToLoopsPass());
   // After the kernels, because they ask for weight data.
   pm.addPass(createResolveWeights());

@@ -54,8 +54,8 @@ bool isThreadOp(Operation *op) {
 }
 
 bool isKernelOp(Operation *op) {
-  return isa<RopeTableOp, EmbedRowsOp, RowsOp, FusedLinearOp, FusedAttentionOp>(
-      op);
+  return isa<RopeTableOp, EmbedRowsOp, RowsOp, FusedLinearOp, FusedAttentionOp,
+             AttentionPartialsOp, AttentionMergeOp>(op);
 }
 
 /// Ops that stand for no kernel of their own: a norm in a prologue, what
@@ -86,7 +86,9 @@ StringRef criaViolation(Operation *op, Stage stage) {
            "are kernel ops, param and load";
   if (isa<WeightDataOp, Dot4Op>(op))
     return "the stage 'vector' makes it";
-  if (stage != Stage::bufferize && isThreadOp(op))
+  // How work is cut may depend on the number of threads.
+  bool isCount = stage == Stage::tile && isa<NumThreadsOp>(op);
+  if (stage != Stage::bufferize && isThreadOp(op) && !isCount)
     return "the stage 'bufferize' makes it";
   if (stage == Stage::fuse && isa<WeightSliceOp>(op))
     return "the stage 'tile' makes it";

@@ -43,6 +43,10 @@ def Cria_Dialect : Dialect {
     static constexpr int64_t kPageTokens = 64;
     /// Output rows (or positions) that one vector holds.
     static constexpr int64_t kLanes = 16;
+    /// Positions of a chunk, the unit in which attention is summed up.
+    static constexpr int64_t kChunkTokens = 256;
+    /// Elements past head_dim in a row of partials: sums, maximum, padding.
+    static constexpr int64_t kPartialExtra = 32;
     /// Codes that share a scale.
     static constexpr int64_t kQuantBlock = 32;
   private:

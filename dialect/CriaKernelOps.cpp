@@ -304,6 +304,47 @@ LogicalResult FusedAttentionOp::verify() {
   return success();
 }
 
+/// Whether `value` holds the partials of so many tokens and heads.
+static bool isPartials(Value value, int64_t n, int64_t heads, int64_t headDim) {
+  int64_t row = headDim + CriaDialect::kPartialExtra;
+  return shapesAgree(shapeOf(value), {n, heads, ShapedType::kDynamic, row});
+}
+
+LogicalResult AttentionPartialsOp::verify() {
+  if (failed(verifyAttention(*this)))
+    return failure();
+  int64_t n = shapeOf(getQ())[0];
+  if (!isPartials(getInit(), n, getHeads(), getHeadDim()))
+    return emitOpError() << "attention_partials_c1: init is "
+                         << getInit().getType() << ", expected " << spell(n)
+                         << "x" << getHeads() << "xCx(" << getHeadDim() << " + "
+                         << CriaDialect::kPartialExtra << ")";
+  return success();
+}
+
+LogicalResult AttentionMergeOp::verify() {
+  int64_t heads = getHeads(), headDim = getHeadDim();
+  ArrayRef<int64_t> init = shapeOf(getInit());
+  if (heads <= 0 || headDim <= 0 || !isProduct(init[1], heads, headDim) ||
+      !sizesAgree(shapeOf(getPositions())[0], init[0]) ||
+      !isPartials(getPartials(), init[0], heads, headDim))
+    return emitOpError() << "attention_merge_c1: " << getPartials().getType()
+                         << " with " << getPositions().getType() << " into "
+                         << getInit().getType() << ", expected nxheadsxCx("
+                         << "head_dim + " << CriaDialect::kPartialExtra
+                         << "), n and nx(heads * head_dim) for " << heads
+                         << " heads of " << headDim;
+  if (getWindow() && static_cast<int64_t>(*getWindow()) <= 0)
+    return emitOpError() << "attention_merge_c2: window ("
+                         << static_cast<int64_t>(*getWindow())
+                         << ") must be positive";
+  if (getSinks() && !sizesAgree(shapeOf(getSinks())[0], heads))
+    return emitOpError() << "attention_merge_c3: sinks has "
+                         << spell(shapeOf(getSinks())[0])
+                         << " elements, expected one a head (" << heads << ")";
+  return success();
+}
+
 LogicalResult WeightSliceOp::verify() {
   auto source = cast<WeightType>(getSource().getType());
   auto result = cast<WeightType>(getResult().getType());

@@ -242,6 +242,82 @@ def Cria_FusedAttentionOp : Cria_KernelOp<"fused_attention"> {
   let hasVerifier = 1;
 }
 
+def Cria_AttentionPartialsOp : Cria_KernelOp<"attention_partials"> {
+  let summary = "what single KV chunks give to the attention of a token";
+  let description = [{
+    The part of `cria.fused_attention` that reads the KV cache, so that one
+    token's chunks can go to several threads. A token at position p sees
+    positions [lo, p], with lo as in `cria.attention`; its chunks are those of
+    256 positions that hold one of them: chunk 0 holds lo. For token i, head h
+    and each chunk c of `first` .. `first + C - 1` that the token has,
+
+        m = max score[t],  p[t] = exp(score[t] - m)      t in chunk c
+        init[i, h, c - first, 0 .. head_dim - 1]       = sum p[t] value[t]
+        init[i, h, c - first, head_dim .. head_dim+15] = sums of p[t] with t % 16 = j
+        init[i, h, c - first, head_dim + 16]           = m
+
+    in the order of arithmetic of `cria.fused_attention`. The rest of init (the
+    row's other 15 elements, chunks that a token does not have) is unspecified.
+
+    Labels: attention_c1 to attention_c5 and attention_c7 as in cria.attention.
+    attention_partials_c1: init is n x heads x C x (head_dim + 32).
+
+    ```mlir
+    %y = cria.attention_partials ins(%q, %k, %v, %p, %s, %t : tensor<?x192xf32>, tensor<2x?x2x4x32x16xf16>, tensor<2x?x2x64x32xf16>, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>)
+      layer %layer first %first outs(%init : tensor<?x6x32x64xf32>) {heads = 6 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.176776692 : f32} -> tensor<?x6x32x64xf32>
+    ```
+  }];
+  let arguments = (ins Cria_F32Rows2D:$q, Cria_Cache:$keys, Cria_Cache:$values,
+    Cria_I32List:$positions, Cria_I32List:$sequences, Cria_I32Table:$tables,
+    Index:$layer, Index:$first, Cria_RankedOf<[F32], [4]>:$init,
+    I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim, F32Attr:$scale,
+    OptionalAttr<I64Attr>:$window, OptionalAttr<F32Attr>:$softcap);
+  let results = (outs Variadic<TensorRankOf<[F32], [4]>>:$results);
+  let assemblyFormat = [{
+    `ins` `(` $q `,` $keys `,` $values `,` $positions `,` $sequences `,` $tables `:` type($q) `,` type($keys) `,` type($values)
+    `,` type($positions) `,` type($sequences) `,` type($tables) `)`
+    `layer` $layer `first` $first `outs` `(` $init `:` type($init) `)` attr-dict (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }
+    /// They count once a token: in the merge.
+    ::mlir::Value getSinks() { return {}; }
+  }];
+  let hasVerifier = 1;
+}
+
+def Cria_AttentionMergeOp : Cria_KernelOp<"attention_merge"> {
+  let summary = "one attention result of a token's partials";
+  let description = [{
+    Merges the chunks of `cria.attention_partials` in ascending order:
+
+        M' = max(M, m);  L, O = fma(exp(m - M'), {l, o}, exp(M - M') * {L, O})
+
+    and divides: init[i, h] = O / sum of L. Both ops together give the bits of
+    `cria.fused_attention`. The partials are those of all chunks from a token's
+    first; positions and window say how many a token has.
+
+    Labels: attention_merge_c1: partials are n x heads x C x (head_dim + 32)
+    for the n x (heads * head_dim) of init and n positions, heads and head_dim
+    positive. attention_merge_c2: window is positive. attention_merge_c3: sinks
+    has one element a head.
+
+    ```mlir
+    %y = cria.attention_merge ins(%partials, %p : tensor<?x6x32x64xf32>, tensor<?xi32>) outs(%init : tensor<?x192xf32>) {heads = 6 : i64, head_dim = 32 : i64} -> tensor<?x192xf32>
+    ```
+  }];
+  let arguments = (ins Cria_RankedOf<[F32], [4]>:$partials, Cria_I32List:$positions,
+    Optional<Cria_F32List>:$sinks, Cria_F32Rows2D:$init, I64Attr:$heads,
+    I64Attr:$head_dim, OptionalAttr<I64Attr>:$window);
+  let results = (outs Variadic<2DTensorOf<[F32]>>:$results);
+  let assemblyFormat = [{
+    `ins` `(` $partials `,` $positions `:` type($partials) `,` type($positions) `)`
+    (`sinks` `(` $sinks^ `:` type($sinks) `)`)? `outs` `(` $init `:` type($init) `)` attr-dict (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = "::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }";
+  let hasVerifier = 1;
+}
+
 def Cria_WeightSliceOp : Cria_Op<"weight_slice", [Pure]> {
   let summary = "rows [offset, offset + size) of a weight";
   let description = [{

@@ -2,7 +2,8 @@
 //
 // TilingInterface and memory effects of the kernel ops. Two loop shapes
 // exist: tokens alone (rope_table, embed_rows, rows), and tokens x something
-// (fused_linear: output rows, fused_attention: kv heads).
+// (fused_linear: output rows, fused_attention: kv heads, attention_merge:
+// heads); attention_partials is split over the chunks as well.
 
 #include "dialect/CriaOps.h"
 
@@ -344,16 +345,40 @@ SmallVector<Range> FusedAttentionOp::getIterationDomain(OpBuilder &b) {
                 {dimOf(b, getLoc(), getQ(), 0), b.getIndexAttr(getKvHeads())});
 }
 
-/// Columns of q and init that belong to kv heads [offset, offset + size).
-static std::pair<OpFoldResult, OpFoldResult> queryColumns(OpBuilder &b,
-                                                          FusedAttentionOp op,
-                                                          OpFoldResult offset,
-                                                          OpFoldResult size) {
-  AffineExpr columns = b.getAffineDimExpr(0) *
-                       (op.getHeads() / op.getKvHeads() * op.getHeadDim());
-  return {
-      affine::makeComposedFoldedAffineApply(b, op.getLoc(), columns, {offset}),
-      affine::makeComposedFoldedAffineApply(b, op.getLoc(), columns, {size})};
+/// Where the `perHead` elements of each of some heads lie in a dimension.
+static std::pair<OpFoldResult, OpFoldResult>
+headElements(OpBuilder &b, Location loc, int64_t perHead, OpFoldResult offset,
+             OpFoldResult size) {
+  AffineExpr scaled = b.getAffineDimExpr(0) * perHead;
+  return {affine::makeComposedFoldedAffineApply(b, loc, scaled, {offset}),
+          affine::makeComposedFoldedAffineApply(b, loc, scaled, {size})};
+}
+
+/// Columns of q that belong to kv heads [offset, offset + size).
+template <typename OpTy>
+static std::pair<OpFoldResult, OpFoldResult>
+queryColumns(OpBuilder &b, OpTy op, OpFoldResult offset, OpFoldResult size) {
+  int64_t columns = op.getHeads() / op.getKvHeads() * op.getHeadDim();
+  return headElements(b, op.getLoc(), columns, offset, size);
+}
+
+/// q, keys, values, positions, sequences and tables of some tokens and heads.
+template <typename OpTy>
+static SmallVector<Value>
+attentionOperands(OpBuilder &b, OpTy op, ArrayRef<OpFoldResult> offsets,
+                  ArrayRef<OpFoldResult> sizes,
+                  SmallVectorImpl<Operation *> &slices) {
+  Location loc = op.getLoc();
+  SliceDims rows = rowsOf(offsets[0], sizes[0]);
+  std::pair<OpFoldResult, OpFoldResult> heads = {offsets[1], sizes[1]};
+  SliceDims queries = {{0, {offsets[0], sizes[0]}},
+                       {1, queryColumns(b, op, offsets[1], sizes[1])}};
+  return {slice(b, loc, op.getQ(), queries, slices),
+          slice(b, loc, op.getKeys(), {{2, heads}}, slices),
+          slice(b, loc, op.getValues(), {{2, heads}}, slices),
+          slice(b, loc, op.getPositions(), rows, slices),
+          slice(b, loc, op.getSequences(), rows, slices),
+          op.getTables()};
 }
 
 FailureOr<TilingResult>
@@ -365,28 +390,18 @@ FusedAttentionOp::getTiledImplementation(OpBuilder &b,
   if (!kvHeads)
     return emitOpError("tiles of kv heads must have a static size");
   SmallVector<Operation *> slices;
-  SliceDims rows = rowsOf(offsets[0], sizes[0]);
-  std::pair<OpFoldResult, OpFoldResult> heads = {offsets[1], sizes[1]};
-  SliceDims queries = {{0, {offsets[0], sizes[0]}},
-                       {1, queryColumns(b, *this, offsets[1], sizes[1])}};
-  SmallVector<Value> operands{slice(b, loc, getQ(), queries, slices),
-                              slice(b, loc, getKeys(), {{2, heads}}, slices),
-                              slice(b, loc, getValues(), {{2, heads}}, slices),
-                              slice(b, loc, getPositions(), rows, slices),
-                              slice(b, loc, getSequences(), rows, slices),
-                              getTables()};
+  SmallVector<Value> operands =
+      attentionOperands(b, *this, offsets, sizes, slices);
   int64_t group = getHeads() / getKvHeads();
-  if (getSinks()) {
-    AffineExpr scaled = b.getAffineDimExpr(0) * group;
+  if (getSinks())
     operands.push_back(slice(
         b, loc, getSinks(),
-        {{0,
-          {affine::makeComposedFoldedAffineApply(b, loc, scaled, {offsets[1]}),
-           affine::makeComposedFoldedAffineApply(b, loc, scaled, {sizes[1]})}}},
-        slices));
-  }
+        {{0, headElements(b, loc, group, offsets[1], sizes[1])}}, slices));
   operands.push_back(getLayer());
-  operands.push_back(slice(b, loc, getInit(), queries, slices));
+  operands.push_back(slice(b, loc, getInit(),
+                           {{0, {offsets[0], sizes[0]}},
+                            {1, queryColumns(b, *this, offsets[1], sizes[1])}},
+                           slices));
   Operation *tiled = cloneTiled(b, *this, operands);
   cast<FusedAttentionOp>(tiled).setHeads(*kvHeads * group);
   cast<FusedAttentionOp>(tiled).setKvHeads(*kvHeads);
@@ -405,6 +420,131 @@ LogicalResult FusedAttentionOp::getResultTilePosition(
 }
 
 void FusedAttentionOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  kernelEffects(*this, effects);
+}
+
+//===----------------------------------------------------------------------===//
+// attention_partials: tokens x kv heads x chunks
+//===----------------------------------------------------------------------===//
+
+SmallVector<utils::IteratorType> AttentionPartialsOp::getLoopIteratorTypes() {
+  return {kParallel, kParallel, kParallel};
+}
+
+SmallVector<Range> AttentionPartialsOp::getIterationDomain(OpBuilder &b) {
+  return domain(b, {dimOf(b, getLoc(), getQ(), 0), b.getIndexAttr(getKvHeads()),
+                    dimOf(b, getLoc(), getInit(), 2)});
+}
+
+/// Tokens, heads and chunks of init.
+static SliceDims partialsTile(OpBuilder &b, AttentionPartialsOp op,
+                              ArrayRef<OpFoldResult> offsets,
+                              ArrayRef<OpFoldResult> sizes) {
+  int64_t group = op.getHeads() / op.getKvHeads();
+  return {{0, {offsets[0], sizes[0]}},
+          {1, headElements(b, op.getLoc(), group, offsets[1], sizes[1])},
+          {2, {offsets[2], sizes[2]}}};
+}
+
+FailureOr<TilingResult>
+AttentionPartialsOp::getTiledImplementation(OpBuilder &b,
+                                            ArrayRef<OpFoldResult> offsets,
+                                            ArrayRef<OpFoldResult> sizes) {
+  Location loc = getLoc();
+  std::optional<int64_t> kvHeads = getConstantIntValue(sizes[1]);
+  if (!kvHeads)
+    return emitOpError("tiles of kv heads must have a static size");
+  SmallVector<Operation *> slices;
+  SmallVector<Value> operands =
+      attentionOperands(b, *this, offsets, sizes, slices);
+  operands.push_back(getLayer());
+  AffineExpr sum = b.getAffineDimExpr(0) + b.getAffineDimExpr(1);
+  operands.push_back(getValueOrCreateConstantIndexOp(
+      b, loc,
+      affine::makeComposedFoldedAffineApply(
+          b, loc, sum, {OpFoldResult(getFirst()), offsets[2]})));
+  operands.push_back(
+      slice(b, loc, getInit(), partialsTile(b, *this, offsets, sizes), slices));
+  Operation *tiled = cloneTiled(b, *this, operands);
+  auto op = cast<AttentionPartialsOp>(tiled);
+  op.setHeads(*kvHeads * (getHeads() / getKvHeads()));
+  op.setKvHeads(*kvHeads);
+  return TilingResult{{tiled}, SmallVector<Value>(tiled->getResults()), slices};
+}
+
+LogicalResult AttentionPartialsOp::getResultTilePosition(
+    OpBuilder &b, unsigned, ArrayRef<OpFoldResult> offsets,
+    ArrayRef<OpFoldResult> sizes, SmallVector<OpFoldResult> &resultOffsets,
+    SmallVector<OpFoldResult> &resultSizes) {
+  sliceBounds(b, getLoc(), getInit(), partialsTile(b, *this, offsets, sizes),
+              resultOffsets, resultSizes);
+  return success();
+}
+
+void AttentionPartialsOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  kernelEffects(*this, effects);
+}
+
+//===----------------------------------------------------------------------===//
+// attention_merge: tokens x heads
+//===----------------------------------------------------------------------===//
+
+SmallVector<utils::IteratorType> AttentionMergeOp::getLoopIteratorTypes() {
+  return {kParallel, kParallel};
+}
+
+SmallVector<Range> AttentionMergeOp::getIterationDomain(OpBuilder &b) {
+  return domain(b,
+                {dimOf(b, getLoc(), getInit(), 0), b.getIndexAttr(getHeads())});
+}
+
+/// Tokens and columns of init.
+static SliceDims mergeTile(OpBuilder &b, AttentionMergeOp op,
+                           ArrayRef<OpFoldResult> offsets,
+                           ArrayRef<OpFoldResult> sizes) {
+  return {
+      {0, {offsets[0], sizes[0]}},
+      {1, headElements(b, op.getLoc(), op.getHeadDim(), offsets[1], sizes[1])}};
+}
+
+FailureOr<TilingResult>
+AttentionMergeOp::getTiledImplementation(OpBuilder &b,
+                                         ArrayRef<OpFoldResult> offsets,
+                                         ArrayRef<OpFoldResult> sizes) {
+  Location loc = getLoc();
+  std::optional<int64_t> heads = getConstantIntValue(sizes[1]);
+  if (!heads)
+    return emitOpError("tiles of heads must have a static size");
+  SmallVector<Operation *> slices;
+  SliceDims rows = rowsOf(offsets[0], sizes[0]);
+  std::pair<OpFoldResult, OpFoldResult> range = {offsets[1], sizes[1]};
+  SmallVector<Value> operands{slice(b, loc, getPartials(),
+                                    {{0, {offsets[0], sizes[0]}}, {1, range}},
+                                    slices),
+                              slice(b, loc, getPositions(), rows, slices)};
+  if (getSinks())
+    operands.push_back(slice(b, loc, getSinks(), {{0, range}}, slices));
+  operands.push_back(
+      slice(b, loc, getInit(), mergeTile(b, *this, offsets, sizes), slices));
+  Operation *tiled = cloneTiled(b, *this, operands);
+  cast<AttentionMergeOp>(tiled).setHeads(*heads);
+  return TilingResult{{tiled}, SmallVector<Value>(tiled->getResults()), slices};
+}
+
+LogicalResult AttentionMergeOp::getResultTilePosition(
+    OpBuilder &b, unsigned, ArrayRef<OpFoldResult> offsets,
+    ArrayRef<OpFoldResult> sizes, SmallVector<OpFoldResult> &resultOffsets,
+    SmallVector<OpFoldResult> &resultSizes) {
+  sliceBounds(b, getLoc(), getInit(), mergeTile(b, *this, offsets, sizes),
+              resultOffsets, resultSizes);
+  return success();
+}
+
+void AttentionMergeOp::getEffects(
     SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
         &effects) {
   kernelEffects(*this, effects);

@@ -66,5 +66,8 @@ void cria::registerBufferizationModels(DialectRegistry &registry) {
     RowsOp::attachInterface<KernelModel<RowsOp>>(*context);
     FusedLinearOp::attachInterface<KernelModel<FusedLinearOp>>(*context);
     FusedAttentionOp::attachInterface<KernelModel<FusedAttentionOp>>(*context);
+    AttentionPartialsOp::attachInterface<KernelModel<AttentionPartialsOp>>(
+        *context);
+    AttentionMergeOp::attachInterface<KernelModel<AttentionMergeOp>>(*context);
   });
 }

@@ -10,7 +10,9 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Interfaces/ControlFlowInterfaces.h"
 
 namespace cria {
 #define GEN_PASS_DEF_BUFFERIZE
@@ -25,16 +27,37 @@ namespace {
 struct Bufferize : cria::impl::BufferizeBase<Bufferize> {
   void runOnOperation() override {
     // One allocation a destination: a buffer that served several would tie
-    // together what a thread has for itself and what all share.
+    // together what a thread has for itself and what all share. Ops of which
+    // one at most runs write one destination.
     SmallVector<tensor::EmptyOp> empties;
     getOperation().walk(
         [&](tensor::EmptyOp empty) { empties.push_back(empty); });
-    for (tensor::EmptyOp empty : empties)
-      for (OpOperand &use :
-           llvm::make_early_inc_range(llvm::drop_begin(empty->getUses()))) {
-        OpBuilder b(use.getOwner());
-        use.set(b.clone(*empty)->getResult(0));
+    for (tensor::EmptyOp empty : empties) {
+      SmallVector<std::pair<Operation *, SmallVector<Operation *>>> groups{
+          {empty, {}}};
+      for (OpOperand &use : llvm::make_early_inc_range(empty->getUses())) {
+        Operation *user = use.getOwner();
+        auto fits = [&](const auto &group) {
+          Operation *at = group.first->getBlock()->findAncestorOpInBlock(*user);
+          return at && group.first->isBeforeInBlock(at) &&
+                 llvm::all_of(group.second, [&](Operation *other) {
+                   return insideMutuallyExclusiveRegions(user, other);
+                 });
+        };
+        auto group = llvm::find_if(groups, fits);
+        if (group == groups.end()) {
+          // In front of a branch, for its other region may have a user too.
+          Operation *at = user;
+          while (isa<scf::IfOp, scf::IndexSwitchOp>(at->getParentOp()))
+            at = at->getParentOp();
+          OpBuilder b(at);
+          groups.push_back({b.clone(*empty), {}});
+          group = std::prev(groups.end());
+        }
+        group->second.push_back(user);
+        use.set(group->first->getResult(0));
       }
+    }
 
     OneShotBufferizationOptions options;
     options.bufferizeFunctionBoundaries = true;

@@ -31,6 +31,13 @@ constexpr int64_t kRowTile = 8;
 /// out to the threads.
 constexpr int64_t kAttentionTokenTile = 16;
 
+/// Chunks of KV cache that a thread must be spared for decode attention to be
+/// split over chunks. One chunk of a 64-wide head in f16 is 64 KB, about 4 us
+/// of reading; the split costs a barrier (up to 1 us), and partials that are
+/// written and read once: (64 + 32) * 4 bytes a head, 2 % of what the heads of
+/// a group read.
+constexpr int64_t kSplitGain = 1;
+
 } // namespace cria
 
 #endif // CRIA_COMPILER_TARGET_TILES_H

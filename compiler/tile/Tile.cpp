@@ -65,6 +65,8 @@ struct Tile : cria::impl::TileBase<Tile> {
     if (isa<FusedAttentionOp>(op))
       return TilePlan{
           {decode ? 1 : kAttentionTokenTile, 1}, 1, /*cyclic=*/true};
+    if (isa<AttentionMergeOp>(op))
+      return TilePlan{{1, 1}};
     if (isa<RowsOp>(op)) {
       if (!decode)
         return TilePlan{{kRowTile}};

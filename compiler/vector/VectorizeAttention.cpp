@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// cria.fused_attention on memrefs to vector loops; see Passes.td.
+// cria.fused_attention and cria.attention_partials on memrefs to vector loops;
+// see Passes.td.
 //
 // A tile is T consecutive tokens of one sequence times R query heads of one kv
 // head: T * R rows that read the same K and V. Every row's arithmetic is that
@@ -13,21 +14,14 @@
 //     M' = max(M, m); L, O = fma(exp(m - M'), {l, o}, exp(M - M') * {L, O})
 //   result = O * (1 / sum of L)
 //
+// Partials are m, l and o of one chunk as they stand before the merge.
+//
 // (Rabe and Staats 2021, algorithm 1, with a whole chunk's maximum.)
 
 #include "compiler/Passes.h"
-#include "dialect/CriaOps.h"
+#include "compiler/vector/AttentionBuilder.h"
 
-#include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
-
-#include <cmath>
-#include <limits>
 
 namespace cria {
 #define GEN_PASS_DEF_VECTORIZEATTENTION
@@ -39,29 +33,29 @@ using namespace cria;
 
 namespace {
 
-constexpr int64_t kLanes = CriaDialect::kLanes;
-constexpr int64_t kPage = CriaDialect::kPageTokens;
-constexpr int64_t kPageBlocks = kPage / kLanes;
-/// Part of what the op means: see its description.
-constexpr int64_t kChunkPages = 4;
+constexpr int64_t kPageBlocks = CriaDialect::kPageTokens / CriaDialect::kLanes;
 /// Rows of a tile. At 12, one converted K or V vector serves 12 FMAs; more
 /// rows would leave fewer than two blocks' accumulators in the registers.
 constexpr int64_t kMaxRows = 12;
 /// Query heads that go over K and V together.
 constexpr int64_t kMaxHeads = 8;
 
-using Values = SmallVector<Value>;
-
 /// Writes the loops of one op.
-class Emitter {
+class Emitter : AttentionBuilder {
 public:
-  Emitter(FusedAttentionOp op, int64_t accumulators)
-      : op(op), accumulators(accumulators), b(op.getLoc(), op) {
-    headDim = op.getHeadDim();
-    ratio = op.getHeads() / op.getKvHeads();
-    window = op.getWindow().value_or(0);
-    vecType = VectorType::get(kLanes, b.getF32Type());
-    intVecType = VectorType::get(kLanes, b.getI32Type());
+  template <typename OpTy>
+  Emitter(OpTy op, int64_t accumulators)
+      : AttentionBuilder(op, op.getHeadDim(), op.getWindow()), op(op),
+        accumulators(accumulators), q(op.getQ()), keyCache(op.getKeys()),
+        valueCache(op.getValues()), positionList(op.getPositions()),
+        sequenceList(op.getSequences()), pageTables(op.getTables()),
+        sinks(op.getSinks()), layer(op.getLayer()), init(op.getInit()),
+        kvHeads(op.getKvHeads()), ratio(op.getHeads() / op.getKvHeads()),
+        scale(op.getScale().convertToDouble()) {
+    if (op.getSoftcap())
+      softcap = op.getSoftcap()->convertToDouble();
+    if constexpr (std::is_same_v<OpTy, AttentionPartialsOp>)
+      first = op.getFirst();
   }
 
   void emit();
@@ -81,65 +75,13 @@ private:
   void emitTile(const Tile &tile);
   void emitScores(const Tile &tile, Value pageBegin, Value pageEnd);
   void emitExp(const Tile &tile, Value count);
+  void emitMerge(const Tile &tile);
+  void emitPartialSums(const Tile &tile);
   void emitValues(const Tile &tile, Value pageBegin, Value pageEnd);
   void emitColumns(const Tile &tile, Value pageBegin, Value pageEnd,
                    Value column, int64_t width, int64_t vectors);
   void emitResult(const Tile &tile);
 
-  // --- Small things ---
-  Value idx(int64_t v) { return arith::ConstantIndexOp::create(b, v); }
-  Value f32(double v, Type type) {
-    TypedAttr attr = b.getF32FloatAttr(static_cast<float>(v));
-    if (auto vec = dyn_cast<VectorType>(type))
-      attr = DenseElementsAttr::get(vec, cast<Attribute>(attr));
-    return arith::ConstantOp::create(b, attr);
-  }
-  Value vec(double v) { return f32(v, vecType); }
-  Value add(Value x, Value y) { return arith::AddIOp::create(b, x, y); }
-  Value sub(Value x, Value y) { return arith::SubIOp::create(b, x, y); }
-  Value add(Value x, int64_t y) { return y ? add(x, idx(y)) : x; }
-  Value mul(Value x, int64_t y) {
-    return y == 1 ? x : arith::MulIOp::create(b, x, idx(y));
-  }
-  Value minIndex(Value x, Value y) { return arith::MinSIOp::create(b, x, y); }
-  Value maxIndex(Value x, Value y) { return arith::MaxSIOp::create(b, x, y); }
-  Value fadd(Value x, Value y) { return arith::AddFOp::create(b, x, y); }
-  Value fsub(Value x, Value y) { return arith::SubFOp::create(b, x, y); }
-  Value fmul(Value x, Value y) { return arith::MulFOp::create(b, x, y); }
-  Value fma(Value x, Value y, Value z) {
-    return math::FmaOp::create(b, x, y, z);
-  }
-  /// Not maximumf: compare and select is one instruction on x86.
-  Value fmax(Value x, Value y) {
-    Value more = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, x, y);
-    return arith::SelectOp::create(b, more, x, y);
-  }
-  Value cmp(arith::CmpIPredicate predicate, Value x, Value y) {
-    return arith::CmpIOp::create(b, predicate, x, y);
-  }
-  Value broadcast(Value x, VectorType type) {
-    return vector::BroadcastOp::create(b, type, x);
-  }
-  Value load(Value memref, ValueRange at) {
-    return memref::LoadOp::create(b, memref, at);
-  }
-  Value loadSplat(Value memref, ValueRange at, VectorType type) {
-    return broadcast(load(memref, at), type);
-  }
-  Value loadIndex(Value memref, ValueRange at) {
-    return arith::IndexCastOp::create(b, b.getIndexType(), load(memref, at));
-  }
-  Value loadVector(Value memref, ValueRange at, int64_t width = kLanes) {
-    Type element = cast<MemRefType>(memref.getType()).getElementType();
-    auto type = VectorType::get(width, element);
-    Value v = vector::LoadOp::create(b, type, memref, at);
-    if (!element.isF32())
-      v = arith::ExtFOp::create(b, VectorType::get(width, b.getF32Type()), v);
-    return v;
-  }
-  void storeVector(Value v, Value memref, ValueRange at) {
-    vector::StoreOp::create(b, v, memref, at);
-  }
   /// Asks for `elements` elements of a page (of either cache: a page is
   /// contiguous, whatever its inner shape) from the given one on, into L2: the
   /// L1 cache cannot hold the 64 KB of a chunk.
@@ -148,7 +90,7 @@ private:
     auto type = cast<MemRefType>(cache.getType());
     int64_t line = 64 * 8 / type.getElementTypeBitWidth();
     Values at(type.getRank() - 1, idx(0));
-    at[0] = op.getLayer();
+    at[0] = layer;
     at[1] = physical;
     at[2] = kvHead;
     at.push_back(Value());
@@ -158,46 +100,8 @@ private:
                                  /*localityHint=*/2, /*isDataCache=*/true);
     }
   }
-  /// body gets the induction variable and the carried values.
-  Values loop(Value from, Value to, int64_t step, ValueRange init,
-              function_ref<Values(Value, ValueRange)> body) {
-    auto forOp = scf::ForOp::create(
-        b, from, to, idx(step), init,
-        [&](OpBuilder &, Location, Value iv, ValueRange carried) {
-          OpBuilder::InsertionGuard guard(b);
-          b.setInsertionPointToEnd(
-              iv.getParentBlock()); // the nested builder's block
-          Values next = body(iv, carried);
-          scf::YieldOp::create(b, next);
-        });
-    return Values(forOp.getResults());
-  }
-  void loop(Value from, Value to, int64_t step, function_ref<void(Value)> f) {
-    loop(from, to, step, {}, [&](Value iv, ValueRange) {
-      f(iv);
-      return Values();
-    });
-  }
-  /// Combines the 16 lanes in a fixed tree: 8 + 8, 4 + 4, 2 + 2, 1 + 1.
-  Value reduce(Value v, function_ref<Value(Value, Value)> combine) {
-    for (int64_t n = kLanes / 2; n > 1; n /= 2) {
-      Value low = vector::ExtractStridedSliceOp::create(b, v, {0}, {n}, {1});
-      Value high = vector::ExtractStridedSliceOp::create(b, v, {n}, {n}, {1});
-      v = combine(low, high);
-    }
-    return combine(vector::ExtractOp::create(b, v, 0),
-                   vector::ExtractOp::create(b, v, 1));
-  }
-  Value expNonPositive(Value x);
-
   /// Of the tile's token.
   Value position(int64_t token) { return add(firstPosition, token); }
-  /// First position that a token sees.
-  Value lowest(Value position) {
-    if (!window)
-      return idx(0);
-    return maxIndex(add(position, 1 - window), idx(0));
-  }
   /// Decode waits for memory: while the scores of a chunk are computed, its
   /// values are fetched, and meanwhile the keys of the next, so that memory is
   /// never idle. Tiles of several tokens mostly find K and V in the cache.
@@ -207,49 +111,24 @@ private:
     return row / tile.heads;
   }
 
-  FusedAttentionOp op;
+  Operation *op;
   int64_t accumulators;
-  ImplicitLocOpBuilder b;
-  int64_t headDim, ratio, window;
-  VectorType vecType, intVecType;
+  Value q, keyCache, valueCache, positionList, sequenceList, pageTables;
+  Value sinks, layer, init;
+  Value first; ///< chunk of the first partials, or null: merge here
+  bool isPartial() const { return static_cast<bool>(first); }
+  int64_t kvHeads, ratio;
+  double scale;
+  std::optional<double> softcap;
   Value tokens;
-  Value firstPosition, firstLowest, sequence, endPage; // of the tile
+  Value firstPosition, sequence, endPage; // of the tile
+  Value place;                            // of the chunk among the partials
   // Scratch, on the stack: scores and then p of a chunk (12 KB), the chunk's
   // l, and a row's running sum and output. Maxima and merge factors hold one
   // row a lane.
   Value scores, chunkSum, sum, output;
   Value chunkMax, max, oldFactor, newFactor;
 };
-
-/// exp(x) for x <= 0, under 1 ulp from exp of the same float; exactly 1 at 0,
-/// and 0 below -87, where the result would soon not be a normal number.
-/// x = n ln 2 + r; a minimax polynomial on |r| <= ln 2 / 2 (relative error
-/// 4e-9 before rounding); n goes straight into the exponent's bits.
-Value Emitter::expNonPositive(Value x) {
-  constexpr float coefficients[] = {
-      0.00138131320f, 0.00836941972f, 0.0416684560f, 0.166665152f,
-      0.499999940f,   1.0f,           1.0f};
-  // Adding 1.5 * 2^23 rounds to an integer, kept in the low mantissa bits.
-  Value magic = vec(12582912.0);
-  Value shifted = fma(x, vec(1.44269504088896341), magic);
-  Value n = fsub(shifted, magic);
-  constexpr float ln2High = 0.693147180559945309f;
-  Value r = fma(n, vec(-ln2High), x);
-  r = fma(n, vec(ln2High - 0.693147180559945309), r);
-  Value y = vec(coefficients[0]);
-  for (float c : ArrayRef(coefficients).drop_front())
-    y = fma(y, r, vec(c));
-  auto mantissaBits = DenseElementsAttr::get(
-      intVecType, cast<Attribute>(b.getI32IntegerAttr(23)));
-  Value bits =
-      arith::ShLIOp::create(b, arith::BitcastOp::create(b, intVecType, shifted),
-                            arith::ConstantOp::create(b, mantissaBits));
-  bits = add(bits, arith::BitcastOp::create(b, intVecType, y));
-  y = arith::BitcastOp::create(b, vecType, bits);
-  Value tiny =
-      arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, x, vec(-87.0));
-  return arith::SelectOp::create(b, tiny, vec(0.0), y);
-}
 
 void Emitter::allocateScratch() {
   // In the entry block: an alloca in a loop would grow the stack.
@@ -262,20 +141,23 @@ void Emitter::allocateScratch() {
   };
   scores = allocate({kMaxRows, kChunkPages * kPage});
   chunkSum = allocate({kMaxRows, kLanes});
+  chunkMax = allocate({kLanes});
+  if (isPartial())
+    return;
   sum = allocate({kMaxRows, kLanes});
   output = allocate({kMaxRows, headDim});
-  for (Value *lanes : {&chunkMax, &max, &oldFactor, &newFactor})
+  for (Value *lanes : {&max, &oldFactor, &newFactor})
     *lanes = allocate({kLanes});
 }
 
 void Emitter::emit() {
   allocateScratch();
-  tokens = memref::DimOp::create(b, op.getQ(), 0);
+  tokens = memref::DimOp::create(b, q, 0);
   // More heads than the registers allow for read K and V again, in groups of
   // equal size as far as possible.
   int64_t groups = llvm::divideCeil(ratio, kMaxHeads);
   int64_t heads = llvm::divideCeil(ratio, groups);
-  loop(idx(0), idx(op.getKvHeads()), 1, [&](Value kvHead) {
+  loop(idx(0), idx(kvHeads), 1, [&](Value kvHead) {
     for (int64_t offset = 0; offset < ratio; offset += heads)
       emitRows(kvHead, offset, std::min(heads, ratio - offset));
   });
@@ -289,7 +171,7 @@ void Emitter::emitRows(Value kvHead, int64_t headOffset, int64_t heads) {
   int64_t most = 1;
   while (most < 8 && 2 * most * heads <= kMaxRows)
     most *= 2;
-  int64_t known = cast<MemRefType>(op.getQ().getType()).getDimSize(0);
+  int64_t known = cast<MemRefType>(q.getType()).getDimSize(0);
   while (most > 1 && ((window && window < most) ||
                       (!ShapedType::isDynamic(known) && known < most)))
     most /= 2;
@@ -330,16 +212,14 @@ Value Emitter::emitFits(Value row, int64_t count) {
   auto also = [&](Value x, Value y) {
     fits = arith::AndIOp::create(b, fits, cmp(arith::CmpIPredicate::eq, x, y));
   };
-  Value position = loadIndex(op.getPositions(), row);
-  Value sequence = load(op.getSequences(), row);
+  Value position = loadIndex(positionList, row);
+  Value sequence = load(sequenceList, row);
   for (int64_t i = 1; i < count; ++i) {
     Value other = minIndex(add(row, i), last);
-    also(loadIndex(op.getPositions(), other), add(position, i));
-    also(load(op.getSequences(), other), sequence);
+    also(loadIndex(positionList, other), add(position, i));
+    also(load(sequenceList, other), sequence);
   }
-  auto page = [&](Value p) -> Value {
-    return arith::DivUIOp::create(b, p, idx(kPage));
-  };
+  auto page = [&](Value p) -> Value { return div(p, kPage); };
   Value end = add(position, count - 1);
   also(page(position), page(end));
   if (window)
@@ -348,11 +228,35 @@ Value Emitter::emitFits(Value row, int64_t count) {
 }
 
 void Emitter::emitTile(const Tile &tile) {
-  constexpr double infinity = std::numeric_limits<double>::infinity();
-  firstPosition = loadIndex(op.getPositions(), tile.row);
-  sequence = loadIndex(op.getSequences(), tile.row);
-  firstLowest = lowest(firstPosition);
-  storeVector(vec(-infinity), max, idx(0));
+  firstPosition = loadIndex(positionList, tile.row);
+  sequence = loadIndex(sequenceList, tile.row);
+  Value firstPage = div(lowest(firstPosition), kPage);
+  endPage = add(div(firstPosition, kPage), 1);
+  Value firstChunk = div(firstPage, kChunkPages);
+  // Chunks start at multiples of 256, whatever the window.
+  auto emitChunk = [&](Value page) {
+    Value pageBegin = maxIndex(page, firstPage);
+    Value pageEnd = minIndex(add(page, kChunkPages), endPage);
+    emitScores(tile, pageBegin, pageEnd);
+    emitExp(tile, mul(sub(pageEnd, pageBegin), kPage));
+    if (!isPartial())
+      emitMerge(tile);
+    emitValues(tile, pageBegin, pageEnd);
+  };
+  if (isPartial()) {
+    Value offset = add(firstChunk, first);
+    Value count = memref::DimOp::create(b, init, 2);
+    Value end =
+        minIndex(add(offset, count),
+                 arith::CeilDivUIOp::create(b, endPage, idx(kChunkPages)));
+    loop(offset, end, 1, [&](Value chunk) {
+      place = sub(chunk, offset);
+      emitChunk(mul(chunk, kChunkPages));
+      emitPartialSums(tile);
+    });
+    return;
+  }
+  storeVector(vec(-kInfinity), max, idx(0));
   loop(idx(0), idx(tile.rows()), 1, [&](Value row) {
     storeVector(vec(0.0), sum, {row, idx(0)});
     Value zero = f32(0.0, b.getF32Type());
@@ -360,23 +264,12 @@ void Emitter::emitTile(const Tile &tile) {
       memref::StoreOp::create(b, zero, output, ValueRange{row, column});
     });
   });
-  Value firstPage = arith::DivUIOp::create(b, firstLowest, idx(kPage));
-  endPage = add(arith::DivUIOp::create(b, firstPosition, idx(kPage)), 1);
-  Value firstChunk = arith::DivUIOp::create(b, firstPage, idx(kChunkPages));
-  // Chunks start at multiples of 256, whatever the window.
-  loop(mul(firstChunk, kChunkPages), endPage, kChunkPages, [&](Value page) {
-    Value pageBegin = maxIndex(page, firstPage);
-    Value pageEnd = minIndex(add(page, kChunkPages), endPage);
-    emitScores(tile, pageBegin, pageEnd);
-    emitExp(tile, mul(sub(pageEnd, pageBegin), kPage));
-    emitValues(tile, pageBegin, pageEnd);
-  });
+  loop(mul(firstChunk, kChunkPages), endPage, kChunkPages, emitChunk);
   emitResult(tile);
 }
 
 /// scores[row][t - 64 pageBegin], -inf at positions that the token cannot see.
 void Emitter::emitScores(const Tile &tile, Value pageBegin, Value pageEnd) {
-  constexpr double infinity = std::numeric_limits<double>::infinity();
   int64_t rows = tile.rows();
   // rows * blocks chains of FMAs, all in registers.
   int64_t blocks = kPageBlocks;
@@ -392,7 +285,7 @@ void Emitter::emitScores(const Tile &tile, Value pageBegin, Value pageEnd) {
   };
   Value firstColumn = mul(tile.firstHead, headDim);
   loop(pageBegin, pageEnd, 1, [&](Value page) {
-    Value physical = loadIndex(op.getTables(), {sequence, page});
+    Value physical = loadIndex(pageTables, {sequence, page});
     loop(idx(0), idx(kPageBlocks), blocks, [&](Value block) {
       Values zeros(rows * blocks, vec(0.0));
       Values sums =
@@ -402,23 +295,23 @@ void Emitter::emitScores(const Tile &tile, Value pageBegin, Value pageEnd) {
                  for (int64_t u = 0; u < unroll; ++u) {
                    Value d = add(start, u);
                    if (prefetches(tile))
-                     prefetch(op.getValues(), physical, tile.kvHead,
+                     prefetch(valueCache, physical, tile.kvHead,
                               add(mul(d, kPage), mul(block, kLanes)),
                               blocks * kLanes);
                    Values keys;
                    for (int64_t k = 0; k < blocks; ++k)
-                     keys.push_back(loadVector(
-                         op.getKeys(), {op.getLayer(), physical, tile.kvHead,
-                                        add(block, k), d, idx(0)}));
+                     keys.push_back(
+                         loadVector(keyCache, {layer, physical, tile.kvHead,
+                                               add(block, k), d, idx(0)}));
                    for (int64_t row = 0; row < rows; ++row) {
-                     Value q = loadSplat(
-                         op.getQ(),
+                     Value query = loadSplat(
+                         q,
                          {add(tile.row, tokenOf(tile, row)),
                           add(add(firstColumn, d), row % tile.heads * headDim)},
                          vecType);
                      for (int64_t k = 0; k < blocks; ++k) {
                        Value &sum = acc[row * blocks + k];
-                       sum = fma(keys[k], q, sum);
+                       sum = fma(keys[k], query, sum);
                      }
                    }
                  }
@@ -438,14 +331,12 @@ void Emitter::emitScores(const Tile &tile, Value pageBegin, Value pageEnd) {
                   b, seen,
                   cmp(arith::CmpIPredicate::sge, positions, splat(lowest(p))));
           }
-          double scale = op.getScale().convertToDouble();
           Value s = fmul(sums[row * blocks + k], vec(scale));
-          if (std::optional<APFloat> cap = op.getSoftcap()) {
-            double limit = cap->convertToDouble();
-            s = math::TanhOp::create(b, fmul(s, vec(1.0 / limit)));
-            s = fmul(s, vec(limit));
+          if (softcap) {
+            s = math::TanhOp::create(b, fmul(s, vec(1.0 / *softcap)));
+            s = fmul(s, vec(*softcap));
           }
-          s = arith::SelectOp::create(b, seen, s, vec(-infinity));
+          s = arith::SelectOp::create(b, seen, s, vec(-kInfinity));
           storeVector(s, scores, {idx(row), at});
         }
       }
@@ -453,14 +344,12 @@ void Emitter::emitScores(const Tile &tile, Value pageBegin, Value pageEnd) {
   });
 }
 
-/// Scores to exp(score - chunk maximum), and the chunk's sums; then the
-/// factors that the merge multiplies with, a row a lane.
+/// Scores to exp(score - chunk maximum), and the chunk's sums.
 void Emitter::emitExp(const Tile &tile, Value count) {
-  constexpr double infinity = std::numeric_limits<double>::infinity();
   auto larger = [&](Value x, Value y) { return fmax(x, y); };
   loop(idx(0), idx(tile.rows()), 1, [&](Value row) {
     Values four =
-        loop(idx(0), count, kPage, Values(4, vec(-infinity)),
+        loop(idx(0), count, kPage, Values(4, vec(-kInfinity)),
              [&](Value t, ValueRange carried) {
                Values next;
                for (auto [k, m] : llvm::enumerate(carried))
@@ -485,18 +374,34 @@ void Emitter::emitExp(const Tile &tile, Value count) {
         });
     storeVector(l[0], chunkSum, {row, idx(0)});
   });
+}
+
+/// The factors that the merge multiplies with, a row a lane; merges the sums.
+void Emitter::emitMerge(const Tile &tile) {
   Value zero = idx(0);
-  Value mOld = loadVector(max, zero), mChunk = loadVector(chunkMax, zero);
-  Value mNew = fmax(mOld, mChunk);
-  storeVector(mNew, max, zero);
-  storeVector(expNonPositive(fsub(mOld, mNew)), oldFactor, zero);
-  storeVector(expNonPositive(fsub(mChunk, mNew)), newFactor, zero);
+  Merge merge = mergeFactors(loadVector(max, zero), loadVector(chunkMax, zero));
+  storeVector(merge.max, max, zero);
+  storeVector(merge.oldFactor, oldFactor, zero);
+  storeVector(merge.newFactor, newFactor, zero);
   loop(idx(0), idx(tile.rows()), 1, [&](Value row) {
-    Value old =
-        fmul(loadVector(sum, {row, zero}), loadSplat(oldFactor, row, vecType));
-    Value merged = fma(loadSplat(newFactor, row, vecType),
-                       loadVector(chunkSum, {row, zero}), old);
-    storeVector(merged, sum, {row, zero});
+    Value next = merged(
+        loadVector(sum, {row, zero}), loadSplat(oldFactor, row, vecType),
+        loadVector(chunkSum, {row, zero}), loadSplat(newFactor, row, vecType));
+    storeVector(next, sum, {row, zero});
+  });
+}
+
+/// What emitExp left, behind the outputs of the rows' partials.
+void Emitter::emitPartialSums(const Tile &tile) {
+  loop(idx(0), idx(tile.rows()), 1, [&](Value row) {
+    Value token = add(tile.row, div(row, tile.heads));
+    Value head =
+        add(tile.firstHead, arith::RemUIOp::create(b, row, idx(tile.heads)));
+    storeVector(loadVector(chunkSum, {row, idx(0)}), init,
+                {token, head, place, idx(headDim)});
+    memref::StoreOp::create(
+        b, load(chunkMax, row), init,
+        ValueRange{token, head, place, idx(headDim + kLanes)});
   });
 }
 
@@ -527,13 +432,13 @@ void Emitter::emitColumns(const Tile &tile, Value pageBegin, Value pageEnd,
   Values sums =
       loop(pageBegin, pageEnd, 1, zeros, [&](Value page, ValueRange carried) {
         Values acc(carried);
-        Value physical = loadIndex(op.getTables(), {sequence, page});
+        Value physical = loadIndex(pageTables, {sequence, page});
         Value start = mul(page, kPage), end = add(start, kPage);
         Value ahead;
         if (prefetches(tile))
-          ahead = loadIndex(op.getTables(),
-                            {sequence, minIndex(add(page, kChunkPages),
-                                                sub(endPage, idx(1)))});
+          ahead =
+              loadIndex(pageTables, {sequence, minIndex(add(page, kChunkPages),
+                                                        sub(endPage, idx(1)))});
         // Tokens [first, first + count) over positions [from, to).
         auto range = [&](int64_t first, int64_t count, Value from, Value to) {
           MutableArrayRef<Value> part = MutableArrayRef<Value>(acc).slice(
@@ -545,13 +450,13 @@ void Emitter::emitColumns(const Tile &tile, Value pageBegin, Value pageEnd,
                      Values values;
                      for (int64_t k = 0; k < vectors; ++k)
                        values.push_back(
-                           loadVector(op.getValues(),
-                                      {op.getLayer(), physical, tile.kvHead,
+                           loadVector(valueCache,
+                                      {layer, physical, tile.kvHead,
                                        sub(t, start), add(column, k * kLanes)},
                                       width));
                      Value at = sub(t, base);
                      if (ahead)
-                       prefetch(op.getKeys(), ahead, tile.kvHead,
+                       prefetch(keyCache, ahead, tile.kvHead,
                                 add(mul(sub(t, start), headDim), column),
                                 vectors * kLanes);
                      for (int64_t row = 0; row < count * tile.heads; ++row) {
@@ -579,14 +484,20 @@ void Emitter::emitColumns(const Tile &tile, Value pageBegin, Value pageEnd,
           range(i, 1, to, minIndex(end, add(position(i), 1)));
         return acc;
       });
-  for (int64_t row = 0; row < tile.rows(); ++row) {
+  for (int64_t row = 0; row < tile.rows() && isPartial(); ++row)
+    for (int64_t k = 0; k < vectors; ++k)
+      storeVector(sums[row * vectors + k], init,
+                  {add(tile.row, tokenOf(tile, row)),
+                   add(tile.firstHead, row % tile.heads), place,
+                   add(column, k * kLanes)});
+  for (int64_t row = 0; row < tile.rows() && !isPartial(); ++row) {
     Value old = loadSplat(oldFactor, idx(row), type);
     Value fresh = loadSplat(newFactor, idx(row), type);
     for (int64_t k = 0; k < vectors; ++k) {
       Value at = add(column, k * kLanes);
       Value previous = loadVector(output, {idx(row), at}, width);
-      storeVector(fma(fresh, sums[row * vectors + k], fmul(previous, old)),
-                  output, {idx(row), at});
+      storeVector(merged(previous, old, sums[row * vectors + k], fresh), output,
+                  {idx(row), at});
     }
   }
 }
@@ -597,25 +508,15 @@ void Emitter::emitResult(const Tile &tile) {
     loop(zero, idx(tile.heads), 1, [&](Value head) {
       Value row = add(mul(token, tile.heads), head);
       Value globalHead = add(tile.firstHead, head);
-      Value total = reduce(loadVector(sum, {row, zero}),
-                           [&](Value x, Value y) { return fadd(x, y); });
-      total = broadcast(total, vecType);
-      Value factor = vec(1.0);
-      if (op.getSinks()) {
-        Value m = loadSplat(max, row, vecType);
-        Value sink = loadSplat(op.getSinks(), globalHead, vecType);
-        Value mNew = fmax(m, sink);
-        factor = expNonPositive(fsub(m, mNew));
-        total = fma(factor, total, expNonPositive(fsub(sink, mNew)));
-      }
-      factor = vector::ExtractOp::create(
-          b, arith::DivFOp::create(b, factor, total), 0);
+      Value factor = resultFactor(loadVector(sum, {row, zero}),
+                                  loadSplat(max, row, vecType),
+                                  sinks ? load(sinks, globalHead) : Value());
       Value outRow = add(tile.row, token);
       Value outColumn = mul(globalHead, headDim);
       auto store = [&](Value column, int64_t width) {
         auto type = VectorType::get(width, b.getF32Type());
         Value o = loadVector(output, {row, column}, width);
-        storeVector(fmul(o, broadcast(factor, type)), op.getInit(),
+        storeVector(fmul(o, broadcast(factor, type)), init,
                     {outRow, add(outColumn, column)});
       };
       int64_t full = headDim / kLanes * kLanes;
@@ -631,35 +532,42 @@ struct VectorizeAttentionPass
     : public cria::impl::VectorizeAttentionBase<VectorizeAttentionPass> {
   using VectorizeAttentionBase::VectorizeAttentionBase;
 
-  LogicalResult check(FusedAttentionOp op) {
+  LogicalResult check(Operation *op, Value keys, Value values) {
     for (Value operand : op->getOperands()) {
       if (isa<TensorType>(operand.getType()))
-        return op.emitOpError("is not bufferized");
+        return op->emitOpError("is not bufferized");
       auto type = dyn_cast<MemRefType>(operand.getType());
       if (type && !type.isLastDimUnitStride())
-        return op.emitOpError("operand of type ")
+        return op->emitOpError("operand of type ")
                << type << " needs unit stride in its last dimension";
     }
     if (!op->getParentOfType<FunctionOpInterface>())
-      return op.emitOpError("is not in a function");
-    for (Value cache : {op.getKeys(), op.getValues()}) {
+      return op->emitOpError("is not in a function");
+    for (Value cache : {keys, values}) {
       int64_t rank = cast<MemRefType>(cache.getType()).getRank();
-      if (rank != (cache == op.getKeys() ? 6 : 5))
-        return op.emitOpError("keys have rank 6 and values rank 5, not ")
+      if (rank != (cache == keys ? 6 : 5))
+        return op->emitOpError("keys have rank 6 and values rank 5, not ")
                << cache.getType();
     }
     return success();
   }
 
-  void runOnOperation() override {
-    SmallVector<FusedAttentionOp> ops;
-    getOperation()->walk([&](FusedAttentionOp op) { ops.push_back(op); });
-    for (FusedAttentionOp op : ops) {
-      if (failed(check(op)))
-        return signalPassFailure();
+  template <typename OpTy> LogicalResult lower() {
+    SmallVector<OpTy> ops;
+    getOperation()->walk([&](OpTy op) { ops.push_back(op); });
+    for (OpTy op : ops) {
+      if (failed(check(op, op.getKeys(), op.getValues())))
+        return failure();
       Emitter(op, accumulators).emit();
       op.erase();
     }
+    return success();
+  }
+
+  void runOnOperation() override {
+    if (failed(lower<FusedAttentionOp>()) ||
+        failed(lower<AttentionPartialsOp>()))
+      signalPassFailure();
   }
 };
 

@@ -79,3 +79,29 @@ func.func @new_result(%t: tensor<?xi32>, %w: !cria.weight<128x64, f32, n16>, %n:
   // expected-error @+1 {{result 0 of an entry is not one of its arguments updated in place}}
   return %y : tensor<?x64xf32>
 }
+
+// -----
+
+// The two ways of a branch write one buffer, whoever else has one like it.
+// CHECK-LABEL: func.func @branch
+// CHECK:         %[[OWN:.*]] = memref.alloc
+// CHECK:         %[[ONE:.*]] = memref.alloc
+// CHECK-NOT:     memref.alloc
+// CHECK:         scf.if
+// CHECK:           cria.embed_rows {{.*}} outs(%[[ONE]] :
+// CHECK:         } else {
+// CHECK:           cria.embed_rows {{.*}} outs(%[[ONE]] :
+// CHECK-NOT:     memref.alloc
+// CHECK:         cria.embed_rows {{.*}} outs(%[[OWN]] :
+func.func @branch(%t: tensor<?xi32>, %w: !cria.weight<128x64, f32, n16>, %n: index, %c: i1) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
+  %e = tensor.empty(%n) : tensor<?x64xf32>
+  %y = scf.if %c -> tensor<?x64xf32> {
+    %0 = cria.embed_rows ins(%t, %w : tensor<?xi32>, !cria.weight<128x64, f32, n16>) outs(%e : tensor<?x64xf32>) -> tensor<?x64xf32>
+    scf.yield %0 : tensor<?x64xf32>
+  } else {
+    %0 = cria.embed_rows ins(%t, %w : tensor<?xi32>, !cria.weight<128x64, f32, n16>) outs(%e : tensor<?x64xf32>) -> tensor<?x64xf32>
+    scf.yield %0 : tensor<?x64xf32>
+  }
+  %z = cria.embed_rows ins(%t, %w : tensor<?xi32>, !cria.weight<128x64, f32, n16>) outs(%e : tensor<?x64xf32>) -> tensor<?x64xf32>
+  return %y, %z : tensor<?x64xf32>, tensor<?x64xf32>
+}

@@ -372,6 +372,38 @@ func.func @f(%q: tensor<4x192xf32>, %k: tensor<2x?x2x4x32x16xf16>, %v: tensor<2x
 
 // -----
 
+func.func @f(%q: tensor<4x192xf32>, %k: tensor<2x?x2x4x32x16xf16>, %v: tensor<2x?x2x64x32xf16>, %p: tensor<4xi32>, %s: tensor<4xi32>, %t: tensor<?x?xi32>, %l: index, %i: tensor<4x6x8x32xf32>) {
+  // expected-error @below {{attention_partials_c1: init is 'tensor<4x6x8x32xf32>', expected 4x6xCx(32 + 32)}}
+  %0 = cria.attention_partials ins(%q, %k, %v, %p, %s, %t : tensor<4x192xf32>, tensor<2x?x2x4x32x16xf16>, tensor<2x?x2x64x32xf16>, tensor<4xi32>, tensor<4xi32>, tensor<?x?xi32>) layer %l first %l outs(%i : tensor<4x6x8x32xf32>) {heads = 6 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32} -> tensor<4x6x8x32xf32>
+  return
+}
+
+// -----
+
+func.func @f(%parts: tensor<4x6x8x64xf32>, %p: tensor<3xi32>, %i: tensor<4x192xf32>) {
+  // expected-error @below {{attention_merge_c1: 'tensor<4x6x8x64xf32>' with 'tensor<3xi32>' into 'tensor<4x192xf32>'}}
+  %0 = cria.attention_merge ins(%parts, %p : tensor<4x6x8x64xf32>, tensor<3xi32>) outs(%i : tensor<4x192xf32>) {heads = 6 : i64, head_dim = 32 : i64} -> tensor<4x192xf32>
+  return
+}
+
+// -----
+
+func.func @f(%parts: tensor<4x6x8x64xf32>, %p: tensor<4xi32>, %i: tensor<4x192xf32>) {
+  // expected-error @below {{attention_merge_c2: window (0) must be positive}}
+  %0 = cria.attention_merge ins(%parts, %p : tensor<4x6x8x64xf32>, tensor<4xi32>) outs(%i : tensor<4x192xf32>) {heads = 6 : i64, head_dim = 32 : i64, window = 0 : i64} -> tensor<4x192xf32>
+  return
+}
+
+// -----
+
+func.func @f(%parts: tensor<4x6x8x64xf32>, %p: tensor<4xi32>, %sinks: tensor<2xf32>, %i: tensor<4x192xf32>) {
+  // expected-error @below {{attention_merge_c3: sinks has 2 elements, expected one a head (6)}}
+  %0 = cria.attention_merge ins(%parts, %p : tensor<4x6x8x64xf32>, tensor<4xi32>) sinks(%sinks : tensor<2xf32>) outs(%i : tensor<4x192xf32>) {heads = 6 : i64, head_dim = 32 : i64} -> tensor<4x192xf32>
+  return
+}
+
+// -----
+
 func.func @f(%w: !cria.weight<96x64, q4, block = 32, min, n16k4>, %o: index) {
   // expected-error @below {{weight_slice_c1:}}
   %0 = cria.weight_slice %w[%o] : !cria.weight<96x64, q4, block = 32, min, n16k4> to !cria.weight<32x64, q4, block = 32, min, rows>

@@ -109,6 +109,15 @@ func.func @fused_attention(%q: tensor<?x192xf32>, %k: tensor<2x?x2x4x32x16xf16>,
   return
 }
 
+// CHECK-LABEL: func.func @split_attention(
+// CHECK-NEXT: %0 = cria.attention_partials ins(%arg0, %arg1, %arg2, %arg3, %arg4, %arg5 : tensor<?x192xf32>, tensor<2x?x2x4x32x16xf16>, tensor<2x?x2x64x32xf16>, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>) layer %arg7 first %arg7 outs(%arg8 : tensor<?x6x8x64xf32>) {head_dim = 32 : i64, heads = 6 : i64, kv_heads = 2 : i64, scale = 2.500000e-01 : f32, softcap = 5.000000e+01 : f32, window = 128 : i64} -> tensor<?x6x8x64xf32>
+// CHECK-NEXT: %1 = cria.attention_merge ins(%0, %arg3 : tensor<?x6x8x64xf32>, tensor<?xi32>) sinks(%arg6 : tensor<6xf32>) outs(%arg9 : tensor<?x192xf32>) {head_dim = 32 : i64, heads = 6 : i64, window = 128 : i64} -> tensor<?x192xf32>
+func.func @split_attention(%q: tensor<?x192xf32>, %k: tensor<2x?x2x4x32x16xf16>, %v: tensor<2x?x2x64x32xf16>, %p: tensor<?xi32>, %s: tensor<?xi32>, %t: tensor<?x?xi32>, %sinks: tensor<6xf32>, %layer: index, %parts: tensor<?x6x8x64xf32>, %init: tensor<?x192xf32>) {
+  %0 = cria.attention_partials ins(%q, %k, %v, %p, %s, %t : tensor<?x192xf32>, tensor<2x?x2x4x32x16xf16>, tensor<2x?x2x64x32xf16>, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>) layer %layer first %layer outs(%parts : tensor<?x6x8x64xf32>) {head_dim = 32 : i64, heads = 6 : i64, kv_heads = 2 : i64, scale = 2.500000e-01 : f32, softcap = 5.000000e+01 : f32, window = 128 : i64} -> tensor<?x6x8x64xf32>
+  %1 = cria.attention_merge ins(%0, %p : tensor<?x6x8x64xf32>, tensor<?xi32>) sinks(%sinks : tensor<6xf32>) outs(%init : tensor<?x192xf32>) {head_dim = 32 : i64, heads = 6 : i64, window = 128 : i64} -> tensor<?x192xf32>
+  return
+}
+
 // CHECK-LABEL: func.func @weights(
 // CHECK-NEXT: %0 = cria.weight_slice %arg0[%arg1] : !cria.weight<576x576, q4, block = 32, min, n16k4> to !cria.weight<64x576, q4, block = 32, min, n16k4>
 // CHECK-NEXT: %1 = cria.weight_slice %arg0[%arg1] : !cria.weight<576x576, q4, block = 32, min, n16k4> to !cria.weight<?x576, q4, block = 32, min, n16k4>

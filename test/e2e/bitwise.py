@@ -17,6 +17,8 @@ VARIANTS = [
     "-t 2",
     "-t 3",
     "-t 1 --batch-split 1",
+    "-t 4 --batch-split 1",
+    "-t 4 --batch-split 3",
     "-t 2 --batch-split 7",
     "-t 1 --batch-split 64",
     "-t 1 --beside 3",

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Compiles cria.fused_attention and compares it with float64 numpy, bit by
-bit between a batch and its tokens one by one, and (with --bench) with the
-speed at which memory can be read."""
+bit between a batch and its tokens one by one and with what
+cria.attention_partials and cria.attention_merge make together, and (with
+--bench) with the speed at which memory can be read."""
 
 import argparse
 import ctypes
@@ -12,9 +13,9 @@ import time
 
 import numpy as np
 
-PAGE, LANES = 64, 16
-LOWER = ["--cria-vectorize-attention", "--cria-vectorize-rope-table",
-         "--cria-expand-math", "--canonicalize", "--cse",
+PAGE, LANES, CHUNK = 64, 16, 256
+LOWER = ["--cria-vectorize-attention", "--cria-vectorize-attention-merge",
+         "--cria-vectorize-rope-table", "--cria-expand-math", "--canonicalize", "--cse",
          "--convert-vector-to-scf", "--convert-scf-to-cf",
          "--expand-strided-metadata", "--lower-affine",
          "--convert-vector-to-llvm", "--finalize-memref-to-llvm",
@@ -97,12 +98,14 @@ class Case:
         keys = np.full(kshape, to_storage(nan, element)[0])
         values = np.full(vshape, to_storage(nan, element)[0])
         self.k, self.v = [], []
+        self.pages = []
         used = 0
         kv0 = 1 if sliced else 0
         self.layer = layers - 1
         for s, (length, count) in enumerate(zip(lengths, counts)):
             mine = order[used:used + count]
             used += count
+            self.pages.append(mine)
             self.tables[s, :count] = mine
             k = to_storage(rng.standard_normal(
                 (length, kv_heads, head_dim), np.float32), element)
@@ -137,26 +140,52 @@ class Case:
         values = (f"memref<{self.layers}x?x{self.kv_heads}x64x{d}x"
                   f"{self.element}, {dyn.replace('?, ', '', 1)}>")
         rows = f"memref<?x{self.heads * d}xf32, strided<[?, 1], offset: ?>>"
-        attrs = [f"heads = {self.heads} : i64", f"head_dim = {d} : i64",
-                 f"kv_heads = {self.kv_heads} : i64",
-                 f"scale = {self.scale:.9e} : f32"]
+        shape = [f"heads = {self.heads} : i64", f"head_dim = {d} : i64"]
         if self.window:
-            attrs.append(f"window = {self.window} : i64")
+            shape.append(f"window = {self.window} : i64")
+        attrs = shape + [f"kv_heads = {self.kv_heads} : i64",
+                         f"scale = {self.scale:.9e} : f32"]
         if self.softcap:
             attrs.append(f"softcap = {self.softcap:.9e} : f32")
-        sinks = "sinks(%sink : memref<?xf32>)" if self.sinks else ""
         sink_type = f"memref<{self.heads}xf32>"
-        sinks = sinks.replace("memref<?xf32>", sink_type)
+        sinks = f"sinks(%sink : {sink_type})" if self.sinks else ""
+        parts = f"memref<?x{self.heads}x{self.chunks()}x{d + 32}xf32>"
+        inputs = f"""ins(%q, %k, %v, %p, %s, %t : {rows}, {keys}, {values},
+      memref<?xi32>, memref<?xi32>, memref<?x?xi32>)"""
         return f"""
 func.func @attention(%q: {rows}, %k: {keys}, %v: {values}, %p: memref<?xi32>,
     %s: memref<?xi32>, %t: memref<?x?xi32>, %sink: {sink_type}, %layer: index,
     %o: {rows}) attributes {{llvm.emit_c_interface}} {{
-  cria.fused_attention ins(%q, %k, %v, %p, %s, %t : {rows}, {keys}, {values},
-      memref<?xi32>, memref<?xi32>, memref<?x?xi32>) {sinks}
+  cria.fused_attention {inputs} {sinks}
     layer %layer outs(%o : {rows}) {{{", ".join(attrs)}}}
   return
 }}
+func.func @split(%q: {rows}, %k: {keys}, %v: {values}, %p: memref<?xi32>,
+    %s: memref<?xi32>, %t: memref<?x?xi32>, %sink: {sink_type}, %layer: index,
+    %parts: {parts}, %o: {rows}) attributes {{llvm.emit_c_interface}} {{
+  %first = arith.constant 0 : index
+  cria.attention_partials {inputs}
+    layer %layer first %first outs(%parts : {parts}) {{{", ".join(attrs)}}}
+  cria.attention_merge ins(%parts, %p : {parts}, memref<?xi32>) {sinks}
+    outs(%o : {rows}) {{{", ".join(shape)}}}
+  return
+}}
 """
+
+    def chunks(self):
+        """Most that a token can see."""
+        return max(p + n for p, n in self.contexts) // CHUNK + 1
+
+    def run_split(self, library):
+        out = np.full((self.n, self.q.shape[1]), np.nan, np.float32)
+        parts = np.full((self.n, self.heads, self.chunks(),
+                         self.head_dim + 32), np.nan, np.float32)
+        arrays = (self.q, self.keys, self.values, self.positions,
+                  self.sequences, self.tables, self.sink, parts, out)
+        *inputs, parts, result = [ctypes.byref(descriptor(a)) for a in arrays]
+        library._mlir_ciface_split(*inputs, ctypes.c_int64(self.layer), parts,
+                                   result)
+        return out
 
     def run(self, library, rows):
         """The result of the given rows of the batch, as one call."""
@@ -235,6 +264,8 @@ def check(case, args):
     error = np.abs(got - want).max()
     if not error < 2e-5:
         return f"differs from float64 by {error:.3g}, more than 2e-5"
+    if case.run_split(library).tobytes() != got.tobytes():
+        return "partials and their merge give other bits"
     for rows in ([i] for i in range(case.n)):
         if case.run(library, rows).tobytes() != got[rows].tobytes():
             return f"token {rows[0]} alone is not what it is in the batch"
@@ -247,6 +278,30 @@ def check(case, args):
                                ["--cria-vectorize-attention=accumulators=6"])
         if case.run(other, range(case.n)).tobytes() != got.tobytes():
             return f"{args.other_cflags} gives other bits"
+    return None
+
+
+def check_window_chunks(args):
+    """Chunks begin at multiples of 256 under a window too. So a window gives
+    the bits of no window over keys that score far below the others before it:
+    their exp is 0, and so is the factor of a chunk of them alone."""
+    window = 300
+    case = Case("window_chunks", 2, 2, 16, "f32", window=window,
+                contexts=((699, 1), (1023, 1), (420, 1), (555, 1)))
+    got = case.run(compile_module(case.module(), case.name, args),
+                   range(case.n))
+    case.window, case.name = None, case.name + "_none"
+    for s, position in enumerate(case.positions):
+        for h in range(case.kv_heads):
+            q = case.q[s].reshape(case.heads, -1)[h]
+            far = -1000 / case.scale * q / (q @ q)
+            for t in range(position + 1 - window):
+                case.keys[case.layer, case.pages[s][t // PAGE], h,
+                          t % PAGE // LANES, :, t % LANES] = far
+    want = case.run(compile_module(case.module(), case.name, args),
+                    range(case.n))
+    if got.tobytes() != want.tobytes():
+        return "a window moves the chunks"
     return None
 
 
@@ -342,6 +397,10 @@ def main():
         message = check(case, args)
         failed += message is not None
         print(f"{case.name}: {message or 'ok'}")
+    if not args.case:
+        message = check_window_chunks(args)
+        failed += message is not None
+        print(f"window_chunks: {message or 'ok'}")
     sys.exit(failed != 0)
 
 

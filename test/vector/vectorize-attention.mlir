@@ -107,6 +107,39 @@ func.func @window_softcap_sinks(%sink: memref<1xf32>, %q: memref<1x6xf32>,
 
 // -----
 
+// Partials: no running state; the chunk's output, sums and maximum are stored
+// where the second of the token's chunks belongs.
+
+// CHECK-LABEL: func @partials
+// CHECK-SAME: %[[FIRST:[^:]*]]: index, %[[PARTS:[^:]*]]: memref<1x2x1x48xf32>
+// CHECK: %[[SUM:.*]] = memref.alloca() {{.*}} : memref<12x16xf32>
+// CHECK: %[[MAX:.*]] = memref.alloca() {{.*}} : memref<16xf32>
+// CHECK-NOT: memref.alloca
+// CHECK: %[[END:.*]] = arith.minsi
+// CHECK: scf.for %[[CHUNK:.*]] = %[[FIRST]] to %[[END]]
+// CHECK: %[[PLACE:.*]] = arith.subi %[[CHUNK]], %[[FIRST]]
+// CHECK: arith.muli %[[CHUNK]], %c4
+// CHECK: vector.store %{{.*}}, %[[PARTS]][%c0, %c0, %[[PLACE]], %{{.*}}]
+// CHECK: vector.store %{{.*}}, %[[PARTS]][%c0, %c1, %[[PLACE]], %{{.*}}]
+// CHECK: scf.for %[[ROW:.*]] =
+// CHECK: %[[L:.*]] = vector.load %[[SUM]][%[[ROW]], %c0]
+// CHECK: vector.store %[[L]], %[[PARTS]][%{{.*}}, %{{.*}}, %[[PLACE]], %c16]
+// CHECK: %[[M:.*]] = memref.load %[[MAX]][%[[ROW]]]
+// CHECK: memref.store %[[M]], %[[PARTS]][%{{.*}}, %{{.*}}, %[[PLACE]], %c32]
+// CHECK-NOT: cria.
+func.func @partials(%first: index, %parts: memref<1x2x1x48xf32>, %q: memref<1x32xf32>, %k: memref<2x?x1x4x16x16xf16>,
+    %v: memref<2x?x1x64x16xf16>, %p: memref<1xi32>, %s: memref<1xi32>,
+    %t: memref<?x?xi32>, %layer: index) {
+  cria.attention_partials ins(%q, %k, %v, %p, %s, %t : memref<1x32xf32>,
+      memref<2x?x1x4x16x16xf16>, memref<2x?x1x64x16xf16>, memref<1xi32>,
+      memref<1xi32>, memref<?x?xi32>)
+    layer %layer first %first outs(%parts : memref<1x2x1x48xf32>)
+    {heads = 2 : i64, kv_heads = 1 : i64, head_dim = 16 : i64, scale = 0.25 : f32}
+  return
+}
+
+// -----
+
 func.func @strided(%q: memref<1x16xf32, strided<[32, 2]>>, %k: memref<2x?x1x4x16x16xf16>,
     %v: memref<2x?x1x64x16xf16>, %p: memref<1xi32>, %s: memref<1xi32>,
     %t: memref<?x?xi32>, %layer: index, %o: memref<1x16xf32>) {

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/vector/AttentionBuilder.h"
+
+using namespace mlir;
+using namespace cria;
+
+AttentionBuilder::AttentionBuilder(Operation *op, int64_t headDim,
+                                   std::optional<uint64_t> window)
+    : b(op->getLoc(), op), headDim(headDim),
+      window(static_cast<int64_t>(window.value_or(0))) {
+  vecType = VectorType::get(kLanes, b.getF32Type());
+  intVecType = VectorType::get(kLanes, b.getI32Type());
+}
+
+Value AttentionBuilder::f32(double v, Type type) {
+  TypedAttr attr = b.getF32FloatAttr(static_cast<float>(v));
+  if (auto vec = dyn_cast<VectorType>(type))
+    attr = DenseElementsAttr::get(vec, cast<Attribute>(attr));
+  return arith::ConstantOp::create(b, attr);
+}
+
+Value AttentionBuilder::fmax(Value x, Value y) {
+  Value more = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, x, y);
+  return arith::SelectOp::create(b, more, x, y);
+}
+
+Value AttentionBuilder::loadVector(Value memref, ValueRange at, int64_t width) {
+  Type element = cast<MemRefType>(memref.getType()).getElementType();
+  Value v =
+      vector::LoadOp::create(b, VectorType::get(width, element), memref, at);
+  auto type = VectorType::get(width, b.getF32Type());
+  return element.isF32() ? v : arith::ExtFOp::create(b, type, v);
+}
+
+AttentionBuilder::Values
+AttentionBuilder::loop(Value from, Value to, int64_t step, ValueRange init,
+                       function_ref<Values(Value, ValueRange)> body) {
+  auto forOp = scf::ForOp::create(
+      b, from, to, idx(step), init,
+      [&](OpBuilder &, Location, Value iv, ValueRange carried) {
+        OpBuilder::InsertionGuard guard(b);
+        // The nested builder's block.
+        b.setInsertionPointToEnd(iv.getParentBlock());
+        Values next = body(iv, carried);
+        scf::YieldOp::create(b, next);
+      });
+  return Values(forOp.getResults());
+}
+
+void AttentionBuilder::loop(Value from, Value to, int64_t step,
+                            function_ref<void(Value)> f) {
+  loop(from, to, step, {}, [&](Value iv, ValueRange) {
+    f(iv);
+    return Values();
+  });
+}
+
+Value AttentionBuilder::reduce(Value v,
+                               function_ref<Value(Value, Value)> combine) {
+  for (int64_t n = kLanes / 2; n > 1; n /= 2) {
+    Value low = vector::ExtractStridedSliceOp::create(b, v, {0}, {n}, {1});
+    Value high = vector::ExtractStridedSliceOp::create(b, v, {n}, {n}, {1});
+    v = combine(low, high);
+  }
+  return combine(vector::ExtractOp::create(b, v, 0),
+                 vector::ExtractOp::create(b, v, 1));
+}
+
+Value AttentionBuilder::lowest(Value position) {
+  if (!window)
+    return idx(0);
+  return maxIndex(add(position, 1 - window), idx(0));
+}
+
+/// x = n ln 2 + r; a minimax polynomial on |r| <= ln 2 / 2 (relative error
+/// 4e-9 before rounding); n goes straight into the exponent's bits.
+Value AttentionBuilder::expNonPositive(Value x) {
+  constexpr float coefficients[] = {
+      0.00138131320f, 0.00836941972f, 0.0416684560f, 0.166665152f,
+      0.499999940f,   1.0f,           1.0f};
+  // Adding 1.5 * 2^23 rounds to an integer, kept in the low mantissa bits.
+  Value magic = vec(12582912.0);
+  Value shifted = fma(x, vec(1.44269504088896341), magic);
+  Value n = fsub(shifted, magic);
+  constexpr float ln2High = 0.693147180559945309f;
+  Value r = fma(n, vec(-ln2High), x);
+  r = fma(n, vec(ln2High - 0.693147180559945309), r);
+  Value y = vec(coefficients[0]);
+  for (float c : ArrayRef(coefficients).drop_front())
+    y = fma(y, r, vec(c));
+  auto mantissaBits = DenseElementsAttr::get(
+      intVecType, cast<Attribute>(b.getI32IntegerAttr(23)));
+  Value bits =
+      arith::ShLIOp::create(b, arith::BitcastOp::create(b, intVecType, shifted),
+                            arith::ConstantOp::create(b, mantissaBits));
+  bits = add(bits, arith::BitcastOp::create(b, intVecType, y));
+  y = arith::BitcastOp::create(b, vecType, bits);
+  Value tiny =
+      arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, x, vec(-87.0));
+  return arith::SelectOp::create(b, tiny, vec(0.0), y);
+}
+
+AttentionBuilder::Merge AttentionBuilder::mergeFactors(Value old, Value chunk) {
+  Value max = fmax(old, chunk);
+  return {max, expNonPositive(fsub(old, max)),
+          expNonPositive(fsub(chunk, max))};
+}
+
+Value AttentionBuilder::resultFactor(Value sum, Value max, Value sink) {
+  Value total = reduce(sum, [&](Value x, Value y) { return fadd(x, y); });
+  total = broadcast(total, vecType);
+  Value factor = vec(1.0);
+  if (sink) {
+    Merge merge = mergeFactors(max, broadcast(sink, vecType));
+    factor = merge.oldFactor;
+    total = fma(factor, total, merge.newFactor);
+  }
+  return vector::ExtractOp::create(b, arith::DivFOp::create(b, factor, total),
+                                   0);
+}
