@@ -453,6 +453,14 @@ int64_t cria_session_threads(const cria_session *session) {
   return session ? session->Threads : 0;
 }
 
+int64_t cria_session_max_logits(const cria_session *session) {
+  return session ? session->MaxLogits : 0;
+}
+
+const cria_model *cria_session_model(const cria_session *session) {
+  return session ? session->Model : nullptr;
+}
+
 uint64_t cria_session_bytes(const cria_session *session) {
   return session ? session->Keys.size() + session->Values.size() +
                        session->Arena.size() + session->Logits.size()

@@ -56,6 +56,14 @@ void Arguments::text(const char *Names, const char *Type, std::string &Value,
       ->required(Need == Required);
 }
 
+void Arguments::texts(const char *Names, const char *Type,
+                      std::vector<std::string> &Values,
+                      const char *Description) {
+  App.add_option(Names, Values, Description)
+      ->type_name(Type)
+      ->allow_extra_args(false);
+}
+
 void Arguments::number(const char *Names, const char *Type, int64_t &Value,
                        int64_t Least, int64_t Most, const char *Description) {
   App.add_option(Names, Value, Description)
@@ -71,6 +79,16 @@ void Arguments::number(const char *Names, const char *Type, uint64_t &Value,
 void Arguments::number(const char *Names, const char *Type, float &Value,
                        const char *Description) {
   App.add_option(Names, Value, Description)->type_name(Type);
+}
+
+void Arguments::optionalNumber(const char *Names, const char *Type,
+                               int64_t &Value, int64_t Default, int64_t Least,
+                               int64_t Most, const char *Description) {
+  App.add_option(Names, Value, Description)
+      ->type_name(Type)
+      ->expected(0, 1)
+      ->default_str(std::to_string(Default))
+      ->check(CLI::Range(Least, Most).description(""));
 }
 
 void Arguments::flag(const char *Names, bool &Value, const char *Description) {

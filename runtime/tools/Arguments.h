@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace CLI {
 class App;
@@ -28,12 +29,20 @@ public:
   /// `Names` as "-p,--prompt", `Type` as the help spells the value.
   void text(const char *Names, const char *Type, std::string &Value,
             const char *Description, Presence Need = Optional);
+  /// One value each time that the option is given.
+  void texts(const char *Names, const char *Type,
+             std::vector<std::string> &Values, const char *Description);
   void number(const char *Names, const char *Type, int64_t &Value,
               int64_t Least, int64_t Most, const char *Description);
   void number(const char *Names, const char *Type, uint64_t &Value,
               const char *Description);
   void number(const char *Names, const char *Type, float &Value,
               const char *Description);
+  /// `Value` stays as it is without the option; an option without a number
+  /// means `Default`.
+  void optionalNumber(const char *Names, const char *Type, int64_t &Value,
+                      int64_t Default, int64_t Least, int64_t Most,
+                      const char *Description);
   void flag(const char *Names, bool &Value, const char *Description);
   /// What follows the options in the help.
   void footer(const char *Text);

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // cria bench: tokens per second of prefill and decode.
+#include "tools/BenchLookup.h"
 #include "tools/Cache.h"
 #include "tools/Commands.h"
 #include "tools/Common.h"
+#include "tools/Series.h"
+
+#include "cria/lookup.h"
 
 #include <nlohmann/json.hpp>
 
@@ -25,26 +29,8 @@ struct Options {
   int64_t Batch = 1;
   int64_t Repetitions = 5;
   bool AsJson = false;
-};
-
-/// Tokens per second, one figure a repetition.
-struct Series {
-  std::vector<double> Samples;
-
-  double median() const {
-    std::vector<double> Sorted = Samples;
-    std::sort(Sorted.begin(), Sorted.end());
-    size_t Half = Sorted.size() / 2;
-    return Sorted.size() % 2 ? Sorted[Half]
-                             : (Sorted[Half - 1] + Sorted[Half]) / 2;
-  }
-  double least() const {
-    return *std::min_element(Samples.begin(), Samples.end());
-  }
-  double most() const {
-    return *std::max_element(Samples.begin(), Samples.end());
-  }
-  double spread() const { return (most() - least()) / 2; }
+  int64_t Lookup = 0; // the longest draft; 0: measure prefill and decode
+  std::vector<std::string> PromptFiles;
 };
 
 class Bench {
@@ -160,6 +146,18 @@ void bench(const Options &Chosen) {
   std::vector<int64_t> ThreadCounts = {cria_default_threads()};
   if (!Chosen.Threads.empty())
     ThreadCounts = parseNumbers(Chosen.Threads, "-t", 1, 1024);
+  if (Chosen.Lookup) {
+    if (ThreadCounts.size() != 1)
+      throw Failure{
+          format("-t %s: --lookup measures with one number of threads",
+                 Chosen.Threads.c_str())};
+    benchLookup({Chosen.Model, Chosen.PromptFiles, Chosen.Lookup, Chosen.Count,
+                 ThreadCounts[0], Chosen.Repetitions, Chosen.AsJson});
+    return;
+  }
+  if (!Chosen.PromptFiles.empty())
+    throw Failure{"--prompt-file is for --lookup; prefill and decode are "
+                  "measured with random tokens"};
   if (!Chosen.Prompt && !Chosen.Count)
     throw Failure{"-p and -n are both 0: nothing to measure"};
   ArtifactPtr Artifact = openArtifact(resolveModel(Chosen.Model));
@@ -222,10 +220,19 @@ Action addBench(Arguments &Declared) {
                   "Sequences at once; tokens of all count (default: 1)");
   Declared.number("-r,--repetitions", "R", Chosen->Repetitions, 1, 10000,
                   "Measurements of each (default: 5)");
+  Declared.optionalNumber(
+      "--lookup", "[N]", Chosen->Lookup, CRIA_LOOKUP_MAX_DRAFT, 1,
+      CRIA_LOOKUP_LONGEST_DRAFT,
+      "Measure lookup speculation instead, with drafts of up to N tokens "
+      "(default: 15): up to -n tokens after each --prompt-file, greedily, by "
+      "turns with and without");
+  Declared.texts("--prompt-file", "FILE", Chosen->PromptFiles,
+                 "For --lookup: a text to continue; may be given repeatedly");
   Declared.flag("--json", Chosen->AsJson, "Print JSON instead of a table");
   Declared.footer(
-      "Example:\n"
+      "Examples:\n"
       "  cria bench smollm2 -p 512 -n 128 -t 1,2\n"
+      "  cria bench smollm2 --lookup --prompt-file text.txt -n 256\n"
       "Figures are medians; \u00B1 is half the distance from the slowest to "
       "the "
       "fastest.\npp512 is a prefill of 512 tokens, tg128 a generation of 128, "

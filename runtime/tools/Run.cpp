@@ -3,9 +3,7 @@
 // cria run: generated text on stdout as it comes, all else on stderr.
 #include "tools/Cache.h"
 #include "tools/Commands.h"
-#include "tools/Common.h"
-
-#include "cria/sampler.h"
+#include "tools/Generation.h"
 
 #include <cinttypes>
 #include <cstdio>
@@ -14,14 +12,12 @@ namespace cria::tools {
 
 namespace {
 
-using SamplerPtr =
-    std::unique_ptr<cria_sampler, Release<cria_sampler, cria_sampler_free>>;
-
 struct Options {
   ModelChoice Model;
   std::string Prompt;
   int64_t Count = 256; // -1: until the model ends or the context is full
   int64_t Threads = 0;
+  int64_t Lookup = 0; // the longest draft; 0: none
   int64_t TopK = 0;
   cria_sampler_params Sampling;
 };
@@ -80,62 +76,27 @@ void run(const Options &Chosen) {
     throw Failure{"-p: the prompt gives no tokens"};
   ArtifactPtr Artifact = openArtifact(Dir);
   const cria_model *Model = cria_artifact_model(Artifact.get());
-  if (PromptSize > Model->context)
-    throw Failure{format("-p: the prompt has %" PRId64
-                         " tokens; the model is compiled for a context of "
-                         "%" PRId64 " (cria compile --context)",
-                         PromptSize, Model->context)};
-  // Made first: it refuses bad parameters before the prompt costs time.
-  cria_sampler *MadeSampler;
-  cria_error Error;
-  check(cria_sampler_create(&Chosen.Sampling,
-                            static_cast<int32_t>(Model->vocab), &MadeSampler,
-                            &Error),
-        Error);
-  SamplerPtr Sampler(MadeSampler);
-  cria_session_options Wanted;
-  cria_session_options_init(&Wanted);
+  cria_session_options Wanted =
+      optionsFor(Model, PromptSize, Chosen.Count, Chosen.Lookup);
   Wanted.threads = Chosen.Threads;
-  int64_t Room = Model->context - PromptSize;
-  Wanted.capacity =
-      PromptSize + (Chosen.Count < 0 ? Room : std::min(Room, Chosen.Count));
+  // Made first: it refuses bad parameters before the prompt costs time.
+  SamplerPtr Sampler = openSampler(Chosen.Sampling, Model);
+  LookupPtr Lookup = openLookup(Chosen.Lookup, Wanted.capacity);
   SessionPtr Session = openSession(Artifact.get(), Wanted);
 
   TextStream Text(Tokenizer.get());
-  float *Logits;
-  double Start = secondsNow();
-  check(cria_session_forward(Session.get(), PromptSize, Prompt.data(), nullptr,
-                             nullptr, &Logits, &Error),
-        Error);
-  double Prefilled = secondsNow();
-  for (int32_t Token : Prompt)
-    cria_sampler_accept(Sampler.get(), Token);
-
-  int64_t Decoded = 0;
-  bool Full = false;
-  for (int64_t Made = 0; Chosen.Count < 0 || Made < Chosen.Count;) {
-    int32_t Token;
-    check(cria_sampler_sample(Sampler.get(), Logits, &Token, &Error), Error);
-    if (cria_tokenizer_is_eos(Tokenizer.get(), Token))
-      break;
-    cria_sampler_accept(Sampler.get(), Token);
-    Text.push(Token);
-    if (++Made == Chosen.Count)
-      break;
-    if ((Full = PromptSize + Decoded == Model->context))
-      break;
-    check(cria_session_forward(Session.get(), 1, &Token, nullptr, nullptr,
-                               &Logits, &Error),
-          Error);
-    ++Decoded;
-  }
-  double End = secondsNow();
+  Generated Result = generate(Session.get(), Prompt, Chosen.Count,
+                              Tokenizer.get(), Sampler.get(), Lookup.get(),
+                              [&](int32_t Token) { Text.push(Token); });
   Text.finish();
-  if (Full)
+  if (Result.Full)
     note(format("stopped: the context of %" PRId64 " tokens is full",
                 Model->context));
-  report("prefill", PromptSize, Prefilled - Start);
-  report("decode", Decoded, End - Prefilled);
+  report("prefill", PromptSize, Result.PrefillSeconds);
+  report("decode", Result.Decoded, Result.DecodeSeconds);
+  if (Lookup)
+    std::fprintf(stderr, "%-8s %s\n", "lookup",
+                 lookupText(Lookup.get()).c_str());
 }
 
 } // namespace
@@ -152,6 +113,11 @@ Action addRun(Arguments &Declared) {
                   "Tokens to generate; -1: as many as fit (default: 256)");
   Declared.number("-t,--threads", "THREADS", Chosen->Threads, 1, 1024,
                   "Threads (default: one a physical core)");
+  Declared.optionalNumber("--lookup", "[N]", Chosen->Lookup,
+                          CRIA_LOOKUP_MAX_DRAFT, 1, CRIA_LOOKUP_LONGEST_DRAFT,
+                          "Draft up to N tokens (default: 15) from what the "
+                          "text holds already and check them in one run: the "
+                          "same text, sooner where it repeats itself");
   Declared.number("--temp", "T", Sampling.temperature,
                   "Temperature; 0 takes the likeliest token (default: 0)");
   Declared.number("--seed", "S", Sampling.seed,

@@ -171,6 +171,19 @@ TEST_F(Cli, LogitsDoNotDependOnPiecesOrCompany) {
   EXPECT_EQ(contentOf(Root / "a.npy"), contentOf(Root / "b.npy"));
 }
 
+TEST_F(Cli, BenchLookupComparesOnAPrompt) {
+  makeTokenizer();
+  std::ofstream(Root / "p.txt") << "abcabcabcabc";
+  ASSERT_EQ(run("bench fake --lookup --prompt-file p.txt -n 20 -r 2 --json"), 0)
+      << Err;
+  nlohmann::json Found = nlohmann::json::parse(Out);
+  ASSERT_EQ(Found.size(), 1u);
+  EXPECT_EQ(Found[0]["prompt_tokens"], 12);
+  EXPECT_EQ(Found[0]["tokens"], 19);
+  EXPECT_EQ(Found[0]["plain_tps_samples"].size(), 2u);
+  expectError("bench fake --lookup --prompt-file none.txt", "none.txt");
+}
+
 TEST_F(Cli, FailedLogitsLeaveTheOldFile) {
   std::ofstream(Root / "l.npy") << "old";
   expectError("logits fake --tokens 1,37 -o l.npy",
@@ -191,6 +204,12 @@ TEST_F(Cli, BadArgumentsAreNamed) {
   expectError("logits fake --tokens 1 -o l.npy -t 0", "--threads");
   expectError("bench fake -p 301", "context of 300");
   expectError("bench fake -p 0 -n 0", "nothing to measure");
+  expectError("bench fake --lookup", "--lookup needs --prompt-file");
+  expectError("bench fake --prompt-file x", "--prompt-file is for --lookup");
+  expectError("bench fake --lookup -t 1,2 --prompt-file x", "-t 1,2");
+  expectError("bench fake --lookup 64 --prompt-file x", "64");
+  expectError("run fake -p x --lookup 0", "0");
+  expectError("run fake -p x --lookup many", "many");
   expectError("bench none", "none: no such file or folder");
   expectError("bench bin", "bin: has neither model.so nor config.json");
   expectError("bench fake/model.so", "neither a GGUF file");

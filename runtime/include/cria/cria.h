@@ -189,6 +189,12 @@ int64_t cria_session_pages(const cria_session *session);
 
 int64_t cria_session_threads(const cria_session *session);
 
+/* The rows of logits that a call may want. */
+int64_t cria_session_max_logits(const cria_session *session);
+
+/* The model that it runs. */
+const cria_model *cria_session_model(const cria_session *session);
+
 /* Bytes of KV cache, arena and logits together. */
 uint64_t cria_session_bytes(const cria_session *session);
 
