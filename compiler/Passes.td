@@ -467,14 +467,14 @@ def Tile : Pass<"cria-tile", "::mlir::func::FuncOp"> {
     ```
     After:
     ```mlir
-    %y = scf.forall (%j) = (0) to (96) step (16) shared_outs(%out = %0) -> (tensor<?x96xf32>) {
-      %wj = cria.weight_slice %w[%j] : !cria.weight<96x64, f32, n16> to !cria.weight<16x64, f32, n16>
-      %slice = tensor.extract_slice %out[0, %j] [%n, 16] [1, 1] : tensor<?x96xf32> to tensor<?x16xf32>
-      %tile = cria.fused_linear acts(%x : ...) weights(%wj : !cria.weight<16x64, f32, n16>) outs(%slice : tensor<?x16xf32>) ...
+    %y = scf.forall (%j) = (0) to (96) step (32) shared_outs(%out = %0) -> (tensor<?x96xf32>) {
+      %wj = cria.weight_slice %w[%j] : !cria.weight<96x64, f32, n16> to !cria.weight<32x64, f32, n16>
+      %slice = tensor.extract_slice %out[0, %j] [%n, 32] [1, 1] : tensor<?x96xf32> to tensor<?x32xf32>
+      %tile = cria.fused_linear acts(%x : ...) weights(%wj : !cria.weight<32x64, f32, n16>) outs(%slice : tensor<?x32xf32>) ...
       scf.forall.in_parallel {
-        tensor.parallel_insert_slice %tile into %out[0, %j] [%n, 16] [1, 1] : tensor<?x16xf32> into tensor<?x96xf32>
+        tensor.parallel_insert_slice %tile into %out[0, %j] [%n, 32] [1, 1] : tensor<?x32xf32> into tensor<?x96xf32>
       }
-    } {cria.cost = 1024 : i64}
+    } {cria.cost = 2048 : i64}
     ```
   }];
   let dependentDialects = [
@@ -618,6 +618,22 @@ def VectorizeLinear : Pass<"cria-vectorize-linear"> {
     end of N loads and stores under a mask. Activations in the epilogue become
     math ops.
 
+    With `panels = 2`, a GLU's two weights or two groups of rows share a pass
+    over K of floats, and so each activation that is broadcast. With
+    `block-tokens` they do so for codes too, outside of the decode version: a
+    block of K is unpacked into registers once, and all tokens (up to 64, then
+    the next 64) go over it, while their f32 sums wait in a buffer in L1:
+    ```mlir
+    scf.for %block = 0 to 2 {
+      %codes:16, %scales:2 = ...                       // of two panels
+      scf.for %t = 0 to %tokens step 4 {               // block-tokens
+        ...                                            // 4 x 16 dot4
+        %sum = math.fma (arith.sitofp %dot), %scale, (vector.load %buffer[%t, 0, 0])
+        vector.store %sum, %buffer[%t, 0, 0]           // eight of them
+      }
+    }
+    ```
+
     Before:
     ```mlir
     cria.fused_linear acts(%codes, %scales, %sums : memref<1x16xi32>, memref<1x2xf32>, memref<1x2xi32>)
@@ -654,6 +670,10 @@ def VectorizeLinear : Pass<"cria-vectorize-linear"> {
   let options = [
     Option<"tokens", "tokens", "int64_t", "12",
            "tokens a tile, 1 to 64: what the registers hold (12 with AVX-512, 4 with AVX2)">,
+    Option<"panels", "panels", "int64_t", "1",
+           "vectors of 16 rows that share a pass over K, 1 or 2: floats, and codes with block-tokens">,
+    Option<"blockTokens", "block-tokens", "int64_t", "0",
+           "tokens that go over a block's codes in registers at once, in other versions than decode; 0: sums are in registers, not codes">,
     Option<"prefetch", "prefetch", "int64_t", "4096",
            "bytes of weights to prefetch ahead of their use, or 0">
   ];

@@ -103,6 +103,8 @@ static void buildVector(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createVectorizeRows());
   VectorizeLinearOptions linear;
   linear.tokens = options.linearTokens;
+  linear.panels = options.linearPanels;
+  linear.blockTokens = options.linearBlockTokens;
   pm.addPass(createVectorizeLinear(linear));
   VectorizeAttentionOptions attention;
   attention.accumulators = options.attentionAccumulators;

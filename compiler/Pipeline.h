@@ -26,6 +26,10 @@ struct PipelineOptions {
   /// AVX2 has half as many of half the size (4 and 6).
   int64_t linearTokens = 12;
   int64_t attentionAccumulators = 24;
+  /// Row vectors that share a pass over K, and tokens that go over two row
+  /// vectors' codes of a block (16 registers) at once: see VectorizeLinear.
+  int64_t linearPanels = 2;
+  int64_t linearBlockTokens = 4;
 };
 
 /// Appends the passes of one stage between import and llvm (exclusive) to

@@ -20,11 +20,21 @@ constexpr int64_t kDecodeTokens = 4;
 /// 576-row matrix evenly over up to 36 threads. Matrices with many rows take
 /// several groups, so that the 30 or so cycles of starting a tile stay under
 /// 1 % of its work (K = 576: 18 blocks x 8 products x 16 rows at decode).
-constexpr int64_t linearTileRows(int64_t n) { return n < 8192 ? 16 : 64; }
+///
+/// A `paired` kernel goes over K with two groups of 16 rows at once.
+constexpr int64_t linearTileRows(int64_t n, bool paired) {
+  return n >= 8192 ? 64 : paired && n % 32 == 0 ? 32 : 16;
+}
 
-/// Tokens that one prefill task of the row kernels takes: 8 rows of f32 are
-/// at most 64 KB for a width of 2048, which an L2 cache holds with room.
-constexpr int64_t kRowTile = 8;
+/// Tokens whose f32 sums a linear kernel keeps in L1 while it goes over K with
+/// the codes of a block in registers: 64 x 2 vectors are 8 KB, and unpacking a
+/// block (20 instructions) is under 2 % of 64 x 22.
+constexpr int64_t kTokenBlock = 64;
+
+/// Tokens that one prefill task of a linear takes whose rows are a single
+/// tile. The row kernels take one token a task: a row of 2048 is 1 us of work
+/// against 10 ns of a loop's, and 8 sequences then keep 8 threads busy.
+constexpr int64_t kTokenTile = 8;
 
 /// Tokens that one prefill task of attention takes. A task reads its KV once
 /// per few tokens; 16 tokens leave 32 x kv_heads tasks of 512 tokens to deal

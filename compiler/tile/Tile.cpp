@@ -32,19 +32,19 @@ struct TilePlan {
 /// Rows of a tile of `linear`. Those of a rotation or a cache are whole heads
 /// or lie within one, and none is ragged: the op knows no other. Heads that 16
 /// does not divide straddle groups of lanes, and stay together.
-int64_t tileRows(FusedLinearOp linear) {
-  int64_t n = linear.getN(), tile = linearTileRows(n);
+int64_t tileRows(FusedLinearOp linear, bool paired) {
+  int64_t n = linear.getN(), tile = linearTileRows(n, paired);
   int64_t headDim = 0;
   if (linear.getOut() != OutKind::rows)
     headDim = cast<RankedTensorType>(linear.getInit().getType()).getDimSize(4);
   for (auto [i, extra] : llvm::enumerate(linear.getExtras()))
     if (linear.getExtraKind(i) == ExtraKind::rope)
       headDim = cast<RankedTensorType>(extra.getType()).getDimSize(2);
-  bool fits = headDim == 0 ||
-              (n % tile == 0 && (tile % headDim == 0 || headDim % tile == 0));
-  if (fits)
-    return tile;
-  return headDim % CriaDialect::kLanes == 0 ? CriaDialect::kLanes : n;
+  for (; tile >= CriaDialect::kLanes; tile /= 2)
+    if (headDim == 0 ||
+        (n % tile == 0 && (tile % headDim == 0 || headDim % tile == 0)))
+      return tile;
+  return n;
 }
 
 struct Tile : cria::impl::TileBase<Tile> {
@@ -53,12 +53,13 @@ struct Tile : cria::impl::TileBase<Tile> {
   /// The plan of an op, or none for ops that every thread runs for itself.
   std::optional<TilePlan> planFor(Operation *op) {
     if (auto linear = dyn_cast<FusedLinearOp>(op)) {
-      int64_t tile = tileRows(linear);
+      int64_t tile =
+          tileRows(linear, !decode || !linear.getWeightType().isQuantized());
       int64_t cost =
           tile * linear.getWeightType().getK() * linear.getWeights().size();
       // Canonicalization dissolves a loop of one tile, and outside of parallel
       // loops cria-spmd gives work to one thread: split the tokens then.
-      int64_t tokens = tile < linear.getN() ? 0 : decode ? 1 : kRowTile;
+      int64_t tokens = tile < linear.getN() ? 0 : decode ? 1 : kTokenTile;
       return TilePlan{{tokens, tile}, cost};
     }
     // Causal rows differ in length: deal them out instead of cutting once.
@@ -69,7 +70,7 @@ struct Tile : cria::impl::TileBase<Tile> {
       return TilePlan{{1, 1}};
     if (isa<RowsOp>(op)) {
       if (!decode)
-        return TilePlan{{kRowTile}};
+        return TilePlan{{1}};
       // Every thread prepares the rows of its linears for itself; what goes
       // elsewhere may be updated in place, by all of them.
       bool feedsLinears = llvm::all_of(op->getUses(), [](OpOperand &use) {
@@ -81,7 +82,7 @@ struct Tile : cria::impl::TileBase<Tile> {
       return TilePlan{{1}};
     }
     if (isa<EmbedRowsOp, RopeTableOp>(op))
-      return TilePlan{{decode ? 1 : kRowTile}};
+      return TilePlan{{1}};
     if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op)) {
       // Ops without a fast kernel: split the outermost parallel loop.
       SmallVector<int64_t> sizes(linalgOp.getNumLoops(), 0);

@@ -310,8 +310,11 @@ llvm::Error Driver::runPasses(Stage stage) {
     line.kvType = options->kvType;
     if (target.vectorBits < 512)
       line.attentionAccumulators = 6;
-    if (target.isa != "avx512vnni")
+    if (target.isa != "avx512vnni") {
       line.linearTokens = 4;
+      line.linearPanels = 1;
+      line.linearBlockTokens = 0;
+    }
     buildStage(passes, stage, line);
   }
   // Once a stage: after every pass it would take a quarter of the time.

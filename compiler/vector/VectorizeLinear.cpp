@@ -27,13 +27,21 @@ using namespace cria;
 
 namespace {
 
+/// How a kernel is cut: speed only.
+struct KernelShape {
+  int64_t tokens;        // a register tile has, at most
+  int64_t panels;        // vectors of 16 rows that one has, 1 or 2
+  int64_t blockTokens;   // that go over a block's codes in registers; 0: none
+  int64_t prefetchBytes; // of weights, ahead of their use
+  Value sums;            // f32 sums outside of registers, or null
+};
+
 /// Emits the loops for one fused_linear.
 class LinearKernel {
 public:
-  LinearKernel(ImplicitLocOpBuilder &b, FusedLinearOp op, int64_t maxTokens,
-               int64_t prefetchBytes)
-      : b(b), op(op), weight(op.getWeightType()), maxTokens(maxTokens),
-        prefetchBytes(prefetchBytes) {}
+  LinearKernel(ImplicitLocOpBuilder &b, FusedLinearOp op,
+               const KernelShape &shape)
+      : b(b), op(op), weight(op.getWeightType()), shape(shape) {}
 
   void emit();
 
@@ -42,13 +50,38 @@ private:
     Value codes, scales, mins; // quantised
     Value elements;            // float
   };
+  /// 16 rows of one weight.
+  struct Panel {
+    const Weight *weight;
+    Value group;
+  };
+  /// 16 rows of the result.
+  struct Group {
+    Value index;
+    Value lane; // its first row
+    Value mask; // null where all 16 rows exist
+  };
 
-  void emitGroup(Value group);
-  void emitTokens(Value token, int64_t count);
-  SmallVector<Value> accumulate(const Weight &w, Value token, int64_t count);
-  SmallVector<Value> accumulateQuantized(const Weight &w, ValueRange tokens);
-  SmallVector<Value> accumulateFloat(const Weight &w, ValueRange tokens);
-  void prefetch(Value memref, Value step, int64_t ahead, int64_t line);
+  void emitGroups(Value first, int64_t count);
+  void emitTiles(ArrayRef<Panel> panels);
+  void emitTokens(ArrayRef<Panel> panels, Value token, int64_t count);
+  void emitBlockStationary(ArrayRef<Panel> panels);
+  void emitBlock(ArrayRef<Panel> panels, Value from, Value count, Value block);
+  SmallVector<Value> accumulateQuantized(const Panel &panel, ValueRange tokens);
+  SmallVector<Value> accumulateFloat(ArrayRef<Panel> panels, ValueRange tokens);
+  SmallVector<Value> loadCodes(const Panel &panel, Value block, int64_t vector);
+  Value loadScale(Value memref, const Panel &panel, Value block);
+  Value firstSum(const Panel &panel, Value token, Value block);
+  Value scaleDot(Value dot, Value acc, Value scale, Value min, Value token,
+                 Value block);
+  Value loadWord(Value token, Value index);
+  int64_t codeBits() const {
+    return weight.getElement() == ElementKind::q4 ? 4 : 8;
+  }
+  int64_t stepsAhead(int64_t stepBytes) const;
+  void prefetch(Value memref, const Panel &panel, Value step, int64_t ahead,
+                int64_t line);
+  void prefetchBlock(const Panel &panel, Value block);
   void emitEpilogue(Value token, ArrayRef<Value> accumulators);
   void storeToCache(Value tile, Value token);
   Value loadRope(Value table, Value token, int64_t part);
@@ -56,16 +89,16 @@ private:
   ImplicitLocOpBuilder &b;
   FusedLinearOp op;
   WeightType weight;
-  int64_t maxTokens, prefetchBytes;
+  KernelShape shape;
   bool isWide = false; // codes of 16 bits
 
   SmallVector<Weight> weights;
-  Value numRows;   // N
-  int64_t staticN; // or kDynamic
-  // Of the group of 16 output rows at hand:
-  Value group; // its index
-  Value lane;  // its first row
-  Value mask;  // null where all 16 rows exist
+  Value numRows;         // N
+  int64_t staticN;       // or kDynamic
+  int64_t groupStep = 1; // groups from one pass over K to the next
+  int64_t panelsInPass = 1;
+  SmallVector<Group> groups;
+  Value lane, mask; // of the group whose epilogue is emitted
 };
 
 } // namespace
@@ -97,7 +130,9 @@ void LinearKernel::emit() {
   // Wide codes go over a block's weights twice, which pays only while these
   // stay in registers: eight more.
   if (isWide)
-    maxTokens = std::min<int64_t>(maxTokens, 8);
+    shape.tokens = std::min<int64_t>(shape.tokens, 8);
+  if (!weight.isQuantized())
+    shape.blockTokens = 0;
 
   Value init = op.getInit();
   auto initType = cast<MemRefType>(init.getType());
@@ -113,36 +148,80 @@ void LinearKernel::emit() {
                                                 constIndex(b, headDim)))
                   : constIndex(b, staticN);
   }
-  Value groups;
+  Value count;
   if (ShapedType::isDynamic(staticN))
-    groups = arith::DivUIOp::create(b, addIndex(b, numRows, kLanes - 1),
-                                    constIndex(b, kLanes));
+    count = arith::DivUIOp::create(b, addIndex(b, numRows, kLanes - 1),
+                                   constIndex(b, kLanes));
   else
-    groups = constIndex(b, llvm::divideCeil(staticN, kLanes));
-  buildLoop(b, constIndex(b, 0), groups, 1, {}, [&](Value g, ValueRange) {
-    emitGroup(g);
-    return SmallVector<Value>();
-  });
+    count = constIndex(b, llvm::divideCeil(staticN, kLanes));
+  // The panels of a pass over K are a GLU's two weights, or two groups.
+  bool paired = shape.panels > 1 &&
+                (!weight.isQuantized() || shape.blockTokens > 0) &&
+                weights.size() == 1;
+  Value from = constIndex(b, 0);
+  for (int64_t step : {2, 1}) {
+    if (step == 2 && !paired)
+      continue;
+    Value to = count;
+    if (std::optional<int64_t> known = getConstantIntValue(count)) {
+      to = constIndex(b, *known / step * step);
+      if (getConstantIntValue(from) == getConstantIntValue(to))
+        continue;
+    } else if (step == 2) {
+      Value rest = arith::RemUIOp::create(b, count, constIndex(b, step));
+      to = arith::SubIOp::create(b, count, rest);
+    }
+    buildLoop(b, from, to, step, {}, [&](Value g, ValueRange) {
+      emitGroups(g, step);
+      return SmallVector<Value>();
+    });
+    from = to;
+  }
 }
 
-void LinearKernel::emitGroup(Value g) {
-  group = g;
-  lane = arith::MulIOp::create(b, g, constIndex(b, kLanes));
-  mask = {};
-  if (ShapedType::isDynamic(staticN) || staticN % kLanes != 0) {
-    Value left = arith::SubIOp::create(b, numRows, lane);
-    mask = vector::CreateMaskOp::create(b, vectorOf(kLanes, b.getI1Type()),
-                                        ValueRange{left});
+/// All tokens of `count` groups of rows.
+void LinearKernel::emitGroups(Value first, int64_t count) {
+  groupStep = count;
+  groups.clear();
+  SmallVector<Panel> panels;
+  for (int64_t i = 0; i < count; ++i) {
+    Group group;
+    group.index = addIndex(b, first, i);
+    group.lane = arith::MulIOp::create(b, group.index, constIndex(b, kLanes));
+    if (ShapedType::isDynamic(staticN) || staticN % kLanes != 0) {
+      Value left = arith::SubIOp::create(b, numRows, group.lane);
+      group.mask = vector::CreateMaskOp::create(
+          b, vectorOf(kLanes, b.getI1Type()), ValueRange{left});
+    }
+    groups.push_back(group);
+    for (const Weight &w : weights)
+      panels.push_back({&w, group.index});
   }
+  bool shared =
+      shape.blockTokens > 0 || (!weight.isQuantized() && shape.panels > 1);
+  panelsInPass = shared ? panels.size() : 1;
+  if (shape.blockTokens > 0)
+    emitBlockStationary(panels);
+  else
+    emitTiles(panels);
+}
 
-  // Tiles of maxTokens tokens, then what is left in powers of two. A token
+/// Steps over K that a panel is prefetched ahead: the panels of a pass share
+/// the bytes, which are on their way at the same time.
+int64_t LinearKernel::stepsAhead(int64_t stepBytes) const {
+  return shape.prefetchBytes / panelsInPass / stepBytes;
+}
+
+void LinearKernel::emitTiles(ArrayRef<Panel> panels) {
+  // Tiles of shape.tokens tokens, then what is left in powers of two. A token
   // takes two registers (f32 sums, integer dots), a block five or six (codes,
   // nibbles, scale, minimum, constants): 12 fill AVX-512's 32. On AVX2 a
   // vector is two of 16 registers; 4 were measured fastest, with some spills.
+  // Of floats a token takes a register for each of two panels.
   Value n = dimSize(b, op.getActs()[0], 0);
   std::optional<int64_t> staticCount = getConstantIntValue(n);
   Value from = constIndex(b, 0);
-  for (int64_t count = maxTokens; count >= 1;
+  for (int64_t count = shape.tokens; count >= 1;
        count = llvm::PowerOf2Ceil(count) / 2) {
     Value to = n;
     if (staticCount) {
@@ -156,111 +235,159 @@ void LinearKernel::emitGroup(Value g) {
       to = arith::SubIOp::create(b, n, rest);
     }
     buildLoop(b, from, to, count, {}, [&](Value token, ValueRange) {
-      emitTokens(token, count);
+      emitTokens(panels, token, count);
       return SmallVector<Value>();
     });
     from = to;
   }
 }
 
-void LinearKernel::emitTokens(Value token, int64_t count) {
-  // A GLU's two weights one after the other: both sets of accumulators would
-  // not fit in registers during one loop over K.
-  SmallVector<SmallVector<Value>> sums;
-  for (const Weight &w : weights)
-    sums.push_back(accumulate(w, token, count));
-  for (int64_t i = 0; i < count; ++i) {
-    SmallVector<Value> accumulators;
-    for (const SmallVector<Value> &ofWeight : sums)
-      accumulators.push_back(ofWeight[i]);
-    emitEpilogue(addIndex(b, token, i), accumulators);
-  }
-}
-
-SmallVector<Value> LinearKernel::accumulate(const Weight &w, Value token,
-                                            int64_t count) {
+void LinearKernel::emitTokens(ArrayRef<Panel> panels, Value token,
+                              int64_t count) {
   SmallVector<Value> tokens;
   for (int64_t i = 0; i < count; ++i)
     tokens.push_back(addIndex(b, token, i));
-  return weight.isQuantized() ? accumulateQuantized(w, tokens)
-                              : accumulateFloat(w, tokens);
+  // By panel, then by token. Codes take one panel after the other: sums and
+  // dots of two would not fit in registers during one loop over K.
+  SmallVector<Value> sums;
+  if (panelsInPass > 1)
+    sums = accumulateFloat(panels, tokens);
+  else
+    for (const Panel &panel : panels)
+      llvm::append_range(sums, weight.isQuantized()
+                                   ? accumulateQuantized(panel, tokens)
+                                   : accumulateFloat(panel, tokens));
+  for (auto [g, group] : llvm::enumerate(groups)) {
+    lane = group.lane;
+    mask = group.mask;
+    for (int64_t i = 0; i < count; ++i) {
+      SmallVector<Value> accumulators;
+      for (size_t w = 0; w < weights.size(); ++w)
+        accumulators.push_back(sums[(g * weights.size() + w) * count + i]);
+      emitEpilogue(tokens[i], accumulators);
+    }
+  }
 }
 
-/// Prefetches line `line` of step `step + ahead` of the group's weights; what
-/// follows the group's last step in memory is the next group.
-void LinearKernel::prefetch(Value memref, Value step, int64_t ahead,
-                            int64_t line) {
-  SmallVector<Value> indices(cast<MemRefType>(memref.getType()).getRank(),
-                             constIndex(b, 0));
-  indices[0] = group;
+/// Prefetches line `line` of step `step + ahead` of a panel's weights, which
+/// for the last steps is in the panel of the next pass over K.
+void LinearKernel::prefetch(Value memref, const Panel &panel, Value step,
+                            int64_t ahead, int64_t line) {
+  auto type = cast<MemRefType>(memref.getType());
+  SmallVector<Value> indices(type.getRank(), constIndex(b, 0));
+  indices[0] = panel.group;
   indices[1] = addIndex(b, step, ahead);
+  // The next group follows in memory.
+  if (groupStep > 1) {
+    Value steps = constIndex(b, type.getDimSize(1));
+    Value past =
+        arith::CmpIOp::create(b, arith::CmpIPredicate::uge, indices[1], steps);
+    indices[0] = arith::SelectOp::create(
+        b, past, addIndex(b, panel.group, groupStep), panel.group);
+    indices[1] = arith::SelectOp::create(
+        b, past, arith::SubIOp::create(b, indices[1], steps), indices[1]);
+  }
   if (line != 0)
     indices[2] = constIndex(b, line);
   memref::PrefetchOp::create(b, memref, indices, /*isWrite=*/false,
                              /*localityHint=*/3, /*isDataCache=*/true);
 }
 
-SmallVector<Value> LinearKernel::accumulateQuantized(const Weight &w,
-                                                     ValueRange tokens) {
-  Value codes = op.getActs()[0], scales = op.getActs()[1],
-        sums = op.getActs()[2];
-  bool isQ4 = weight.getElement() == ElementKind::q4;
-  int64_t blocks = llvm::divideCeil(weight.getK(), kQuantBlock);
-  // 64-byte vectors of codes in a block, and dot products made from one.
-  int64_t vectors = isQ4 ? 4 : 8;
-  int64_t groups = kQuantBlock / 4;
-  int64_t bits = isQ4 ? 4 : 8;
-  VectorType bytes = vectorOf(4 * kLanes, b.getI8Type());
-  VectorType f32 = vectorOf(kLanes, b.getF32Type());
+/// Prefetches scales and minima for `block`.
+void LinearKernel::prefetchBlock(const Panel &panel, Value block) {
+  int64_t codes = cast<MemRefType>(panel.weight->codes.getType()).getDimSize(2);
+  int64_t ahead = stepsAhead(codes * 4 * kLanes);
+  if (ahead == 0)
+    return;
+  prefetch(panel.weight->scales, panel, block, ahead, 0);
+  if (panel.weight->mins)
+    prefetch(panel.weight->mins, panel, block, ahead, 0);
+}
 
-  int64_t ahead = prefetchBytes / (vectors * 4 * kLanes);
+Value LinearKernel::loadScale(Value memref, const Panel &panel, Value block) {
+  return extendToF32(
+      b, loadLanes(b, memref, {panel.group, block, constIndex(b, 0)}));
+}
+
+/// Vector `vector` of a block's codes: one set of products' operands for 8
+/// bits, two for 4.
+SmallVector<Value> LinearKernel::loadCodes(const Panel &panel, Value block,
+                                           int64_t vector) {
+  Value codes = panel.weight->codes;
+  int64_t vectors = cast<MemRefType>(codes.getType()).getDimSize(2);
+  int64_t ahead = stepsAhead(vectors * 4 * kLanes);
+  if (ahead > 0)
+    prefetch(codes, panel, block, ahead, vector);
+  Value zero = constIndex(b, 0);
+  Value loaded =
+      loadLanes(b, codes, {panel.group, block, constIndex(b, vector), zero}, {},
+                4 * kLanes);
+  if (weight.getElement() != ElementKind::q4)
+    return {loaded};
+  Type i8 = b.getI8Type();
+  return {arith::AndIOp::create(b, loaded, splatInt(b, i8, 15, 4 * kLanes)),
+          arith::ShRUIOp::create(b, loaded, splatInt(b, i8, 4, 4 * kLanes))};
+}
+
+/// What a block's dots start from: the zero point's share.
+Value LinearKernel::firstSum(const Panel &panel, Value token, Value block) {
+  if (panel.weight->mins)
+    return splatInt(b, b.getI32Type(), 0);
+  return broadcast(
+      b, memref::LoadOp::create(b, op.getActs()[2], ValueRange{token, block}));
+}
+
+/// Four codes of a token, for all rows.
+Value LinearKernel::loadWord(Value token, Value index) {
+  Value four =
+      memref::LoadOp::create(b, op.getActs()[0], ValueRange{token, index});
+  return vector::BitCastOp::create(b, vectorOf(4 * kLanes, b.getI8Type()),
+                                   broadcast(b, four));
+}
+
+/// `acc` and a block's exact `dot`, scaled.
+Value LinearKernel::scaleDot(Value dot, Value acc, Value scale, Value min,
+                             Value token, Value block) {
+  auto activation = [&](int64_t part) {
+    return broadcast(b, memref::LoadOp::create(b, op.getActs()[part],
+                                               ValueRange{token, block}));
+  };
+  Value scaleA = activation(1);
+  Value value =
+      arith::SIToFPOp::create(b, vectorOf(kLanes, b.getF32Type()), dot);
+  Value sum = math::FmaOp::create(b, value,
+                                  arith::MulFOp::create(b, scale, scaleA), acc);
+  return min ? Value(math::FmaOp::create(b, min, activation(2), sum)) : sum;
+}
+
+SmallVector<Value> LinearKernel::accumulateQuantized(const Panel &panel,
+                                                     ValueRange tokens) {
+  int64_t blocks = llvm::divideCeil(weight.getK(), kQuantBlock);
+  int64_t vectors =
+      cast<MemRefType>(panel.weight->codes.getType()).getDimSize(2);
+  constexpr int64_t kWords = kQuantBlock / 4;
+
   auto body = [&](Value block, ValueRange carried) -> SmallVector<Value> {
-    if (ahead > 0) {
-      prefetch(w.scales, block, ahead, 0);
-      if (w.mins)
-        prefetch(w.mins, block, ahead, 0);
-    }
-    Value zero = constIndex(b, 0);
-    Value scale = extendToF32(b, loadLanes(b, w.scales, {group, block, zero}));
+    prefetchBlock(panel, block);
+    Value scale = loadScale(panel.weight->scales, panel, block);
     Value min;
-    if (w.mins)
-      min = extendToF32(b, loadLanes(b, w.mins, {group, block, zero}));
+    if (panel.weight->mins)
+      min = loadScale(panel.weight->mins, panel, block);
 
     SmallVector<Value> dots;
-    auto firstSum = [&](Value token) -> Value {
-      if (w.mins)
-        return splatInt(b, b.getI32Type(), 0);
-      return broadcast(
-          b, memref::LoadOp::create(b, sums, ValueRange{token, block}));
-    };
     for (Value token : tokens)
-      dots.push_back(isWide ? splatInt(b, b.getI32Type(), 0) : firstSum(token));
+      dots.push_back(isWide ? splatInt(b, b.getI32Type(), 0)
+                            : firstSum(panel, token, block));
     Value word = arith::MulIOp::create(
-        b, block, constIndex(b, isWide ? 2 * groups : groups));
-    auto dot = [&](Value weightCodes, int64_t k4) {
-      Value index = addIndex(b, word, k4);
-      for (auto [token, acc] : llvm::zip_equal(tokens, dots)) {
-        Value four = memref::LoadOp::create(b, codes, ValueRange{token, index});
-        Value all = vector::BitCastOp::create(b, bytes, broadcast(b, four));
-        acc = Dot4Op::create(b, acc, weightCodes, all, bits);
-      }
-    };
+        b, block, constIndex(b, isWide ? 2 * kWords : kWords));
     auto dotBlock = [&](int64_t part) {
-      for (int64_t v = 0; v < vectors; ++v) {
-        if (ahead > 0 && part == 0)
-          prefetch(w.codes, block, ahead, v);
-        Value loaded = loadLanes(
-            b, w.codes, {group, block, constIndex(b, v), zero}, {}, 4 * kLanes);
-        if (!isQ4) {
-          dot(loaded, part + v);
-          continue;
+      for (int64_t v = 0; v < vectors; ++v)
+        for (auto [i, codes] : llvm::enumerate(loadCodes(panel, block, v))) {
+          Value index = addIndex(b, word, part + v + i * vectors);
+          for (auto [token, acc] : llvm::zip_equal(tokens, dots))
+            acc = Dot4Op::create(b, acc, codes, loadWord(token, index),
+                                 codeBits());
         }
-        Type i8 = b.getI8Type();
-        dot(arith::AndIOp::create(b, loaded, splatInt(b, i8, 15, 4 * kLanes)),
-            part + v);
-        dot(arith::ShRUIOp::create(b, loaded, splatInt(b, i8, 4, 4 * kLanes)),
-            part + v + vectors);
-      }
     };
     dotBlock(0);
     if (isWide) {
@@ -268,58 +395,173 @@ SmallVector<Value> LinearKernel::accumulateQuantized(const Weight &w,
       for (auto [token, acc] : llvm::zip_equal(tokens, dots))
         acc = arith::AddIOp::create(
             b, arith::ShLIOp::create(b, acc, splatInt(b, b.getI32Type(), 8)),
-            firstSum(token));
-      dotBlock(groups);
+            firstSum(panel, token, block));
+      dotBlock(kWords);
     }
-
     SmallVector<Value> next;
-    for (auto [token, acc, exact] : llvm::zip_equal(tokens, carried, dots)) {
-      Value scaleA = broadcast(
-          b, memref::LoadOp::create(b, scales, ValueRange{token, block}));
-      Value value = arith::SIToFPOp::create(b, f32, exact);
-      Value sum = math::FmaOp::create(
-          b, value, arith::MulFOp::create(b, scale, scaleA), acc);
-      if (min) {
-        Value sumA = broadcast(
-            b, memref::LoadOp::create(b, sums, ValueRange{token, block}));
-        sum = math::FmaOp::create(b, min, sumA, sum);
-      }
-      next.push_back(sum);
-    }
+    for (auto [token, acc, exact] : llvm::zip_equal(tokens, carried, dots))
+      next.push_back(scaleDot(exact, acc, scale, min, token, block));
     return next;
   };
   SmallVector<Value> init(tokens.size(), splat(b, 0.0f));
   return buildLoop(b, constIndex(b, 0), constIndex(b, blocks), 1, init, body);
 }
 
-SmallVector<Value> LinearKernel::accumulateFloat(const Weight &w,
+/// Tokens go over a block's unpacked codes in registers, a few at a time, and
+/// their f32 sums wait in L1. Codes are unpacked once for all of them, memory
+/// is read at an even pace, and a broadcast serves both panels.
+void LinearKernel::emitBlockStationary(ArrayRef<Panel> panels) {
+  int64_t blocks = llvm::divideCeil(weight.getK(), kQuantBlock);
+  Value zero = constIndex(b, 0);
+  auto none = [] { return SmallVector<Value>(); };
+  Value n = dimSize(b, op.getActs()[0], 0);
+  int64_t most = cast<MemRefType>(shape.sums.getType()).getDimSize(0);
+  buildLoop(b, zero, n, most, {}, [&](Value from, ValueRange) {
+    Value count = arith::MinUIOp::create(b, arith::SubIOp::create(b, n, from),
+                                         constIndex(b, most));
+    buildLoop(b, zero, count, 1, {}, [&](Value i, ValueRange) {
+      for (size_t p = 0; p < panels.size(); ++p)
+        storeLanes(b, splat(b, 0.0f), shape.sums, {i, constIndex(b, p), zero});
+      return none();
+    });
+    buildLoop(b, zero, constIndex(b, blocks), 1, {},
+              [&](Value block, ValueRange) {
+                emitBlock(panels, from, count, block);
+                return none();
+              });
+    buildLoop(b, zero, count, 1, {}, [&](Value i, ValueRange) {
+      Value token = arith::AddIOp::create(b, from, i);
+      for (auto [g, group] : llvm::enumerate(groups)) {
+        lane = group.lane;
+        mask = group.mask;
+        SmallVector<Value> accumulators;
+        for (size_t w = 0; w < weights.size(); ++w)
+          accumulators.push_back(loadLanes(
+              b, shape.sums, {i, constIndex(b, g * weights.size() + w), zero}));
+        emitEpilogue(token, accumulators);
+      }
+      return none();
+    });
+    return none();
+  });
+}
+
+/// Adds one block of K to the sums of `count` tokens.
+void LinearKernel::emitBlock(ArrayRef<Panel> panels, Value from, Value count,
+                             Value block) {
+  constexpr int64_t kWords = kQuantBlock / 4;
+  Value zero = constIndex(b, 0);
+  struct Operands {
+    SmallVector<Value> codes; // by words of K
+    Value scale, min;
+  };
+  SmallVector<Operands> operands;
+  int64_t vectors =
+      cast<MemRefType>(panels[0].weight->codes.getType()).getDimSize(2);
+  for (const Panel &panel : panels) {
+    prefetchBlock(panel, block);
+    Operands &these = operands.emplace_back();
+    these.codes.resize(kWords);
+    for (int64_t v = 0; v < vectors; ++v)
+      for (auto [i, codes] : llvm::enumerate(loadCodes(panel, block, v)))
+        these.codes[v + i * vectors] = codes;
+    these.scale = loadScale(panel.weight->scales, panel, block);
+    if (panel.weight->mins)
+      these.min = loadScale(panel.weight->mins, panel, block);
+  }
+  Value word = arith::MulIOp::create(
+      b, block, constIndex(b, isWide ? 2 * kWords : kWords));
+  auto step = [&](Value first, int64_t tokens) {
+    SmallVector<Value> rows, dots; // dots by token, then by panel
+    for (int64_t t = 0; t < tokens; ++t) {
+      Value i = addIndex(b, first, t);
+      rows.push_back(arith::AddIOp::create(b, from, i));
+      for (const Panel &panel : panels)
+        dots.push_back(isWide ? splatInt(b, b.getI32Type(), 0)
+                              : firstSum(panel, rows.back(), block));
+    }
+    auto dotBlock = [&](int64_t part) {
+      for (int64_t k = 0; k < kWords; ++k)
+        for (int64_t t = 0; t < tokens; ++t) {
+          Value acts = loadWord(rows[t], addIndex(b, word, part + k));
+          for (size_t p = 0; p < panels.size(); ++p) {
+            Value &dot = dots[t * panels.size() + p];
+            dot =
+                Dot4Op::create(b, dot, operands[p].codes[k], acts, codeBits());
+          }
+        }
+    };
+    dotBlock(0);
+    if (isWide) {
+      for (int64_t t = 0; t < tokens; ++t)
+        for (size_t p = 0; p < panels.size(); ++p) {
+          Value &dot = dots[t * panels.size() + p];
+          dot = arith::AddIOp::create(
+              b, arith::ShLIOp::create(b, dot, splatInt(b, b.getI32Type(), 8)),
+              firstSum(panels[p], rows[t], block));
+        }
+      dotBlock(kWords);
+    }
+    for (int64_t t = 0; t < tokens; ++t)
+      for (size_t p = 0; p < panels.size(); ++p) {
+        SmallVector<Value> place = {addIndex(b, first, t), constIndex(b, p),
+                                    zero};
+        Value sum = scaleDot(dots[t * panels.size() + p],
+                             loadLanes(b, shape.sums, place), operands[p].scale,
+                             operands[p].min, rows[t], block);
+        storeLanes(b, sum, shape.sums, place);
+      }
+  };
+  Value rest =
+      arith::RemUIOp::create(b, count, constIndex(b, shape.blockTokens));
+  Value full = arith::SubIOp::create(b, count, rest);
+  for (auto [lower, upper, tokens] : {std::tuple(zero, full, shape.blockTokens),
+                                      std::tuple(full, count, int64_t(1))})
+    buildLoop(b, lower, upper, tokens, {},
+              [&, tokens = tokens](Value first, ValueRange) {
+                step(first, tokens);
+                return SmallVector<Value>();
+              });
+}
+
+/// Sums of floats, by panel and then by token.
+SmallVector<Value> LinearKernel::accumulateFloat(ArrayRef<Panel> panels,
                                                  ValueRange tokens) {
   Value acts = op.getActs()[0];
   int64_t k = weight.getK();
-  auto fma = [&](Value lanes, Value index, ValueRange carried) {
-    SmallVector<Value> next;
-    for (auto [token, acc] : llvm::zip_equal(tokens, carried)) {
+  /// Column `index` of the activations times one vector of each panel.
+  auto fma = [&](ArrayRef<Value> lanes, Value index, ValueRange carried) {
+    SmallVector<Value> next(carried);
+    for (auto [t, token] : llvm::enumerate(tokens)) {
       Value a = broadcast(
           b, memref::LoadOp::create(b, acts, ValueRange{token, index}));
-      next.push_back(math::FmaOp::create(b, lanes, a, acc));
+      for (size_t p = 0; p < panels.size(); ++p) {
+        Value &sum = next[p * tokens.size() + t];
+        sum = math::FmaOp::create(b, lanes[p], a, sum);
+      }
     }
     return next;
   };
-  auto elements = cast<MemRefType>(w.elements.getType());
+  auto elements = cast<MemRefType>(panels[0].weight->elements.getType());
   int64_t stepBytes =
       elements.getDimSize(2) * elements.getElementTypeBitWidth() / 8;
-  auto prefetchStep = [&](Value step) {
-    if (prefetchBytes >= stepBytes)
-      prefetch(w.elements, step, prefetchBytes / stepBytes, 0);
+  auto load = [&](const Panel &panel, Value step, bool ahead) {
+    Value memref = panel.weight->elements;
+    int64_t steps = stepsAhead(stepBytes);
+    if (ahead && steps > 0)
+      prefetch(memref, panel, step, steps, 0);
+    return loadLanes(b, memref, {panel.group, step, constIndex(b, 0)}, {},
+                     elements.getDimSize(2));
   };
-  SmallVector<Value> sums(tokens.size(), splat(b, 0.0f));
+  SmallVector<Value> sums(panels.size() * tokens.size(), splat(b, 0.0f));
   Value zero = constIndex(b, 0);
   if (weight.getLayout() == WeightLayout::n16)
     return buildLoop(b, zero, constIndex(b, k), 1, sums,
                      [&](Value i, ValueRange carried) {
-                       prefetchStep(i);
-                       Value lanes = loadLanes(b, w.elements, {group, i, zero});
-                       return fma(extendToF32(b, lanes), i, carried);
+                       SmallVector<Value> lanes;
+                       for (const Panel &panel : panels)
+                         lanes.push_back(extendToF32(b, load(panel, i, true)));
+                       return fma(lanes, i, carried);
                      });
 
   // bf16 pairs: a 32-bit word has w[2i] below w[2i+1], and either is the
@@ -328,25 +570,29 @@ SmallVector<Value> LinearKernel::accumulateFloat(const Weight &w,
   VectorType i16 = vectorOf(2 * kLanes, b.getI16Type());
   VectorType f32 = vectorOf(kLanes, b.getF32Type());
   auto pair = [&](Value i, ValueRange carried, bool both) {
-    Value lanes = loadLanes(b, w.elements, {group, i, zero}, {}, 2 * kLanes);
-    Value words = vector::BitCastOp::create(
-        b, i32, arith::BitcastOp::create(b, i16, lanes));
-    Value low =
-        arith::ShLIOp::create(b, words, splatInt(b, b.getI32Type(), 16));
+    Type word = b.getI32Type();
+    SmallVector<Value> words, low, high;
+    for (const Panel &panel : panels) {
+      words.push_back(vector::BitCastOp::create(
+          b, i32, arith::BitcastOp::create(b, i16, load(panel, i, both))));
+      low.push_back(arith::BitcastOp::create(
+          b, f32,
+          arith::ShLIOp::create(b, words.back(), splatInt(b, word, 16))));
+    }
     Value index = arith::MulIOp::create(b, i, constIndex(b, 2));
-    SmallVector<Value> next =
-        fma(arith::BitcastOp::create(b, f32, low), index, carried);
+    SmallVector<Value> next = fma(low, index, carried);
     if (!both)
       return next;
-    Value high = arith::AndIOp::create(
-        b, words, splatInt(b, b.getI32Type(), int32_t(0xffff0000)));
-    return fma(arith::BitcastOp::create(b, f32, high), addIndex(b, index, 1),
-               next);
+    for (Value lanes : words)
+      high.push_back(arith::BitcastOp::create(
+          b, f32,
+          arith::AndIOp::create(b, lanes,
+                                splatInt(b, word, int32_t(0xffff0000)))));
+    return fma(high, addIndex(b, index, 1), next);
   };
   if (k > 1)
     sums = buildLoop(b, zero, constIndex(b, k / 2), 1, sums,
                      [&](Value i, ValueRange carried) {
-                       prefetchStep(i);
                        return pair(i, carried, /*both=*/true);
                      });
   if (k % 2 != 0)
@@ -481,6 +727,16 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
           << tokens.getValue() << " is not in 1 to 64";
       return signalPassFailure();
     }
+    if (panels < 1 || panels > 2) {
+      getOperation()->emitError("cria-vectorize-linear: panels = ")
+          << panels.getValue() << " is not 1 or 2";
+      return signalPassFailure();
+    }
+    if (blockTokens < 0 || blockTokens > 64) {
+      getOperation()->emitError("cria-vectorize-linear: block-tokens = ")
+          << blockTokens.getValue() << " is not in 0 to 64";
+      return signalPassFailure();
+    }
     if (prefetch < 0 || prefetch > (1 << 20)) {
       getOperation()->emitError("cria-vectorize-linear: prefetch = ")
           << prefetch.getValue() << " is not in 0 to 1048576";
@@ -488,20 +744,38 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
     }
     SmallVector<FusedLinearOp> ops;
     getOperation()->walk([&](FusedLinearOp op) { ops.push_back(op); });
+    llvm::DenseMap<Operation *, Value> sums; // by function
     for (FusedLinearOp op : ops) {
       if (failed(checkBufferized(op)) || failed(checkLayout(op)))
         return signalPassFailure();
-      ImplicitLocOpBuilder b(op.getLoc(), op);
-      // The decode version never has more tokens, so larger tiles would be
-      // dead code there.
-      int64_t most = tokens;
+      KernelShape shape = {tokens, panels, blockTokens, prefetch, {}};
       auto func = op->getParentOfType<FunctionOpInterface>();
+      // The decode version never has more tokens: larger tiles would be dead
+      // code there, and all sums fit in registers.
       if (auto version = func->getAttrOfType<StringAttr>("cria.version"))
-        if (version.getValue() == "decode")
-          most = std::min(most, kDecodeTokens);
-      LinearKernel(b, op, most, prefetch).emit();
+        if (version.getValue() == "decode") {
+          shape.tokens = std::min<int64_t>(shape.tokens, kDecodeTokens);
+          shape.blockTokens = 0;
+        }
+      if (shape.blockTokens > 0) {
+        Value &buffer = sums[func];
+        if (!buffer)
+          buffer = allocateSums(func);
+        shape.sums = buffer;
+      }
+      ImplicitLocOpBuilder b(op.getLoc(), op);
+      LinearKernel(b, op, shape).emit();
       op.erase();
     }
+  }
+
+  /// f32 sums of a block of tokens by the panels of a pass, which a function's
+  /// kernels use one after the other.
+  static Value allocateSums(FunctionOpInterface func) {
+    auto b = ImplicitLocOpBuilder::atBlockBegin(
+        func.getLoc(), &func.getFunctionBody().front());
+    auto type = MemRefType::get({kTokenBlock, 2, kLanes}, b.getF32Type());
+    return memref::AllocaOp::create(b, type, b.getI64IntegerAttr(64));
   }
 
   static LogicalResult checkLayout(FusedLinearOp op) {

@@ -3,15 +3,28 @@
 
 // CHECK-LABEL: func.func @linear
 // CHECK-SAME:    (%[[X:[^:]*]]: {{[^,]*}}, %[[W:[^:]*]]: !cria.weight<96x32, f32, n16>, %[[INIT:[^:]*]]:
-// CHECK:         scf.forall (%[[J:.*]]) = (0) to (96) step (16) shared_outs(%[[OUT:.*]] = %[[INIT]])
+// CHECK:         scf.forall (%[[J:.*]]) = (0) to (96) step (32) shared_outs(%[[OUT:.*]] = %[[INIT]])
 // CHECK:           %[[ALL:.*]] = tensor.extract_slice %[[X]][0, 0] [%{{.*}}, 32]
-// CHECK:           %[[WJ:.*]] = cria.weight_slice %[[W]][%[[J]]] : {{.*}} to !cria.weight<16x32, f32, n16>
-// CHECK:           %[[O:.*]] = tensor.extract_slice %[[OUT]][0, %[[J]]] [%{{.*}}, 16]
-// CHECK:           %[[T:.*]] = cria.fused_linear acts(%[[ALL]] : {{.*}}) weights(%[[WJ]] : {{.*}}) outs(%[[O]] : tensor<?x16xf32>)
+// CHECK:           %[[WJ:.*]] = cria.weight_slice %[[W]][%[[J]]] : {{.*}} to !cria.weight<32x32, f32, n16>
+// CHECK:           %[[O:.*]] = tensor.extract_slice %[[OUT]][0, %[[J]]] [%{{.*}}, 32]
+// CHECK:           %[[T:.*]] = cria.fused_linear acts(%[[ALL]] : {{.*}}) weights(%[[WJ]] : {{.*}}) outs(%[[O]] : tensor<?x32xf32>)
 // CHECK:           tensor.parallel_insert_slice %[[T]] into %[[OUT]][0, %[[J]]]
-// CHECK:         } {cria.cost = 512 : i64}
+// CHECK:         } {cria.cost = 1024 : i64}
 func.func @linear(%x: tensor<?x32xf32>, %w: !cria.weight<96x32, f32, n16>, %init: tensor<?x96xf32>) -> tensor<?x96xf32> {
   %y = cria.fused_linear acts(%x : tensor<?x32xf32>) weights(%w : !cria.weight<96x32, f32, n16>) outs(%init : tensor<?x96xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  } -> tensor<?x96xf32>
+  return %y : tensor<?x96xf32>
+}
+
+// -----
+
+// Decode of codes takes one group of 16 rows at a time.
+// CHECK-LABEL: func.func @codes_decode
+// CHECK:         scf.forall {{.*}} to (96) step (16)
+func.func @codes_decode(%c: tensor<?x8xi32>, %s: tensor<?x1xf32>, %m: tensor<?x1xi32>, %w: !cria.weight<96x32, q4, block = 32, zero_point, n16k4>, %init: tensor<?x96xf32>) -> tensor<?x96xf32> attributes {cria.version = "decode"} {
+  %y = cria.fused_linear acts(%c, %s, %m : tensor<?x8xi32>, tensor<?x1xf32>, tensor<?x1xi32>) weights(%w : !cria.weight<96x32, q4, block = 32, zero_point, n16k4>) outs(%init : tensor<?x96xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
   ^bb0(%acc: vector<16xf32>):
     cria.yield %acc : vector<16xf32>
   } -> tensor<?x96xf32>
@@ -80,23 +93,23 @@ func.func @one_tile_decode(%x: tensor<?x32xf32>, %w: !cria.weight<16x32, f32, n1
 
 // A tile within one head of a cache.
 // CHECK-LABEL: func.func @value
-// CHECK:         scf.forall (%[[J:.*]]) = (0) to (64) step (16)
+// CHECK:         scf.forall (%[[J:.*]]) = (0) to (128) step (32)
 // CHECK-DAG:       %[[H:.*]] = affine.apply #[[DIV:.*]](%[[J]])
 // CHECK-DAG:       %[[E:.*]] = affine.apply #[[MOD:.*]](%[[J]])
-// CHECK:           tensor.extract_slice %{{.*}}[0, 0, %[[H]], 0, %[[E]]] [1, %{{.*}}, 1, 64, 16]
-func.func @value(%x: tensor<?x32xf32>, %w: !cria.weight<64x32, f32, n16>, %v: tensor<1x?x2x64x32xf16>, %l: index, %s: tensor<?xi32>) -> tensor<1x?x2x64x32xf16>  {
-  %y = cria.fused_linear acts(%x : tensor<?x32xf32>) weights(%w : !cria.weight<64x32, f32, n16>) layer %l slots %s : tensor<?xi32> outs(%v : tensor<1x?x2x64x32xf16>) attributes {extra_kinds = [], out = #cria<out value>} {
+// CHECK:           tensor.extract_slice %{{.*}}[0, 0, %[[H]], 0, %[[E]]] [1, %{{.*}}, 1, 64, 32]
+func.func @value(%x: tensor<?x32xf32>, %w: !cria.weight<128x32, f32, n16>, %v: tensor<1x?x2x64x64xf16>, %l: index, %s: tensor<?xi32>) -> tensor<1x?x2x64x64xf16>  {
+  %y = cria.fused_linear acts(%x : tensor<?x32xf32>) weights(%w : !cria.weight<128x32, f32, n16>) layer %l slots %s : tensor<?xi32> outs(%v : tensor<1x?x2x64x64xf16>) attributes {extra_kinds = [], out = #cria<out value>} {
   ^bb0(%acc: vector<16xf32>):
     cria.yield %acc : vector<16xf32>
-  } -> tensor<1x?x2x64x32xf16>
-  return %y : tensor<1x?x2x64x32xf16>
+  } -> tensor<1x?x2x64x64xf16>
+  return %y : tensor<1x?x2x64x64xf16>
 }
 
 // -----
 
-// 64 rows of a tile are neither whole heads of 96 nor within one: 16 are.
+// 64 rows of a tile are neither whole heads of 96 nor within one: 32 are.
 // CHECK-LABEL: func.func @heads_of_96
-// CHECK:         scf.forall {{.*}} to (9216) step (16)
+// CHECK:         scf.forall {{.*}} to (9216) step (32)
 func.func @heads_of_96(%x: tensor<?x32xf32>, %w: !cria.weight<9216x32, f32, n16>, %v: tensor<1x?x96x64x96xf16>, %l: index, %s: tensor<?xi32>) -> tensor<1x?x96x64x96xf16>  {
   %y = cria.fused_linear acts(%x : tensor<?x32xf32>) weights(%w : !cria.weight<9216x32, f32, n16>) layer %l slots %s : tensor<?xi32> outs(%v : tensor<1x?x96x64x96xf16>) attributes {extra_kinds = [], out = #cria<out value>} {
   ^bb0(%acc: vector<16xf32>):
@@ -137,9 +150,8 @@ func.func @heads_of_24(%x: tensor<?x32xf32>, %w: !cria.weight<48x32, f32, n16>, 
 // -----
 
 // CHECK-LABEL: func.func @rows_prefill
-// CHECK:         scf.forall (%{{.*}}) = (0) to (%{{.*}}) step (8)
-// CHECK:           %[[N:.*]] = affine.min
-// CHECK:           cria.rows
+// CHECK:         scf.forall (%{{.*}}) in (%{{.*}})
+// CHECK:           cria.rows {{.*}} tensor<1x32xf32>
 func.func @rows_prefill(%x: tensor<?x32xf32>, %init: tensor<?x32xf32>) -> tensor<?x32xf32> {
   %a = cria.rows ins(%x : tensor<?x32xf32>) outs(%init : tensor<?x32xf32>) {
   ^bb0(%row: tensor<1x32xf32>):

@@ -3,6 +3,11 @@
 // RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 prefetch=512" -canonicalize -cse | FileCheck %s --check-prefix=PREFETCH
 // RUN: not cria-opt %s -split-input-file -cria-vectorize-linear=tokens=0 2>&1 | FileCheck %s --check-prefix=OPTION
 // OPTION: cria-vectorize-linear: tokens = 0 is not in 1 to 64
+// RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 panels=2 block-tokens=2 prefetch=1024" -canonicalize -cse | FileCheck %s --check-prefix=PAIR
+// RUN: not cria-opt %s -split-input-file -cria-vectorize-linear=panels=3 2>&1 | FileCheck %s --check-prefix=PANELS
+// PANELS: cria-vectorize-linear: panels = 3 is not 1 or 2
+// RUN: not cria-opt %s -split-input-file -cria-vectorize-linear=block-tokens=65 2>&1 | FileCheck %s --check-prefix=TOGETHER
+// TOGETHER: cria-vectorize-linear: block-tokens = 65 is not in 0 to 64
 
 // One token: no loop over tokens. Eight dot products start at the zero point's
 // share, then one conversion and one FMA.
@@ -32,6 +37,23 @@
 // CHECK:             %[[NEXT:.*]] = math.fma %[[F]], %[[S]], %[[SUM]]
 // CHECK-NEXT:        scf.yield %[[NEXT]]
 // CHECK:           vector.store %[[ACC]], %{{.*}}[%c0, %{{.*}}]
+
+// Two groups share a pass over K. Both panels' codes are loaded once a block,
+// and each word of activations is broadcast once for both.
+// PAIR-LABEL: func.func @one_token
+// PAIR:         %[[BUFFER:.*]] = memref.alloca() {alignment = 64 : i64} : memref<64x2x16xf32>
+// PAIR:         scf.for %[[GROUP:.*]] = %c0 to %c6 step %c2
+// PAIR:           %[[SECOND:.*]] = arith.addi %[[GROUP]], %c1
+// PAIR:           scf.for %[[BLOCK:.*]] = %c0 to %c2 step %c1 {
+// PAIR:             %[[W0:.*]] = vector.load %{{.*}}[%[[GROUP]], %[[BLOCK]], %c0, %c0] : {{.*}}, vector<64xi8>
+// PAIR:             %[[W1:.*]] = vector.load %{{.*}}[%[[SECOND]], %[[BLOCK]], %c0, %c0] : {{.*}}, vector<64xi8>
+// PAIR:             %[[ZERO:.*]] = vector.broadcast %{{.*}} : i32 to vector<16xi32>
+// PAIR:             %[[A:.*]] = vector.bitcast
+// PAIR-NEXT:        cria.dot4 %[[ZERO]], %[[W0]], %[[A]]
+// PAIR-NEXT:        cria.dot4 %[[ZERO]], %[[W1]], %[[A]]
+// PAIR:             %[[OLD:.*]] = vector.load %[[BUFFER]][%{{.*}}, %c1, %c0]
+// PAIR:             %[[SUM:.*]] = math.fma %{{.*}}, %{{.*}}, %[[OLD]]
+// PAIR:             vector.store %[[SUM]], %[[BUFFER]][%{{.*}}, %c1, %c0]
 // PREFETCH-LABEL: func.func @one_token
 // PREFETCH-COUNT-9: memref.prefetch {{.*}}, read, locality<3>, data
 func.func @one_token(%c: memref<1x16xi32>, %s: memref<1x2xf32>, %m: memref<1x2xi32>,
@@ -57,13 +79,30 @@ func.func @one_token(%c: memref<1x16xi32>, %s: memref<1x2xf32>, %m: memref<1x2xi
 // CHECK:             scf.for {{.*}} -> (vector<16xf32>, vector<16xf32>)
 // CHECK:               %[[V:.*]] = vector.load {{.*}} vector<64xi8>
 // CHECK:               %[[LOW:.*]] = arith.andi %[[V]]
-// CHECK-COUNT-2:       cria.dot4 %{{.*}}, %[[LOW]], %{{.*}} {a_bits = 4 : i64}
 // CHECK:               %[[HIGH:.*]] = arith.shrui %[[V]]
+// CHECK-COUNT-2:       cria.dot4 %{{.*}}, %[[LOW]], %{{.*}} {a_bits = 4 : i64}
 // CHECK-COUNT-2:       cria.dot4 %{{.*}}, %[[HIGH]], %{{.*}} {a_bits = 4 : i64}
 // CHECK:               %[[PROD:.*]] = math.fma
 // CHECK:               math.fma %{{.*}}, %{{.*}}, %[[PROD]]
 // CHECK:             scf.yield
 // CHECK:           scf.for %{{.*}} = %[[EVEN]] to %{{.*}} step %c1
+// PAIR-LABEL: func.func @tiles
+// Past the end of K, the pass over the next two groups is prefetched.
+// PAIR:         scf.for %[[FROM:.*]] = %c0 to %{{.*}} step %c64
+// PAIR:           scf.for %[[BLOCK:.*]] = %c0 to %c2
+// PAIR:             %[[AHEAD:.*]] = arith.addi %[[BLOCK]], %c2
+// PAIR:             %[[PAST:.*]] = arith.cmpi uge, %[[AHEAD]], %c2
+// PAIR:             %[[G:.*]] = arith.select %[[PAST]],
+// PAIR:             %[[B:.*]] = arith.select %[[PAST]], %[[BLOCK]], %[[AHEAD]]
+// PAIR:             memref.prefetch %{{.*}}[%[[G]], %[[B]], %c0]
+// Two tokens at a time, then those left one by one.
+// PAIR:             scf.for %{{.*}} = %c0 to %[[EVEN:.*]] step %c2
+// PAIR-COUNT-32:      cria.dot4
+// PAIR:             scf.for %{{.*}} = %[[EVEN]] to %{{.*}} step %c1
+// PAIR-COUNT-16:      cria.dot4
+// PAIR-NOT:           cria.dot4
+// PAIR:           scf.for
+// PAIR:             vector.store {{.*}} memref<?x96xf32>
 // CHECK:             scf.for {{.*}} -> (vector<16xf32>) {
 func.func @tiles(%c: memref<?x16xi32>, %s: memref<?x2xf32>, %m: memref<?x2xf32>,
                  %w: !cria.weight<96x64, q4, block = 32, min, n16k4>, %y: memref<?x96xf32>) {
@@ -96,6 +135,17 @@ func.func @tiles(%c: memref<?x16xi32>, %s: memref<?x2xf32>, %m: memref<?x2xf32>,
 // CHECK:           %[[T:.*]] = arith.addf %[[ACC]], %[[BIAS]]
 // CHECK:           %[[Y:.*]] = arith.addf %[[OLD]], %[[T]]
 // CHECK:           vector.maskedstore %{{.*}}[%c0, %[[LANE]]], %[[MASK]], %[[Y]]
+// Of the two groups only the second needs a mask.
+// PAIR-LABEL: func.func @masked
+// PAIR:         %[[SUMS:.*]]:2 = scf.for
+// PAIR:           %[[A:.*]] = vector.broadcast
+// PAIR-NEXT:      %[[F0:.*]] = math.fma %{{.*}}, %[[A]], %{{.*}}
+// PAIR-NEXT:      %[[F1:.*]] = math.fma %{{.*}}, %[[A]], %{{.*}}
+// PAIR:           math.fma %{{.*}}, %{{.*}}, %[[F0]]
+// PAIR-NEXT:      math.fma %{{.*}}, %{{.*}}, %[[F1]]
+// PAIR:         vector.store
+// PAIR:         arith.addf %[[SUMS]]#1,
+// PAIR:         vector.maskedstore
 func.func @masked(%a: memref<1x32xf32>, %w: !cria.weight<20x32, bf16, n16k2>,
                   %b: memref<20xf32>, %y: memref<1x20xf32>) {
   cria.fused_linear acts(%a : memref<1x32xf32>) weights(%w : !cria.weight<20x32, bf16, n16k2>)
@@ -122,6 +172,10 @@ func.func @masked(%a: memref<1x32xf32>, %w: !cria.weight<20x32, bf16, n16k2>,
 // CHECK:           %[[SILU:.*]] = arith.divf %[[GATE]], %[[DEN]]
 // CHECK:           %[[Y:.*]] = arith.mulf %[[SILU]], %[[UP]]
 // CHECK:           vector.store %[[Y]]
+// PAIR-LABEL: func.func @glu
+// PAIR:           %[[BOTH:.*]]:2 = scf.for {{.*}} -> (vector<16xf32>, vector<16xf32>)
+// PAIR:           arith.negf %[[BOTH]]#0
+// PAIR:           arith.mulf %{{.*}}, %[[BOTH]]#1
 func.func @glu(%a: memref<1x32xf32>, %g: !cria.weight<32x32, f16, n16>,
                %u: !cria.weight<32x32, f16, n16>, %y: memref<1x32xf32>) {
   cria.fused_linear acts(%a : memref<1x32xf32>)
