@@ -476,6 +476,12 @@ void LinearKernel::emitBlock(ArrayRef<Panel> panels, Value from, Value count,
     for (int64_t t = 0; t < tokens; ++t) {
       Value i = addIndex(b, first, t);
       rows.push_back(arith::AddIOp::create(b, from, i));
+      // Rows of 1 KB and more share few sets of L1: the next tokens' codes.
+      if (weight.getK() >= 1024)
+        memref::PrefetchOp::create(
+            b, op.getActs()[0],
+            ValueRange{addIndex(b, rows.back(), tokens), word},
+            /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
       for (const Panel &panel : panels)
         dots.push_back(isWide ? splatInt(b, b.getI32Type(), 0)
                               : firstSum(panel, rows.back(), block));
@@ -722,26 +728,18 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
   using VectorizeLinearBase::VectorizeLinearBase;
 
   void runOnOperation() override {
-    if (tokens < 1 || tokens > 64) {
-      getOperation()->emitError("cria-vectorize-linear: tokens = ")
-          << tokens.getValue() << " is not in 1 to 64";
+    auto isIn = [&](StringRef name, int64_t value, int64_t least,
+                    int64_t most) {
+      if (value >= least && value <= most)
+        return true;
+      getOperation()->emitError("cria-vectorize-linear: ")
+          << name << " = " << value << " is not in " << least << " to " << most;
+      return false;
+    };
+    if (!isIn("tokens", tokens, 1, 64) || !isIn("panels", panels, 1, 2) ||
+        !isIn("block-tokens", blockTokens, 0, kTokenBlock) ||
+        !isIn("prefetch", prefetch, 0, 1 << 20))
       return signalPassFailure();
-    }
-    if (panels < 1 || panels > 2) {
-      getOperation()->emitError("cria-vectorize-linear: panels = ")
-          << panels.getValue() << " is not 1 or 2";
-      return signalPassFailure();
-    }
-    if (blockTokens < 0 || blockTokens > 64) {
-      getOperation()->emitError("cria-vectorize-linear: block-tokens = ")
-          << blockTokens.getValue() << " is not in 0 to 64";
-      return signalPassFailure();
-    }
-    if (prefetch < 0 || prefetch > (1 << 20)) {
-      getOperation()->emitError("cria-vectorize-linear: prefetch = ")
-          << prefetch.getValue() << " is not in 0 to 1048576";
-      return signalPassFailure();
-    }
     SmallVector<FusedLinearOp> ops;
     getOperation()->walk([&](FusedLinearOp op) { ops.push_back(op); });
     llvm::DenseMap<Operation *, Value> sums; // by function

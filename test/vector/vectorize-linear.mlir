@@ -5,7 +5,7 @@
 // OPTION: cria-vectorize-linear: tokens = 0 is not in 1 to 64
 // RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 panels=2 block-tokens=2 prefetch=1024" -canonicalize -cse | FileCheck %s --check-prefix=PAIR
 // RUN: not cria-opt %s -split-input-file -cria-vectorize-linear=panels=3 2>&1 | FileCheck %s --check-prefix=PANELS
-// PANELS: cria-vectorize-linear: panels = 3 is not 1 or 2
+// PANELS: cria-vectorize-linear: panels = 3 is not in 1 to 2
 // RUN: not cria-opt %s -split-input-file -cria-vectorize-linear=block-tokens=65 2>&1 | FileCheck %s --check-prefix=TOGETHER
 // TOGETHER: cria-vectorize-linear: block-tokens = 65 is not in 0 to 64
 
@@ -220,6 +220,28 @@ func.func @key(%a: memref<1x32xf32>, %w: !cria.weight<64x32, f32, n16>, %t: memr
     %0 = arith.mulf %acc, %cos : vector<16xf32>
     %1 = math.fma %acc, %sin, %0 : vector<16xf32>
     cria.yield %1 : vector<16xf32>
+  }
+  return
+}
+
+// -----
+
+// Rows of 1 KB: the codes of the next two tokens are prefetched.
+
+// PAIR-LABEL: func.func @long_rows
+// PAIR-SAME:    (%[[CODES:[^:]*]]: memref<?x256xi32>
+// PAIR:         scf.for %[[BLOCK:.*]] = %c0 to %c32
+// PAIR:           %[[WORD:.*]] = arith.muli %[[BLOCK]], %c8
+// PAIR:           scf.for
+// PAIR:             %[[NEXT:.*]] = arith.addi %{{.*}}, %c2
+// PAIR:             memref.prefetch %[[CODES]][%[[NEXT]], %[[WORD]]]
+func.func @long_rows(%c: memref<?x256xi32>, %s: memref<?x32xf32>, %m: memref<?x32xi32>,
+                     %w: !cria.weight<16x1024, q8, block = 32, zero_point, n16k4>, %y: memref<?x16xf32>) {
+  cria.fused_linear acts(%c, %s, %m : memref<?x256xi32>, memref<?x32xf32>, memref<?x32xi32>)
+    weights(%w : !cria.weight<16x1024, q8, block = 32, zero_point, n16k4>) outs(%y : memref<?x16xf32>)
+    attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
   }
   return
 }
