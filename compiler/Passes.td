@@ -966,11 +966,15 @@ def EmitEntry : Pass<"cria-emit-entry", "::mlir::ModuleOp"> {
   let summary = "the C functions of a compiled model around its entry functions";
   let description = [{
     Adds the exported `<prefix>get`, which returns a constant cria_model of
-    abi.h, and the hidden `<prefix>forward`, which makes each memref argument
+    abi.h (not with describe=false: another module of the artifact has it), and
+    the hidden `<prefix>forward`, which makes each memref argument
     from the fields of cria_forward_args (by its `cria.arg`) and calls the
     version for the number of tokens. Functions that use `cria.thread_id`,
     `cria.num_threads` or `cria.barrier`, directly or through calls, take
     (thread, threads, args) at their end.
+
+    With several `clones` the function is `<prefix>forward_<target>`; those of
+    the other clones are declared where the model is described.
 
     Entry functions without `cria.version` are run by thread 0 alone. Runs
     before the conversion of func and memref, whose descriptors it builds.
@@ -1002,9 +1006,14 @@ def EmitEntry : Pass<"cria-emit-entry", "::mlir::ModuleOp"> {
     Option<"prefix", "prefix", "std::string", "\"model_\"",
            "what the names of the C functions begin with">,
     Option<"target", "target", "std::string", "\"\"",
-           "cria_model.target">,
+           "cria_clone.target of this module's code">,
     Option<"features", "features", "uint64_t", "0",
-           "cria_model.features: CRIA_CPU_* that the code needs">
+           "cria_clone.features: CRIA_CPU_* that the code needs">,
+    ListOption<"clones", "clones", "std::string",
+               "TARGET=FEATURES of all clones, this one among them, the most "
+               "capable first; empty: there is no other">,
+    Option<"describe", "describe", "bool", "true",
+           "make `<prefix>get` and the model's description">
   ];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect"];
 }

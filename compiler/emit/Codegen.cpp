@@ -5,12 +5,16 @@
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Bitcode/BitcodeReader.h"
+#include "llvm/Bitcode/BitcodeWriter.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/PassManager.h"
 #include "llvm/IR/Verifier.h"
+#include "llvm/Linker/Linker.h"
 #include "llvm/Object/ObjectFile.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/raw_ostream.h"
+#include "llvm/Transforms/IPO/ConstantMerge.h"
 #include "llvm/Transforms/IPO/Internalize.h"
 #include "llvm/Transforms/Utils/Cloning.h"
 
@@ -38,7 +42,6 @@ constexpr llvm::StringLiteral kLinkerSymbols[] = {"_GLOBAL_OFFSET_TABLE_"};
 } // namespace
 
 llvm::Expected<Codegen> Codegen::create(mlir::ModuleOp module,
-                                        llvm::LLVMContext &context,
                                         const CodegenOptions &options) {
   Codegen code;
   code.options = options;
@@ -47,10 +50,11 @@ llvm::Expected<Codegen> Codegen::create(mlir::ModuleOp module,
   if (!machine)
     return machine.takeError();
   code.machine = std::move(*machine);
+  code.context = std::make_unique<llvm::LLVMContext>();
 
   mlir::registerBuiltinDialectTranslation(*module.getContext());
   mlir::registerLLVMDialectTranslation(*module.getContext());
-  code.module = mlir::translateModuleToLLVMIR(module, context, "model");
+  code.module = mlir::translateModuleToLLVMIR(module, *code.context, "model");
   if (!code.module)
     return llvm::createStringError(
         "the module cannot be translated to LLVM IR");
@@ -70,8 +74,12 @@ void Codegen::setAttributes() {
   const std::string &prefix = options.symbolPrefix;
   llvm::internalizeModule(*module, [&](const llvm::GlobalValue &value) {
     return value.getName() == prefix + "get" ||
-           value.getName() == prefix + "forward";
+           value.getName().starts_with(prefix + "forward");
   });
+  if (options.isClone)
+    for (llvm::Function &function : *module)
+      if (function.hasLocalLinkage())
+        function.setName(function.getName() + "." + options.target.name);
   for (llvm::Function &function : *module) {
     if (function.isDeclaration())
       continue;
@@ -100,6 +108,25 @@ void Codegen::optimize() {
   builder.crossRegisterProxies(loops, functions, graph, modules);
   builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3)
       .run(*module, modules);
+}
+
+llvm::Error Codegen::link(const Codegen &other) {
+  // Through bitcode, because it lives in a context of its own.
+  llvm::SmallVector<char, 0> bitcode;
+  llvm::raw_svector_ostream stream(bitcode);
+  llvm::WriteBitcodeToFile(*other.module, stream);
+  llvm::Expected<std::unique_ptr<llvm::Module>> copy = llvm::parseBitcodeFile(
+      llvm::MemoryBufferRef(stream.str(), "model"), *context);
+  if (!copy)
+    return copy.takeError();
+  if (llvm::Linker::linkModules(*module, std::move(*copy)))
+    return llvm::createStringError("the clone for " +
+                                   other.options.target.name +
+                                   " cannot be linked to the others");
+  llvm::ModuleAnalysisManager modules;
+  llvm::PassBuilder(machine.get()).registerModuleAnalyses(modules);
+  llvm::ConstantMergePass().run(*module, modules);
+  return llvm::Error::success();
 }
 
 llvm::Error Codegen::emit(llvm::CodeGenFileType kind,

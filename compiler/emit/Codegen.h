@@ -3,10 +3,10 @@
 // From a module in the LLVM dialect to machine code. The same module, target
 // and options give the same bytes.
 //
-//   llvm::LLVMContext context;
-//   auto code = cria::Codegen::create(module, context, options);
+//   auto code = cria::Codegen::create(module, options);
 //   if (!code) return code.takeError();
 //   code->optimize();
+//   code->link(clone); // another one, created and optimised alike
 //   llvm::SmallVector<char, 0> object;
 //   if (llvm::Error e = code->emitObject(object)) return e;
 
@@ -33,17 +33,23 @@ struct CodegenOptions {
   std::string symbolPrefix = "model_";
   /// The plain line may call malloc, free and all of libm.
   bool plain = false;
+  /// Other clones will be linked: the names of functions that are not exported
+  /// end with the target's, for profilers.
+  bool isClone = false;
 };
 
 class Codegen {
 public:
-  /// Translates. The context must outlive the result.
+  /// Translates. Objects share nothing: each may be used on its own thread.
   static llvm::Expected<Codegen> create(mlir::ModuleOp module,
-                                        llvm::LLVMContext &context,
                                         const CodegenOptions &options);
 
   /// LLVM's O3 pipeline.
   void optimize();
+
+  /// Adds the code of another clone. Functions keep the target that they were
+  /// made for; constants that both have become one.
+  llvm::Error link(const Codegen &other);
 
   /// Also checks the undefined symbols; an error names those not allowed.
   llvm::Error emitObject(llvm::SmallVectorImpl<char> &object);
@@ -61,6 +67,7 @@ private:
   llvm::Error checkUndefined(llvm::StringRef object);
 
   CodegenOptions options;
+  std::unique_ptr<llvm::LLVMContext> context; // before what lives in it
   std::unique_ptr<llvm::TargetMachine> machine;
   std::unique_ptr<llvm::Module> module;
   std::vector<std::string> undefined;

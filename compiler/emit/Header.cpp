@@ -23,12 +23,12 @@ static std::string commentText(llvm::StringRef text) {
 
 std::string cria::makeHeader(const ModelInfo &info,
                              llvm::StringRef symbolPrefix,
-                             llvm::StringRef target) {
+                             llvm::StringRef targets) {
   std::string upper = symbolPrefix.upper();
   std::string text;
   llvm::raw_string_ostream out(text);
   out << "/* Made by cria compile: " << commentText(info.name) << " ("
-      << commentText(info.architecture) << ") for " << commentText(target)
+      << commentText(info.architecture) << ") for " << commentText(targets)
       << ". */\n"
       << "#ifndef " << upper << "CRIA_MODEL_H\n"
       << "#define " << upper << "CRIA_MODEL_H\n\n"

@@ -12,7 +12,7 @@ namespace cria {
 /// The C header of a compiled model: shapes and capacities as macros, and the
 /// declaration of `<prefix>get`.
 std::string makeHeader(const ModelInfo &info, llvm::StringRef symbolPrefix,
-                       llvm::StringRef target);
+                       llvm::StringRef targets);
 
 } // namespace cria
 

@@ -34,13 +34,14 @@ namespace {
 
 // The code below spells cria_model as an LLVM struct without padding holes
 // that differ from C's; a field added to abi.h must fail here first.
-static_assert(CRIA_ABI_VERSION == 1);
+static_assert(CRIA_ABI_VERSION == 2);
 static_assert(sizeof(cria_forward_args) == 18 * 8);
-static_assert(sizeof(cria_model) == 23 * 8);
-static_assert(offsetof(cria_model, features) == 5 * 8);
-static_assert(offsetof(cria_model, weights_bytes) == 17 * 8);
-static_assert(offsetof(cria_model, weights) == 21 * 8);
-static_assert(offsetof(cria_model, forward) == 22 * 8);
+static_assert(sizeof(cria_model) == 22 * 8);
+static_assert(offsetof(cria_model, vocab) == 4 * 8);
+static_assert(offsetof(cria_model, weights_bytes) == 15 * 8);
+static_assert(offsetof(cria_model, weights) == 19 * 8);
+static_assert(offsetof(cria_model, clones) == 21 * 8);
+static_assert(sizeof(cria_clone) == 3 * 8);
 static_assert(sizeof(cria_weight_info) == 16);
 
 /// A field of cria_forward_args, by its offset.
@@ -85,27 +86,69 @@ struct EmitEntry : cria::impl::EmitEntryBase<EmitEntry> {
                          << "\" cannot begin a C name";
       return signalPassFailure();
     }
+    if (failed(readClones()))
+      return signalPassFailure();
     symbols.emplace(module);
     if (failed(reserveNames()) || failed(lowerThreads()) ||
         failed(emitForward()))
       return signalPassFailure();
-    emitGet();
+    if (describe)
+      emitGet();
     // Their arrays are arguments now.
     for (auto param : llvm::make_early_inc_range(module.getOps<ParamOp>()))
       param.erase();
   }
 
 private:
+  struct Clone {
+    std::string target;
+    uint64_t features;
+  };
+
   ModelInfo info;
+  SmallVector<Clone> allClones;
   std::optional<SymbolTable> symbols;
   LLVM::LLVMFuncOp forward;
 
   Type pointer() { return LLVM::LLVMPointerType::get(&getContext()); }
 
+  LogicalResult readClones() {
+    for (StringRef text : clones) {
+      auto [name, bits] = text.rsplit('=');
+      uint64_t number;
+      if (name.empty() || bits.getAsInteger(10, number))
+        return getOperation().emitError()
+               << "clone \"" << text << "\" is not TARGET=FEATURES";
+      allClones.push_back({name.str(), number});
+    }
+    if (allClones.empty())
+      allClones.push_back({target.getValue(), features.getValue()});
+    if (llvm::none_of(allClones, [&](const Clone &c) {
+          return c.target == target.getValue();
+        }))
+      return getOperation().emitError() << "target \"" << target.getValue()
+                                        << "\" is not among the clones";
+    return success();
+  }
+
+  /// The function that runs a clone. A single one needs no name of its own.
+  std::string forwardName(const Clone &clone) const {
+    std::string name = prefix.getValue() + "forward";
+    if (allClones.size() > 1) {
+      name += "_";
+      for (char c : clone.target)
+        name.push_back(llvm::isAlnum(c) ? c : '_');
+    }
+    return name;
+  }
+
   /// Internal functions make way for the two that have a name to keep.
   LogicalResult reserveNames() {
-    for (StringRef name : {"forward", "get"})
-      if (Operation *taken = symbols->lookup((prefix + name).str()))
+    SmallVector<std::string> names{prefix + "get"};
+    for (const Clone &clone : allClones)
+      names.push_back(forwardName(clone));
+    for (StringRef name : names)
+      if (Operation *taken = symbols->lookup(name))
         if (failed(symbols->renameToUnique(taken, {})))
           return taken->emitError("cannot be renamed");
     return success();
@@ -320,14 +363,23 @@ private:
     return success();
   }
 
-  LogicalResult emitForward() {
+  LLVM::LLVMFuncOp declareForward(const Clone &clone) {
     ImplicitLocOpBuilder b(getOperation().getLoc(), &getContext());
     Type i64 = b.getI64Type();
     auto type = LLVM::LLVMFunctionType::get(
         LLVM::LLVMVoidType::get(&getContext()), {pointer(), i64, i64});
-    forward = LLVM::LLVMFuncOp::create(b, prefix + "forward", type);
-    forward.setVisibility_(LLVM::Visibility::Hidden);
-    symbols->insert(forward, getOperation().getBody()->end());
+    auto func = LLVM::LLVMFuncOp::create(b, forwardName(clone), type);
+    func.setVisibility_(LLVM::Visibility::Hidden);
+    symbols->insert(func, getOperation().getBody()->end());
+    return func;
+  }
+
+  LogicalResult emitForward() {
+    ImplicitLocOpBuilder b(getOperation().getLoc(), &getContext());
+    Type i64 = b.getI64Type();
+    forward = declareForward(*llvm::find_if(allClones, [&](const Clone &c) {
+      return c.target == target.getValue();
+    }));
     Block *entry = forward.addEntryBlock(b);
     b.setInsertionPointToStart(entry);
     LLVMTypeConverter converter(&getContext());
@@ -413,14 +465,39 @@ private:
     return global;
   }
 
+  LLVM::GlobalOp emitCloneTable() {
+    MLIRContext *context = &getContext();
+    ImplicitLocOpBuilder b(getOperation().getLoc(), context);
+    auto entryType = LLVM::LLVMStructType::getLiteral(
+        context, {pointer(), b.getI64Type(), pointer()});
+    auto type = LLVM::LLVMArrayType::get(entryType, allClones.size());
+    LLVM::GlobalOp global = emitGlobal(type, "clones", LLVM::Linkage::Internal);
+    b.createBlock(&global.getInitializerRegion());
+    SmallVector<Value> entries;
+    for (const Clone &clone : allClones) {
+      LLVM::LLVMFuncOp code =
+          clone.target == target.getValue() ? forward : declareForward(clone);
+      Value entry = LLVM::UndefOp::create(b, entryType);
+      Value fields[] = {string(b, clone.target),
+                        constant(b, static_cast<int64_t>(clone.features)),
+                        LLVM::AddressOfOp::create(b, code)};
+      for (int64_t i = 0; i < 3; ++i)
+        entry = LLVM::InsertValueOp::create(b, entry, fields[i], i);
+      entries.push_back(entry);
+    }
+    returnAggregate(b, type, entries);
+    return global;
+  }
+
   LLVM::GlobalOp emitModel() {
     MLIRContext *context = &getContext();
     LLVM::GlobalOp weights = emitWeightTable();
+    LLVM::GlobalOp cloneTable = emitCloneTable();
     ImplicitLocOpBuilder b(getOperation().getLoc(), context);
     Type i32 = b.getI32Type(), i64 = b.getI64Type(), ptr = pointer();
-    SmallVector<Type> types{i32, i32, ptr, ptr, ptr, ptr};
-    types.append(16, i64); // features .. n_weights
-    types.append({ptr, ptr});
+    SmallVector<Type> types{i32, i32, ptr, ptr, ptr};
+    types.append(15, i64); // vocab .. n_weights
+    types.append({ptr, i64, ptr});
     auto type = LLVM::LLVMStructType::getLiteral(context, types);
     LLVM::GlobalOp global =
         emitGlobal(type, "description", LLVM::Linkage::Internal);
@@ -431,10 +508,9 @@ private:
       fields.push_back(
           LLVM::ConstantOp::create(b, i32, b.getI32IntegerAttr(word)));
     for (StringRef text : {StringRef(info.name), StringRef(info.architecture),
-                           StringRef(target), StringRef(info.metadata)})
+                           StringRef(info.metadata)})
       fields.push_back(string(b, text));
-    const int64_t numbers[] = {static_cast<int64_t>(features.getValue()),
-                               info.vocab,
+    const int64_t numbers[] = {info.vocab,
                                info.width,
                                info.layers,
                                info.heads,
@@ -452,7 +528,8 @@ private:
     for (int64_t number : numbers)
       fields.push_back(constant(b, number));
     fields.push_back(LLVM::AddressOfOp::create(b, weights));
-    fields.push_back(LLVM::AddressOfOp::create(b, forward));
+    fields.push_back(constant(b, static_cast<int64_t>(allClones.size())));
+    fields.push_back(LLVM::AddressOfOp::create(b, cloneTable));
     returnAggregate(b, type, fields);
     return global;
   }

@@ -10,23 +10,27 @@
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Transforms/Passes.h"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace cria;
 using namespace mlir;
 
 void cria::buildLlvmPipeline(OpPassManager &pm,
                              const LlvmPipelineOptions &options) {
+  const Target &target = options.targets[options.clone];
   LowerDot4Options dot4;
-  dot4.isa = options.target.isa;
+  dot4.isa = target.isa;
   pm.addPass(createLowerDot4(dot4));
-  if (!options.target.hasF16Conversion)
+  if (!target.hasF16Conversion)
     pm.addPass(createExpandF16());
 
   // While arguments are memrefs, because their descriptors are made here.
   EmitEntryOptions entry;
   entry.prefix = options.symbolPrefix;
-  entry.target = options.target.name;
-  entry.features = options.target.cpuFeatures;
+  entry.target = target.name;
+  for (const Target &each : options.targets)
+    entry.clones.push_back(each.name + "=" + llvm::utostr(each.cpuFeatures));
+  entry.describe = options.clone == 0;
   pm.addPass(createEmitEntry(entry));
 
   // To loops, then to branches. Alive: arith, cf, func, index, llvm, math,

@@ -10,11 +10,15 @@
 #include "mlir/Pass/PassManager.h"
 
 #include <string>
+#include <vector>
 
 namespace cria {
 
 struct LlvmPipelineOptions {
-  Target target;
+  /// Of all clones, the most capable first, and which one this module is. The
+  /// first has the model's description.
+  std::vector<Target> targets;
+  size_t clone = 0;
   /// Begins the names of the C functions.
   std::string symbolPrefix = "model_";
 };

@@ -21,6 +21,10 @@ struct ModelInfo {
     std::string name; ///< of the array in model.safetensors
     mlir::MemRefType type;
     uint64_t bytes;
+
+    bool operator==(const Weight &other) const {
+      return name == other.name && bytes == other.bytes;
+    }
   };
 
   std::string name, architecture, metadata;

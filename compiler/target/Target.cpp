@@ -33,15 +33,18 @@ struct Level {
 };
 constexpr Level kLevels[] = {
     {"x86-64", "+64bit,+sse2", 0, "generic", 128},
-    {"x86-64-v2", "+cx16,+popcnt,+sahf,+sse4.2,+ssse3", 0, "generic", 128},
-    {"x86-64-v3", "+avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe", CRIA_CPU_AVX2,
-     "avx2", 256},
+    {"x86-64-v2", "+cx16,+popcnt,+sahf,+sse4.2,+ssse3", CRIA_CPU_SSE42,
+     "generic", 128},
+    {"x86-64-v3", "+avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe",
+     CRIA_CPU_SSE42 | CRIA_CPU_AVX2, "avx2", 256},
     {"x86-64-v4", "+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl",
-     CRIA_CPU_AVX2 | CRIA_CPU_AVX512, "avx2", 512},
+     CRIA_CPU_SSE42 | CRIA_CPU_AVX2 | CRIA_CPU_AVX512, "avx2", 512},
 };
 
 /// Features beyond the levels. Those that would change results are left out:
-/// AVX512-BF16 flushes denormals when it converts, and AMX has no kernel.
+/// AVX512-BF16 flushes denormals when it converts, and AMX has no kernel. A row
+/// for AMX is all that its kernels need here: the runtime gets the permission
+/// for its registers wherever a clone has the bit.
 struct Feature {
   llvm::StringLiteral name;
   uint64_t bit;

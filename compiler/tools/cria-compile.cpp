@@ -14,7 +14,7 @@
 #include "compiler/llvm/LlvmPipeline.h"
 #include "compiler/llvm/ModelInfo.h"
 #include "compiler/plain/PlainPipeline.h"
-#include "compiler/target/Target.h"
+#include "compiler/target/TargetList.h"
 #include "compiler/tools/Progress.h"
 #include "dialect/CriaOps.h"
 #include "runtime/include/cria/abi.h"
@@ -31,6 +31,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/JSON.h"
+#include "llvm/Support/Parallel.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/SHA256.h"
 #include "llvm/Support/raw_ostream.h"
@@ -61,9 +62,10 @@ struct Options {
   cl::opt<std::string> outputPath{"o", cl::value_desc("DIR"), cl::cat(category),
                                   cl::desc("Folder that the outputs go to")};
   cl::opt<std::string> targetName{
-      "target", cl::init("native"), cl::value_desc("T"), cl::cat(category),
+      "target", cl::init("native"), cl::value_desc("T,..."), cl::cat(category),
       cl::desc("native, x86-64, x86-64-v2, x86-64-v3, x86-64-v4 or "
-               "the name of a CPU (default: native)")};
+               "the name of a CPU (default: native); of several, the best for "
+               "the processor is chosen at load")};
   cl::opt<int64_t> contextSize{"context", cl::value_desc("N"),
                                cl::cat(category),
                                cl::desc("Positions that a sequence may have")};
@@ -113,6 +115,8 @@ struct Options {
       "  cria compile SmolLM2-135M-Instruct.Q4_1.gguf -o smollm2\n"
       "  cria compile model.gguf -o out --target x86-64-v3 "
       "--context 4096 --timing\n"
+      "  cria compile model.gguf -o out --target "
+      "x86-64-v3,x86-64-v4,sapphirerapids\n"
       "  cria compile model.mlir --seed 1 --stop-after fuse\n"
       "  cria compile smollm2 --plain -o smollm2-plain\n"};
 };
@@ -155,25 +159,34 @@ private:
   llvm::Error load();
   llvm::Error loadModule(const std::string &file, Stage stage);
   llvm::Error runStage(Stage stage);
-  llvm::Error runPasses(Stage stage);
+  llvm::Error runPasses(Stage stage, mlir::ModuleOp module, size_t clone);
+  void split();
+  llvm::Error readInfo();
   llvm::Error afterStage(Stage stage);
   llvm::Error describe();
   llvm::Error writeCode();
   llvm::Error writeWeights();
   llvm::Error writeFiles();
   bool wants(Output kind) const { return outputs.count(kind); }
-  std::string stageFile(Stage stage) const;
+  /// The module as files: one, or one for each clone.
+  llvm::Error writeStage(Stage stage, OutputFolder &files);
+  /// "-" and the clone's target, if there are several.
+  std::string suffix(size_t clone) const;
 
   std::string toolPath;
   Progress progress;
-  Target target;
+  std::vector<Target> targets;
+  std::string targetNames;
   std::set<Output> outputs;
   std::optional<Stage> start, stop;
   /// Code for weights that are somewhere else already.
   bool codeOnly = false;
 
   std::unique_ptr<mlir::MLIRContext> context;
+  /// Its module is that of all targets, until split().
   ImportedModel model;
+  /// From the vector stage on, a module for each target.
+  std::vector<mlir::OwningOpRef<mlir::ModuleOp>> clones;
   /// As after the dialect stage: its params say what the weights file holds.
   mlir::OwningOpRef<mlir::ModuleOp> description;
   std::string descriptionText, sourceHash;
@@ -223,10 +236,18 @@ llvm::Error Driver::checkOptions() {
   if (start && wants(Output::mlir))
     return failure("--emit mlir and --start-after exclude each other; use "
                    "--stop-after");
-  llvm::Expected<Target> found = Target::get(options->targetName);
+  llvm::Expected<TargetList> found = TargetList::get(options->targetName);
   if (!found)
     return failure("--target: " + llvm::toString(found.takeError()));
-  target = *found;
+  targetNames = found->text();
+  targets = std::move(found->targets);
+  for (const std::string &remark : found->remarks)
+    llvm::errs() << "cria: remark: --target: " << remark << "\n";
+  if (stop && *stop >= Stage::vector && targets.size() > 1 &&
+      options->outputPath.empty())
+    return failure("--stop-after " + options->stopAfter +
+                   " with several targets writes a file for each; -o DIR says "
+                   "where");
   return llvm::Error::success();
 }
 
@@ -288,19 +309,67 @@ llvm::Error Driver::load() {
   return llvm::Error::success();
 }
 
-std::string Driver::stageFile(Stage stage) const {
-  unsigned number = static_cast<unsigned>(stage) + 1;
-  return (llvm::Twine(number < 10 ? "0" : "") + llvm::Twine(number) + "-" +
-          stageName(stage) + ".mlir")
-      .str();
+std::string Driver::suffix(size_t clone) const {
+  return targets.size() > 1 ? "-" + targets[clone].name : "";
 }
 
-llvm::Error Driver::runPasses(Stage stage) {
+llvm::Error Driver::writeStage(Stage stage, OutputFolder &files) {
+  unsigned number = static_cast<unsigned>(stage) + 1;
+  std::string name = (llvm::Twine(number < 10 ? "0" : "") +
+                      llvm::Twine(number) + "-" + stageName(stage))
+                         .str();
+  if (clones.empty())
+    return files.write(name + ".mlir", printModule(*model.module));
+  for (auto [i, clone] : llvm::enumerate(clones))
+    if (llvm::Error error =
+            files.write(name + suffix(i) + ".mlir", printModule(*clone)))
+      return error;
+  return llvm::Error::success();
+}
+
+/// What comes before is the same for every target.
+void Driver::split() {
+  for (size_t i = 1; i < targets.size(); ++i)
+    clones.push_back(model.module->clone());
+  clones.insert(clones.begin(), std::move(model.module));
+}
+
+/// All clones have one description: they agree on what they are given.
+llvm::Error Driver::readInfo() {
+  std::vector<ModelInfo> read;
+  uint64_t arena = 0, threadArena = 0;
+  for (auto &clone : clones) {
+    mlir::FailureOr<ModelInfo> one = ModelInfo::get(*clone);
+    if (mlir::failed(one))
+      return failure(options->modelPath + ": the module is not ready for code");
+    if (!read.empty() && one->weights != read.front().weights)
+      return failure("the clones for " + targetNames +
+                     " read different weights; compile them one by one");
+    arena = std::max(arena, one->arenaBytes);
+    threadArena = std::max(threadArena, one->threadArenaBytes);
+    read.push_back(std::move(*one));
+  }
+  info = std::move(read.front());
+  if (clones.size() == 1)
+    return llvm::Error::success();
+  mlir::Builder builder(context.get());
+  for (auto &clone : clones) {
+    clone.get()->setAttr("cria.arena_bytes", builder.getI64IntegerAttr(arena));
+    clone.get()->setAttr("cria.thread_arena_bytes",
+                         builder.getI64IntegerAttr(threadArena));
+  }
+  info.arenaBytes = arena;
+  info.threadArenaBytes = threadArena;
+  return llvm::Error::success();
+}
+
+llvm::Error Driver::runPasses(Stage stage, mlir::ModuleOp module,
+                              size_t clone) {
   mlir::PassManager passes(context.get());
   if (mlir::failed(mlir::applyPassManagerCLOptions(passes)))
     return failure("the options of the pass manager are wrong");
   if (stage == Stage::llvm) {
-    buildLlvmPipeline(passes, {target, options->symbolPrefix});
+    buildLlvmPipeline(passes, {targets, clone, options->symbolPrefix});
   } else if (options->plainLine && stage > Stage::dialect) {
     // One pipeline goes all the way; it counts as the vector stage.
     if (stage == Stage::vector)
@@ -308,9 +377,9 @@ llvm::Error Driver::runPasses(Stage stage) {
   } else {
     PipelineOptions line;
     line.kvType = options->kvType;
-    if (target.vectorBits < 512)
+    if (targets[clone].vectorBits < 512)
       line.attentionAccumulators = 6;
-    if (target.isa != "avx512vnni") {
+    if (targets[clone].isa != "avx512vnni") {
       line.linearTokens = 4;
       line.linearPanels = 1;
       line.linearBlockTokens = 0;
@@ -319,8 +388,7 @@ llvm::Error Driver::runPasses(Stage stage) {
   }
   // Once a stage: after every pass it would take a quarter of the time.
   passes.enableVerifier(false);
-  if (mlir::failed(passes.run(*model.module)) ||
-      mlir::failed(mlir::verify(*model.module)))
+  if (mlir::failed(passes.run(module)) || mlir::failed(mlir::verify(module)))
     return failure(options->modelPath + ": the stage " + stageName(stage) +
                    " failed");
   return llvm::Error::success();
@@ -365,8 +433,7 @@ llvm::Error Driver::afterStage(Stage stage) {
     if (llvm::Error error = describe())
       return error;
   if (dumps && (!start || stage >= *start)) {
-    if (llvm::Error error =
-            dumps->write(stageFile(stage), printModule(*model.module)))
+    if (llvm::Error error = writeStage(stage, *dumps))
       return error;
     return dumps->commit(); // stays, whatever fails later
   }
@@ -377,42 +444,59 @@ llvm::Error Driver::runStage(Stage stage) {
   progress.begin(stageName(stage));
   if (stage == Stage::import)
     return load();
+  if (stage == Stage::vector)
+    split();
   if (start && stage <= *start)
     return llvm::Error::success();
   if (stage == Stage::emit)
     return writeCode();
-  if (stage == Stage::llvm) {
-    mlir::FailureOr<ModelInfo> read = ModelInfo::get(*model.module);
-    if (mlir::failed(read))
-      return failure(options->modelPath + ": the module is not ready for code");
-    info = std::move(*read);
-  }
-  return runPasses(stage);
+  if (clones.empty())
+    return runPasses(stage, *model.module, 0);
+  if (stage == Stage::llvm)
+    if (llvm::Error error = readInfo())
+      return error;
+  for (auto [i, clone] : llvm::enumerate(clones))
+    if (llvm::Error error = runPasses(stage, *clone, i))
+      return error;
+  return llvm::Error::success();
 }
 
 llvm::Error Driver::writeCode() {
-  llvm::LLVMContext llvmContext;
-  llvm::Expected<Codegen> code =
-      Codegen::create(*model.module, llvmContext,
-                      {target, options->symbolPrefix, options->plainLine});
-  if (!code)
-    return code.takeError();
-  code->optimize();
-  if (wants(Output::llvm))
-    if (llvm::Error error = folder->write("model.ll", code->emitLLVM()))
-      return error;
+  std::vector<Codegen> parts;
+  for (auto [i, clone] : llvm::enumerate(clones)) {
+    llvm::Expected<Codegen> part =
+        Codegen::create(*clone, {targets[i], options->symbolPrefix,
+                                 options->plainLine, clones.size() > 1});
+    if (!part)
+      return part.takeError();
+    parts.push_back(std::move(*part));
+    clone = nullptr;
+  }
+  llvm::parallelFor(0, parts.size(), [&](size_t i) { parts[i].optimize(); });
   llvm::SmallVector<char, 0> bytes;
-  if (wants(Output::assembly)) {
-    if (llvm::Error error = code->emitAssembly(bytes))
-      return error;
-    if (llvm::Error error = folder->write(
-            "model.s", llvm::StringRef(bytes.data(), bytes.size())))
-      return error;
+  for (auto [i, part] : llvm::enumerate(parts)) {
+    if (wants(Output::llvm))
+      if (llvm::Error error =
+              folder->write("model" + suffix(i) + ".ll", part.emitLLVM()))
+        return error;
+    if (!wants(Output::assembly))
+      continue;
     bytes.clear();
+    if (llvm::Error error = part.emitAssembly(bytes))
+      return error;
+    if (llvm::Error error =
+            folder->write("model" + suffix(i) + ".s",
+                          llvm::StringRef(bytes.data(), bytes.size())))
+      return error;
   }
   if (!wants(Output::obj) && !wants(Output::so) && !wants(Output::exe))
     return llvm::Error::success();
-  if (llvm::Error error = code->emitObject(bytes))
+  Codegen &code = parts.front();
+  for (const Codegen &part : llvm::drop_begin(parts))
+    if (llvm::Error error = code.link(part))
+      return error;
+  bytes.clear();
+  if (llvm::Error error = code.emitObject(bytes))
     return error;
   llvm::StringRef object(bytes.data(), bytes.size());
   if (wants(Output::obj))
@@ -425,7 +509,7 @@ llvm::Error Driver::writeCode() {
     return input.takeError();
   if (wants(Output::so))
     if (llvm::Error error = linkSharedObject(
-            *input, folder->reserve("model.so"), code->undefinedSymbols()))
+            *input, folder->reserve("model.so"), code.undefinedSymbols()))
       return error;
   if (wants(Output::exe))
     if (llvm::Error error =
@@ -495,14 +579,14 @@ llvm::Error Driver::run() {
       if (llvm::Error error = afterStage(stage))
         return error;
     if (stop == stage) {
-      std::string text = printModule(*model.module);
       progress.end();
       if (folder) {
-        if (llvm::Error error = folder->write(stageFile(stage), text))
+        if (llvm::Error error = writeStage(stage, *folder))
           return error;
         return folder->commit();
       }
-      llvm::outs() << text;
+      llvm::outs() << printModule(clones.empty() ? *model.module
+                                                 : *clones.front());
       return llvm::Error::success();
     }
     if (stage == Stage::dialect && onlyDescription && !stop)
@@ -517,7 +601,7 @@ llvm::Error Driver::run() {
   }
   if (runnable)
     if (llvm::Error error = folder->write(
-            "model.h", makeHeader(info, options->symbolPrefix, target.name)))
+            "model.h", makeHeader(info, options->symbolPrefix, targetNames)))
       return error;
   progress.end();
   return folder->commit();

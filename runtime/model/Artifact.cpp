@@ -75,7 +75,8 @@ cria_status finish(std::unique_ptr<cria_artifact> Opened, const char *Origin,
                    cria_artifact **Result, cria_error *Error) {
   if (cria_status Status = checkModel(Opened->Model, Origin, Error))
     return Status;
-  if (cria_status Status = checkCpu(*Opened->Model, Error))
+  if (cria_status Status =
+          chooseClone(*Opened->Model, nullptr, Opened->Clone, Error))
     return Status;
   if (cria_status Status =
           checkPairing(*Opened->Model, *Opened->Weights, Origin, Error))
@@ -122,6 +123,7 @@ cria_status cria::runtime::checkModel(const cria_model *Model,
       {"max_batch", Model->max_batch, 1},
       {"kv_element_bytes", Model->kv_element_bytes, 1},
       {"n_weights", Model->n_weights, 0},
+      {"n_clones", Model->n_clones, 1},
   };
   for (const auto &Count : Counts)
     if (Count.Value < Count.Least || Count.Value > INT32_MAX)
@@ -129,8 +131,11 @@ cria_status cria::runtime::checkModel(const cria_model *Model,
                     "%s: %s is %" PRId64 "; it must be between %" PRId64
                     " and %d",
                     Origin, Count.Name, Count.Value, Count.Least, INT32_MAX);
-  if (!Model->forward || !Model->name || !Model->target ||
-      (Model->n_weights && !Model->weights))
+  bool Complete =
+      Model->name && Model->clones && (Model->weights || !Model->n_weights);
+  for (int64_t I = 0; Complete && I < Model->n_clones; ++I)
+    Complete = Model->clones[I].target && Model->clones[I].forward;
+  if (!Complete)
     return report(Error, CRIA_INVALID_DATA,
                   "%s: the model's description is incomplete", Origin);
   return CRIA_OK;
@@ -212,6 +217,10 @@ const cria_model *cria_artifact_model(const cria_artifact *artifact) {
 
 const cria_weights *cria_artifact_weights(const cria_artifact *artifact) {
   return artifact ? artifact->Weights.get() : nullptr;
+}
+
+const cria_clone *cria_artifact_clone(const cria_artifact *artifact) {
+  return artifact ? artifact->Clone : nullptr;
 }
 
 const char *cria_version(void) { return CRIA_VERSION_STRING; }

@@ -12,6 +12,7 @@ struct cria_artifact {
 
   void *Library = nullptr; // null when linked in
   const cria_model *Model = nullptr;
+  const cria_clone *Clone = nullptr; // the best for this processor
   std::unique_ptr<cria_weights> Weights;
 };
 

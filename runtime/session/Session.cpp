@@ -2,6 +2,7 @@
 #include "cria/cria.h"
 
 #include "model/Artifact.h"
+#include "model/Cpu.h"
 #include "model/Report.h"
 #include "session/PagePool.h"
 #include "threads/Barrier.h"
@@ -77,6 +78,7 @@ void waitAtBarrier(void *Context) { static_cast<Barrier *>(Context)->wait(); }
 struct cria_session {
   const cria_artifact *Artifact = nullptr;
   const cria_model *Model = nullptr;
+  const cria_clone *Clone = nullptr;
   int64_t Capacity = 0;
   int64_t Sequences = 0;
   int64_t MaxBatch = 0;
@@ -203,6 +205,11 @@ cria_status cria_session::init(const cria_session_options &Options,
                                cria_error *Error) {
   if (cria_status Status = readOptions(Options, Error))
     return Status;
+  if (!Options.clone)
+    Clone = Artifact->Clone;
+  else if (cria_status Status =
+               chooseClone(*Model, Options.clone, Clone, Error))
+    return Status;
   if (cria_status Status = allocate(Error))
     return Status;
   Meeting.init(static_cast<uint32_t>(Threads), spinsFor(Threads));
@@ -213,7 +220,7 @@ cria_status cria_session::init(const cria_session_options &Options,
 
 void cria_session::runThread(void *Context, int64_t Thread) {
   auto *Self = static_cast<cria_session *>(Context);
-  Self->Model->forward(&Self->Args, Thread, Self->Threads);
+  Self->Clone->forward(&Self->Args, Thread, Self->Threads);
 }
 
 void cria_session::runChunk() {
@@ -447,6 +454,10 @@ int64_t cria_session_free_pages(const cria_session *session) {
 
 int64_t cria_session_pages(const cria_session *session) {
   return session ? session->Pages.pages() : 0;
+}
+
+const cria_clone *cria_session_clone(const cria_session *session) {
+  return session ? session->Clone : nullptr;
 }
 
 int64_t cria_session_threads(const cria_session *session) {

@@ -22,6 +22,7 @@ using Json = nlohmann::ordered_json;
 
 struct Options {
   ModelChoice Model;
+  std::string Clone; // empty: the best
   int64_t Prompt = 512;
   int64_t Count = 128;
   std::string Threads;
@@ -40,6 +41,7 @@ public:
     cria_session_options Wanted;
     cria_session_options_init(&Wanted);
     Wanted.threads = Threads;
+    Wanted.clone = Chosen.Clone.empty() ? nullptr : Chosen.Clone.c_str();
     Wanted.max_sequences = Chosen.Batch;
     Wanted.capacity =
         Chosen.Batch * (Chosen.Depth + std::max(Chosen.Prompt, Chosen.Count));
@@ -57,6 +59,10 @@ public:
       note(Result, I, Chosen.Prompt, Start);
     }
     return Result;
+  }
+
+  const char *target() const {
+    return cria_session_clone(Session.get())->target;
   }
 
   Series decode() {
@@ -151,8 +157,9 @@ void bench(const Options &Chosen) {
       throw Failure{
           format("-t %s: --lookup measures with one number of threads",
                  Chosen.Threads.c_str())};
-    benchLookup({Chosen.Model, Chosen.PromptFiles, Chosen.Lookup, Chosen.Count,
-                 ThreadCounts[0], Chosen.Repetitions, Chosen.AsJson});
+    benchLookup({Chosen.Model, Chosen.Clone, Chosen.PromptFiles, Chosen.Lookup,
+                 Chosen.Count, ThreadCounts[0], Chosen.Repetitions,
+                 Chosen.AsJson});
     return;
   }
   if (!Chosen.PromptFiles.empty())
@@ -187,12 +194,12 @@ void bench(const Options &Chosen) {
       continue;
     }
     Json Entry = {
-        {"model", Model->name},    {"architecture", Model->architecture},
-        {"target", Model->target}, {"version", cria_version()},
-        {"cpu", cria_cpu_name()},  {"weights_bytes", Model->weights_bytes},
-        {"threads", Threads},      {"n_prompt", Chosen.Prompt},
-        {"n_gen", Chosen.Count},   {"depth", Chosen.Depth},
-        {"batch", Chosen.Batch},   {"repetitions", Chosen.Repetitions}};
+        {"model", Model->name},      {"architecture", Model->architecture},
+        {"target", Runner.target()}, {"version", cria_version()},
+        {"cpu", cria_cpu_name()},    {"weights_bytes", Model->weights_bytes},
+        {"threads", Threads},        {"n_prompt", Chosen.Prompt},
+        {"n_gen", Chosen.Count},     {"depth", Chosen.Depth},
+        {"batch", Chosen.Batch},     {"repetitions", Chosen.Repetitions}};
     addSeries(Entry, "prefill_tps", Prefill);
     addSeries(Entry, "decode_tps", Decode);
     All.push_back(std::move(Entry));
@@ -228,6 +235,9 @@ Action addBench(Arguments &Declared) {
       "turns with and without");
   Declared.texts("--prompt-file", "FILE", Chosen->PromptFiles,
                  "For --lookup: a text to continue; may be given repeatedly");
+  Declared.text("--clone", "T", Chosen->Clone,
+                "Run the clone for target T (default: the best for this "
+                "processor)");
   Declared.flag("--json", Chosen->AsJson, "Print JSON instead of a table");
   Declared.footer(
       "Examples:\n"

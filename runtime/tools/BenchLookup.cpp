@@ -57,6 +57,7 @@ public:
     cria_session_options Wanted =
         optionsFor(Model, Prompt.size(), Chosen.Count, Chosen.Draft);
     Wanted.threads = Chosen.Threads;
+    Wanted.clone = Chosen.Clone.empty() ? nullptr : Chosen.Clone.c_str();
     Capacity = Wanted.capacity;
     Session = openSession(Artifact, Wanted);
   }

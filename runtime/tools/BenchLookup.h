@@ -12,6 +12,7 @@ namespace cria::tools {
 
 struct LookupBench {
   ModelChoice Model;
+  std::string Clone; // empty: the best
   std::vector<std::string> PromptFiles;
   int64_t Draft = 0;
   int64_t Count = 0;

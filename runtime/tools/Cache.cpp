@@ -222,7 +222,8 @@ void addToolchain(Hasher &Key, const std::string &Compiler,
   Key.addString(cria_version());
   Key.addString(contentHash(Compiler, Cache));
   Key.addString(Target);
-  if (Target == "native") {
+  // One of a list too. No other target's name contains it.
+  if (Target.find("native") != std::string::npos) {
     Key.addString(cria_cpu_name());
     uint64_t Features = cria_cpu_features();
     Key.add(&Features, sizeof(Features));
@@ -314,7 +315,8 @@ void addModelOptions(Arguments &Declared, ModelChoice &Choice) {
                       "file, Hugging Face folder, .mlir), which is compiled "
                       "on first use and kept in the cache");
   Declared.text("--target", "T", Choice.Target,
-                "For a MODEL: compile for this target (default: native)");
+                "For a MODEL: compile for these targets, separated by commas "
+                "(default: native)");
   Declared.number("--context", "N", Choice.Context, 1, INT32_MAX,
                   "For a MODEL: compile for so many positions");
 }

@@ -12,7 +12,7 @@ namespace cria::tools {
 
 struct ModelChoice {
   std::string Path;
-  std::string Target;  // empty: native
+  std::string Target;  // a list; empty: native
   int64_t Context = 0; // 0: the compiler's default
 };
 

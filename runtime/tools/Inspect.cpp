@@ -59,6 +59,29 @@ std::map<std::string, TypeSum> sumByType(const cria_artifact *Artifact) {
   return Sums;
 }
 
+std::vector<std::string> featureNames(const cria_clone &Clone) {
+  std::vector<std::string> Names;
+  for (unsigned Index = 0; Index < 64; ++Index)
+    if (uint64_t Bit = Clone.features & uint64_t{1} << Index) {
+      const char *Name = cria_cpu_feature_name(Bit);
+      Names.push_back(Name ? Name : format("bit %u", Index));
+    }
+  return Names;
+}
+
+Json describeClones(const cria_artifact *Artifact) {
+  const cria_model &M = *cria_artifact_model(Artifact);
+  Json Clones = Json::array();
+  for (int64_t I = 0; I < M.n_clones; ++I) {
+    const cria_clone &Clone = M.clones[I];
+    Clones.push_back({{"target", Clone.target},
+                      {"features", featureNames(Clone)},
+                      {"can_run", !(Clone.features & ~cria_cpu_features())},
+                      {"chosen", &Clone == cria_artifact_clone(Artifact)}});
+  }
+  return Clones;
+}
+
 Json describe(const cria_artifact *Artifact) {
   const cria_model &M = *cria_artifact_model(Artifact);
   Json Types = Json::object();
@@ -67,7 +90,8 @@ Json describe(const cria_artifact *Artifact) {
   Json Result = {
       {"name", M.name},
       {"architecture", M.architecture ? M.architecture : ""},
-      {"target", M.target},
+      {"target", cria_artifact_clone(Artifact)->target},
+      {"clones", describeClones(Artifact)},
       {"abi_version", M.abi_version},
       {"layers", M.layers},
       {"width", M.width},
@@ -106,7 +130,20 @@ void printText(const cria_artifact *Artifact) {
   };
   Line("model", M.name);
   Line("architecture", M.architecture ? M.architecture : "");
-  Line("target", M.target);
+  Line("target", cria_artifact_clone(Artifact)->target);
+  const char *Label = "clones";
+  for (const Json &Clone : describeClones(Artifact)) {
+    std::string Features;
+    for (const Json &Name : Clone["features"])
+      Features += (Features.empty() ? "" : ", ") + Name.get<std::string>();
+    Line(Label, format("%-16s %s%s", Clone["target"].get<std::string>().c_str(),
+                       Features.empty() ? "no more than the architecture"
+                                        : Features.c_str(),
+                       Clone["chosen"].get<bool>()    ? " (runs here)"
+                       : Clone["can_run"].get<bool>() ? ""
+                                                      : " (not here)"));
+    Label = "";
+  }
   Line("layers", std::to_string(M.layers));
   Line("width", std::to_string(M.width));
   Line("heads", format("%" PRId64 ", %" PRId64 " for keys and values, head_dim "

@@ -14,6 +14,7 @@ namespace {
 
 struct Options {
   ModelChoice Model;
+  std::string Clone; // empty: the best
   std::string Tokens;
   std::string Output;
   int64_t Threads = 0;
@@ -58,6 +59,7 @@ void logits(const Options &Chosen) {
   cria_session_options Wanted;
   cria_session_options_init(&Wanted);
   Wanted.threads = Chosen.Threads;
+  Wanted.clone = Chosen.Clone.empty() ? nullptr : Chosen.Clone.c_str();
   Wanted.max_sequences = Sequences;
   Wanted.capacity = Count * Sequences;
   Wanted.max_logits = Piece;
@@ -98,6 +100,9 @@ Action addLogits(Arguments &Declared) {
                 Arguments::Required);
   Declared.number("-t,--threads", "THREADS", Chosen->Threads, 1, 1024,
                   "Threads (default: one a physical core)");
+  Declared.text("--clone", "T", Chosen->Clone,
+                "Run the clone for target T (default: the best for this "
+                "processor)");
   Declared.flag("--plain", Chosen->Plain,
                 "Run the plain lowering instead of the optimised code");
   Declared.number("--batch-split", "K", Chosen->Split, 1, INT32_MAX,

@@ -14,6 +14,7 @@ namespace {
 
 struct Options {
   ModelChoice Model;
+  std::string Clone; // empty: the best
   std::string Prompt;
   int64_t Count = 256; // -1: until the model ends or the context is full
   int64_t Threads = 0;
@@ -79,6 +80,7 @@ void run(const Options &Chosen) {
   cria_session_options Wanted =
       optionsFor(Model, PromptSize, Chosen.Count, Chosen.Lookup);
   Wanted.threads = Chosen.Threads;
+  Wanted.clone = Chosen.Clone.empty() ? nullptr : Chosen.Clone.c_str();
   // Made first: it refuses bad parameters before the prompt costs time.
   SamplerPtr Sampler = openSampler(Chosen.Sampling, Model);
   LookupPtr Lookup = openLookup(Chosen.Lookup, Wanted.capacity);
@@ -118,6 +120,9 @@ Action addRun(Arguments &Declared) {
                           "Draft up to N tokens (default: 15) from what the "
                           "text holds already and check them in one run: the "
                           "same text, sooner where it repeats itself");
+  Declared.text("--clone", "T", Chosen->Clone,
+                "Run the clone for target T (default: the best for this "
+                "processor)");
   Declared.number("--temp", "T", Sampling.temperature,
                   "Temperature; 0 takes the likeliest token (default: 0)");
   Declared.number("--seed", "S", Sampling.seed,

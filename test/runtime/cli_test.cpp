@@ -214,6 +214,10 @@ TEST_F(Cli, BadArgumentsAreNamed) {
   expectError("bench bin", "bin: has neither model.so nor config.json");
   expectError("bench fake/model.so", "neither a GGUF file");
   expectError("bench fake --context 9", "is compiled already");
+  expectError("logits fake --tokens 1 -o l.npy --clone v5",
+              "has no clone of this name; it has future, test");
+  expectError("logits fake --tokens 1 -o l.npy --clone future",
+              "needs feature bits 0x1000000000000000");
   expectError("run fake -p ''", "the prompt is empty");
   expectError("run fake -p x", "fake/tokenizer.json: not found");
   expectError("tokenize fake -p x", "fake/tokenizer.json: not found");
@@ -312,6 +316,28 @@ TEST_F(Cli, InspectJsonHasTheFigures) {
   EXPECT_EQ(Parsed["kv_bytes_full_context"], 96 * 300);
   // Two layers of 12 x (6 + 2 x 3 + 6) x 2 and 3 x 12 x 20, a head of 12 x 37.
   EXPECT_EQ(Parsed["flops_per_token"], 2 * (2 * (432 + 720) + 444));
+}
+
+TEST_F(Cli, InspectListsClonesAndTheOneThatRuns) {
+  ASSERT_EQ(run("inspect fake --json"), 0) << Err;
+  auto Clones = nlohmann::json::parse(Out, nullptr, false)["clones"];
+  ASSERT_EQ(Clones.size(), 2u) << Out;
+  EXPECT_EQ(Clones[0]["target"], "future");
+  EXPECT_EQ(Clones[0]["features"], nlohmann::json::array({"bit 60"}));
+  EXPECT_EQ(Clones[0]["can_run"], false);
+  EXPECT_EQ(Clones[1]["target"], "test");
+  EXPECT_EQ(Clones[1]["can_run"], true);
+  EXPECT_EQ(Clones[1]["chosen"], true);
+  ASSERT_EQ(run("inspect fake"), 0) << Err;
+  EXPECT_TRUE(contains(Out.c_str(), "future           bit 60 (not here)"))
+      << Out;
+}
+
+TEST_F(Cli, NamedCloneRuns) {
+  ASSERT_EQ(run("bench fake -p 20 -n 0 -r 1 -t 1 --clone test --json"), 0)
+      << Err;
+  auto Parsed = nlohmann::json::parse(Out, nullptr, false);
+  EXPECT_EQ(Parsed[0]["target"], "test");
 }
 
 TEST_F(Cli, ModelIsCompiledOnceAndTheNoiseStaysOffStdout) {

@@ -4,13 +4,10 @@
 // cannot run.
 #include "session_fixture.h"
 
-#include "model/Cpu.h"
-
 #include <fstream>
 #include <sstream>
 
 using namespace cria::test;
-using namespace cria::runtime;
 
 namespace {
 
@@ -38,7 +35,7 @@ protected:
 };
 
 TEST_F(SessionArtifact, FolderRuns) {
-  ASSERT_EQ(open(fakeCode(), R"("cria.symbol": "fake_get", "cria.abi": "1",
+  ASSERT_EQ(open(fakeCode(), R"("cria.symbol": "fake_get", "cria.abi": "2",
                                 "cria.source_hash": "f00d")"),
             CRIA_OK)
       << Error.message;
@@ -60,7 +57,7 @@ TEST_F(SessionArtifact, OtherAbiIsNamedWithBothVersions) {
   EXPECT_EQ(open(fakeCode(), R"("cria.symbol": "fake_old_abi_get")"),
             CRIA_ABI_MISMATCH);
   EXPECT_TRUE(contains(Error.message, "ABI version 0")) << Error.message;
-  EXPECT_TRUE(contains(Error.message, "version 1")) << Error.message;
+  EXPECT_TRUE(contains(Error.message, "version 2")) << Error.message;
 }
 
 TEST_F(SessionArtifact, WeightsOfAnotherAbiAreRefused) {
@@ -79,8 +76,37 @@ TEST_F(SessionArtifact, WeightsOfAnotherCompilationAreRefused) {
 TEST_F(SessionArtifact, CodeForAnotherProcessorIsRefused) {
   EXPECT_EQ(open(fakeCode(), R"("cria.symbol": "fake_new_cpu_get")"),
             CRIA_WRONG_CPU);
-  EXPECT_TRUE(contains(Error.message, "target \"test\"")) << Error.message;
+  EXPECT_TRUE(contains(Error.message, "target \"future\"")) << Error.message;
   EXPECT_TRUE(contains(Error.message, "--target native")) << Error.message;
+}
+
+TEST_F(SessionArtifact, BestCloneIsTheFirstThatCanRun) {
+  ASSERT_EQ(open(fakeCode(), R"("cria.symbol": "fake_get")"), CRIA_OK)
+      << Error.message;
+  EXPECT_STREQ(cria_artifact_clone(Artifact)->target, "test");
+}
+
+TEST_F(SessionArtifact, SessionRunsTheCloneThatIsAskedFor) {
+  ASSERT_EQ(open(fakeCode(), R"("cria.symbol": "fake_get")"), CRIA_OK);
+  cria_session_options Options;
+  cria_session_options_init(&Options);
+  Options.clone = "test";
+  cria_session *Session;
+  ASSERT_EQ(cria_session_create(Artifact, &Options, &Session, &Error), CRIA_OK)
+      << Error.message;
+  EXPECT_STREQ(cria_session_clone(Session)->target, "test");
+  cria_session_free(Session);
+}
+
+TEST_F(SessionArtifact, SessionRefusesACloneThatCannotRun) {
+  ASSERT_EQ(open(fakeCode(), R"("cria.symbol": "fake_get")"), CRIA_OK);
+  cria_session_options Options;
+  cria_session_options_init(&Options);
+  Options.clone = "future";
+  cria_session *Session;
+  EXPECT_EQ(cria_session_create(Artifact, &Options, &Session, &Error),
+            CRIA_WRONG_CPU);
+  EXPECT_EQ(Session, nullptr);
 }
 
 TEST_F(SessionArtifact, MissingSymbolIsNamed) {
@@ -116,44 +142,5 @@ TEST_F(SessionArtifact, LinkedModelOfAnotherAbiIsRefusedFirst) {
       cria_artifact_from(fake_old_abi_get(), "/nonexistent", &Artifact, &Error),
       CRIA_ABI_MISMATCH);
 }
-
-TEST(SessionCpu, MissingFeaturesAreNamed) {
-  cria_model Model = *fake_get();
-  Model.features = CRIA_CPU_AVX2 | CRIA_CPU_AVX512VNNI;
-  cria_error Error;
-  EXPECT_EQ(checkFeatures(Model, {CRIA_CPU_AVX2, CRIA_CPU_AVX2}, &Error),
-            CRIA_WRONG_CPU);
-  EXPECT_TRUE(contains(Error.message, "AVX512-VNNI")) << Error.message;
-  EXPECT_FALSE(contains(Error.message, "AVX2")) << Error.message;
-}
-
-TEST(SessionCpu, DisabledFeaturesAreTheOperatingSystems) {
-  cria_model Model = *fake_get();
-  Model.features = CRIA_CPU_AVX512;
-  cria_error Error;
-  EXPECT_EQ(checkFeatures(Model, {CRIA_CPU_AVX512, 0}, &Error), CRIA_WRONG_CPU);
-  EXPECT_TRUE(contains(Error.message, "operating system")) << Error.message;
-}
-
-TEST(SessionCpu, EnabledFeaturesAreEnough) {
-  cria_model Model = *fake_get();
-  Model.features = CRIA_CPU_AVX512;
-  EXPECT_EQ(checkFeatures(Model, {CRIA_CPU_AVX512, CRIA_CPU_AVX512}, nullptr),
-            CRIA_OK);
-}
-
-#if defined(__x86_64__)
-TEST(SessionCpu, AgreesWithTheCompilersOwnDetection) {
-  __builtin_cpu_init();
-  uint64_t Features = cria_cpu_features();
-  EXPECT_EQ(!!(Features & CRIA_CPU_AVX2), __builtin_cpu_supports("avx2") &&
-                                              __builtin_cpu_supports("fma") &&
-                                              __builtin_cpu_supports("bmi2"));
-  EXPECT_EQ(!!(Features & CRIA_CPU_AVX512VNNI),
-            !!__builtin_cpu_supports("avx512vnni"));
-  EXPECT_EQ(!!(Features & CRIA_CPU_AVX512BF16),
-            !!__builtin_cpu_supports("avx512bf16"));
-}
-#endif
 
 } // namespace

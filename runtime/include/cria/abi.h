@@ -10,10 +10,10 @@
  * no input or output. All memory comes in through cria_forward_args, so that
  * any number of sessions may run at once.
  *
- * Example, one thread:
+ * Example, one thread, on a processor that can run the first clone:
  *
  *   const cria_model *m = model_get();
- *   m->forward(&args, 0, 1);
+ *   m->clones[0].forward(&args, 0, 1);
  */
 #ifndef CRIA_ABI_H
 #define CRIA_ABI_H
@@ -26,12 +26,12 @@ extern "C" {
 #endif
 
 /* Raised by any change of the structs below or of their meaning. */
-#define CRIA_ABI_VERSION 1
+#define CRIA_ABI_VERSION 2
 
 /* Positions in one page of the KV cache. */
 #define CRIA_PAGE_TOKENS 64
 
-/* CPU features that a model's code needs, as bits of cria_model.features. */
+/* CPU features that code needs, as bits of cria_clone.features. */
 enum {
   CRIA_CPU_AVX2 = 1u << 0,   /* with FMA, F16C, BMI2: x86-64-v3 */
   CRIA_CPU_AVX512 = 1u << 1, /* F, BW, CD, DQ, VL: x86-64-v4 */
@@ -41,7 +41,8 @@ enum {
   CRIA_CPU_AMX_INT8 = 1u << 5,
   CRIA_CPU_AMX_BF16 = 1u << 6,
   CRIA_CPU_GFNI = 1u << 7,
-  CRIA_CPU_AVXVNNI = 1u << 8
+  CRIA_CPU_AVXVNNI = 1u << 8,
+  CRIA_CPU_SSE42 = 1u << 9 /* with SSSE3, POPCNT, CX16: x86-64-v2 */
 };
 
 /* One array of the weights file, in the order of cria_forward_args.weights. */
@@ -81,15 +82,22 @@ typedef struct cria_forward_args {
   void *barrier_context;
 } cria_forward_args;
 
+/* The whole of a model's code, made for one kind of processor. */
+typedef struct cria_clone {
+  const char *target; /* as the compiler names it: "x86-64-v4" */
+  uint64_t features;  /* CRIA_CPU_* that the code needs; all must be there */
+  /* Run by threads 0 .. threads-1 with the same args, all of them. */
+  void (*forward)(const cria_forward_args *args, int64_t thread,
+                  int64_t threads);
+} cria_clone;
+
 typedef struct cria_model {
   uint32_t abi_version; /* CRIA_ABI_VERSION of the compiler: check it first */
   uint32_t struct_bytes;
   const char *name;
   const char *architecture; /* "llama" */
-  const char *target;       /* as the compiler names it: "x86-64-v4" */
   const char
-      *metadata;     /* JSON text for people and tools: shapes, types, source */
-  uint64_t features; /* CRIA_CPU_* that the code needs */
+      *metadata; /* JSON text for people and tools: shapes, types, source */
   int64_t vocab, width, layers, heads, kv_heads, head_dim, ffn;
   int64_t context;   /* positions a sequence may have */
   int64_t max_batch; /* tokens a call may have */
@@ -100,9 +108,11 @@ typedef struct cria_model {
   uint64_t thread_arena_bytes; /* more for each thread */
   int64_t n_weights;
   const cria_weight_info *weights;
-  /* Run by threads 0 .. threads-1 with the same args, all of them. */
-  void (*forward)(const cria_forward_args *args, int64_t thread,
-                  int64_t threads);
+  /* At least one, no two of equal features. The most capable comes first: the
+   * first whose features a processor has is the best for it. All read the same
+   * weights and caches and give the same logits, bit for bit. */
+  int64_t n_clones;
+  const cria_clone *clones;
 } cria_model;
 
 typedef const cria_model *(*cria_model_fn)(void);

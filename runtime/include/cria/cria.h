@@ -46,8 +46,14 @@ extern "C" {
 /* "MAJOR.MINOR.PATCH" of this runtime. */
 const char *cria_version(void);
 
-/* CRIA_CPU_* that the processor has and the operating system has enabled. */
+/* CRIA_CPU_* that the processor has and the operating system has enabled. On
+ * a processor with AMX this asks Linux for the use of its tile registers, as
+ * opening an artifact with an AMX clone does; AMX counts only if granted. */
 uint64_t cria_cpu_features(void);
+
+/* "AVX512-VNNI" for CRIA_CPU_AVX512VNNI; null for what is no single feature
+ * that this runtime knows. */
+const char *cria_cpu_feature_name(uint64_t feature);
 
 /* The processor's name for itself; "" where it has none. */
 const char *cria_cpu_name(void);
@@ -94,8 +100,9 @@ const char *cria_weights_metadata(const cria_weights *weights, const char *key);
 typedef struct cria_artifact cria_artifact;
 
 /* Opens a folder that `cria compile` wrote: loads model.so, finds the function
- * that model.safetensors names, and checks the ABI, the processor and the
- * weights. Loading code runs it: open only what you would run. */
+ * that model.safetensors names, checks the ABI and the weights, and picks the
+ * first clone whose features cria_cpu_features() has: CRIA_WRONG_CPU if there
+ * is none. Loading code runs it: open only what you would run. */
 cria_status cria_artifact_open(const char *dir, cria_artifact **artifact,
                                cria_error *error);
 
@@ -116,6 +123,9 @@ void cria_artifact_free(cria_artifact *artifact);
 
 const cria_model *cria_artifact_model(const cria_artifact *artifact);
 const cria_weights *cria_artifact_weights(const cria_artifact *artifact);
+
+/* The clone that sessions run unless their options name another one. */
+const cria_clone *cria_artifact_clone(const cria_artifact *artifact);
 
 /* ---- sessions: sequences of tokens and their KV cache ------------------- */
 
@@ -140,6 +150,9 @@ typedef struct cria_session_options {
    * threads - 1 workers, and the calling thread is the first one. */
   cria_parallel_fn parallel;
   void *parallel_context;
+  /* For tests and debugging: the target of the clone to run; null is the
+   * artifact's choice. Read by cria_session_create only. */
+  const char *clone;
 } cria_session_options;
 
 /* All defaults. */
@@ -194,6 +207,9 @@ int64_t cria_session_max_logits(const cria_session *session);
 
 /* The model that it runs. */
 const cria_model *cria_session_model(const cria_session *session);
+
+/* The clone that the session runs. */
+const cria_clone *cria_session_clone(const cria_session *session);
 
 /* Bytes of KV cache, arena and logits together. */
 uint64_t cria_session_bytes(const cria_session *session);

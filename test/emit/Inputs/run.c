@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
  *
- * Runs two models of small.mlir, linked under two prefixes, with two
- * "threads" that take turns, and checks every logit. */
+ * Runs all clones of two models of small.mlir, linked under two prefixes,
+ * with two "threads" that take turns, and checks every logit. */
 #include "a/model.h"
 #include "b/model.h"
 
@@ -11,7 +11,7 @@
 static int barriers;
 static void count(void *context) { ++*(int *)context; }
 
-static int check(const cria_model *model, int64_t n) {
+static int check(const cria_clone *clone, int64_t n) {
   static _Alignas(64) float weights[8][4];
   static _Alignas(64) float logits[16][8];
   static _Alignas(64) char arena[256];
@@ -32,7 +32,7 @@ static int check(const cria_model *model, int64_t n) {
   args.barrier = count;
   args.barrier_context = &barriers;
   for (int64_t thread = 0; thread < 2; ++thread)
-    model->forward(&args, thread, 2);
+    clone->forward(&args, thread, 2);
   for (int i = 0; i < 16; ++i)
     for (int j = 0; j < 8; ++j)
       if (logits[i][j] != (i < n ? (0.5f + j) * (3 * i + 1) : 0))
@@ -50,14 +50,17 @@ int main(void) {
         model->arena_bytes != A_ARENA_BYTES || model->n_weights != 1 ||
         model->weights[0].bytes != B_WEIGHTS_BYTES)
       return 1;
-    printf("%s %s %s %s\n", model->name, model->architecture, model->target,
-           model->weights[0].name);
-    /* One barrier a call with few tokens, two with many. */
-    barriers = 0;
-    if (check(model, 4) || barriers != 2)
-      return 2;
-    if (check(model, 5) || barriers != 6)
-      return 3;
+    for (int64_t j = 0; j < model->n_clones; ++j) {
+      const cria_clone *clone = &model->clones[j];
+      printf("%s %s %s %s\n", model->name, model->architecture, clone->target,
+             model->weights[0].name);
+      /* One barrier a call with few tokens, two with many. */
+      barriers = 0;
+      if (check(clone, 4) || barriers != 2)
+        return 2;
+      if (check(clone, 5) || barriers != 6)
+        return 3;
+    }
   }
   return models[0] == models[1];
 }

@@ -82,14 +82,15 @@ static void forward(const cria_forward_args *args, int64_t thread,
 
 static const cria_weight_info weights[] = {{"blk.quants", 128}, {"bias", 4}};
 
-#define FAKE_MODEL(abi, bits)                                                  \
+static const cria_clone clones[] = {{"future", 1ull << 60, forward},
+                                    {"test", 0, forward}};
+
+#define FAKE_MODEL(abi, first, count)                                          \
   {abi,                                                                        \
    sizeof(cria_model),                                                         \
    "fake",                                                                     \
    "llama",                                                                    \
-   "test",                                                                     \
    "{\"source_hash\": \"f00d\"}",                                              \
-   bits,                                                                       \
    FAKE_VOCAB,                                                                 \
    12,                                                                         \
    FAKE_LAYERS,                                                                \
@@ -106,11 +107,12 @@ static const cria_weight_info weights[] = {{"blk.quants", 128}, {"bias", 4}};
    64,                                                                         \
    2,                                                                          \
    weights,                                                                    \
-   forward}
+   count,                                                                      \
+   clones + first}
 
-static const cria_model model = FAKE_MODEL(CRIA_ABI_VERSION, 0);
-static const cria_model old_model = FAKE_MODEL(0, 0);
-static const cria_model new_model = FAKE_MODEL(CRIA_ABI_VERSION, 1ull << 60);
+static const cria_model model = FAKE_MODEL(CRIA_ABI_VERSION, 0, 2);
+static const cria_model old_model = FAKE_MODEL(0, 0, 2);
+static const cria_model new_model = FAKE_MODEL(CRIA_ABI_VERSION, 0, 1);
 
 const cria_model *fake_get(void) { return &model; }
 const cria_model *fake_old_abi_get(void) { return &old_model; }

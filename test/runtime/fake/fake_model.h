@@ -23,10 +23,10 @@ enum {
   FAKE_BATCH = 48
 };
 
+/* Clones: "future", which needs a CPU feature of the future, and "test". */
 const cria_model *fake_get(void);
 const cria_model *fake_old_abi_get(void); /* ABI version 0 */
-const cria_model *
-fake_new_cpu_get(void); /* needs a CPU feature of the future */
+const cria_model *fake_new_cpu_get(void); /* "future" alone */
 
 /* What forward writes for the last of `n` tokens: [FAKE_VOCAB]. A cache entry
  * that does not agree with itself across layers makes it NaN. */
