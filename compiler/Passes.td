@@ -112,6 +112,42 @@ def CanonicalizeRope : Pass<"cria-canonicalize-rope", "::mlir::ModuleOp"> {
   }];
 }
 
+def Quantize : Pass<"cria-quantize", "::mlir::ModuleOp"> {
+  let summary = "gives weights the types that were asked for";
+  let description = [{
+    `spec` says which (compiler/QuantizeSpec.h has the grammar): a type for all
+    weights, types for roles, or for params by name. Roles follow from the
+    names of params, `embed` also from what reads them. Whoever packs the
+    weights converts them; `cria.source_type` keeps what they were. Norms and
+    biases are tensors and stay f32.
+
+    One param that embeds tokens and is the head too (tied) takes the type of
+    `embed` or `head`, whichever is given; with different types for both the
+    head becomes a param of its own, `@output`, from the same tensor.
+
+    With `spec=q4,head=q8`, before:
+    ```mlir
+    cria.param @output : !cria.weight<100x64, bf16, rows> from ["lm_head.weight"]
+    cria.param @ffn_up : !cria.weight<2x96x64, bf16, rows>
+    %up = cria.load @ffn_up[%layer] : !cria.weight<96x64, bf16, rows>
+    %head = cria.load @output : !cria.weight<100x64, bf16, rows>
+    ```
+    After:
+    ```mlir
+    cria.param @output : !cria.weight<100x64, q8, block = 32, none, rows> from ["lm_head.weight"]
+      {cria.source_type = !cria.weight<100x64, bf16, rows>}
+    cria.param @ffn_up : !cria.weight<2x96x64, q4, block = 32, min, rows>
+      {cria.source_type = !cria.weight<2x96x64, bf16, rows>}
+    %up = cria.load @ffn_up[%layer] : !cria.weight<96x64, q4, block = 32, min, rows>
+    %head = cria.load @output : !cria.weight<100x64, q8, block = 32, none, rows>
+    ```
+  }];
+  let options = [
+    Option<"spec", "spec", "std::string", /*default=*/"\"\"",
+           "such as q4,head=q8">
+  ];
+}
+
 def AssignLayouts : Pass<"cria-assign-layouts", "::mlir::ModuleOp"> {
   let summary = "gives every weight the memory layout that its kernels read";
   let description = [{

@@ -32,7 +32,14 @@ std::optional<Stage> cria::stageByName(llvm::StringRef name) {
 
 /// Alive after: cria model ops, params and loads; func, scf, arith, tensor.
 /// Weights in the layouts of kernels.
-static void buildDialect(OpPassManager &pm) {
+static void buildDialect(OpPassManager &pm, const PipelineOptions &options) {
+  // First, because a head of its own is another reader for what follows, and
+  // layouts depend on types.
+  if (!options.quantize.empty()) {
+    QuantizeOptions quantize;
+    quantize.spec = options.quantize;
+    pm.addPass(createQuantize(quantize));
+  }
   pm.addPass(createCanonicalizeRope());
   pm.addPass(createAssignLayouts());
   pm.addPass(createCanonicalizerPass());
@@ -124,7 +131,7 @@ void cria::buildStage(OpPassManager &pm, Stage stage,
                       const PipelineOptions &options) {
   switch (stage) {
   case Stage::dialect:
-    buildDialect(pm);
+    buildDialect(pm, options);
     break;
   case Stage::fuse:
     buildFuse(pm, options);

@@ -19,6 +19,8 @@ llvm::StringRef stageName(Stage stage);
 std::optional<Stage> stageByName(llvm::StringRef name);
 
 struct PipelineOptions {
+  /// Types that weights are converted to (QuantizeSpec.h); empty: none are.
+  std::string quantize;
   /// Element type of the KV cache: f32, f16 or bf16.
   std::string kvType = "f16";
   /// Tokens that a linear kernel holds in registers, and accumulators of an

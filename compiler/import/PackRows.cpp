@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/import/PackRows.h"
 
+#include "compiler/import/InputFile.h"
 #include "llvm/ADT/bit.h"
 #include "llvm/Support/Endian.h"
+#include "llvm/Support/MathExtras.h"
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -14,35 +16,6 @@ namespace cria {
 namespace {
 
 constexpr int64_t block = CriaDialect::kQuantBlock;
-
-/// Round to nearest even, as IEEE 754 converts.
-uint16_t toHalf(float value) {
-  uint32_t bits = llvm::bit_cast<uint32_t>(value);
-  uint32_t sign = (bits >> 16) & 0x8000;
-  bits &= 0x7fffffff;
-  if (bits >= 0x7f800000) // infinity, NaN (kept quiet)
-    return sign | 0x7c00 | (bits > 0x7f800000 ? 0x200 : 0);
-  if (bits >= 0x477ff000) // 65520 and more
-    return sign | 0x7c00;
-  if (bits < 0x38800000) {
-    // Subnormal: adding 0.5 leaves the value in units of 2^-24 in the low
-    // bits of the sum, rounded by the addition.
-    float sum = llvm::bit_cast<float>(bits) + 0.5f;
-    return sign |
-           static_cast<uint16_t>(llvm::bit_cast<uint32_t>(sum) - 0x3f000000);
-  }
-  bits += 0xfff + ((bits >> 13) & 1);
-  return sign | static_cast<uint16_t>((bits - 0x38000000) >> 13);
-}
-
-float fromHalf(uint16_t half) {
-  uint32_t exponent = (half >> 10) & 31, mantissa = half & 1023;
-  float magnitude =
-      exponent == 0
-          ? std::ldexp(static_cast<float>(mantissa), -24)
-          : llvm::bit_cast<float>(((exponent + 112) << 23) | (mantissa << 13));
-  return half & 0x8000 ? -magnitude : magnitude;
-}
 
 uint16_t toBf16(float value) {
   uint32_t bits = llvm::bit_cast<uint32_t>(value);
@@ -57,37 +30,11 @@ struct QuantBlock {
   uint16_t scale, minimum = 0;
 };
 
-/// The nearest block: what ggml's reference quantisers compute for Q8_0, Q4_0
-/// and Q4_1, but with the scale rounded to f16 before it is divided by.
-QuantBlock quantise(const RowFormat &format, const float *x) {
-  QuantBlock result;
-  auto fill = [&](float scale, float minimum, int low, int high, int zero) {
-    result.scale = toHalf(scale);
-    result.minimum = toHalf(minimum);
-    scale = fromHalf(result.scale);
-    minimum = fromHalf(result.minimum);
-    float inverse = scale != 0.0f ? 1.0f / scale : 0.0f;
-    for (int64_t i = 0; i < block; ++i) {
-      // Clamped as a float: a NaN or an infinity of the source has no code.
-      float code = std::nearbyint((x[i] - minimum) * inverse);
-      code = std::min(std::max(code, static_cast<float>(low - zero)),
-                      static_cast<float>(high - zero));
-      result.codes[i] = (code == code ? static_cast<int>(code) : 0) + zero;
-    }
-  };
-  auto [least, most] = std::minmax_element(x, x + block);
-  float largest = std::max(-*least, *most);
-  if (format.offset == OffsetKind::min) {
-    int levels = format.element == ElementKind::q4 ? 15 : 255;
-    fill((*most - *least) / static_cast<float>(levels), *least, 0, levels, 0);
-  } else if (format.element == ElementKind::q4) {
-    // The number of the largest magnitude gets the code -8.
-    float extreme = *most > -*least ? *most : *least;
-    fill(extreme / -8.0f, 0.0f, 0, 15, 8);
-  } else {
-    fill(largest / 127.0f, 0.0f, -127, 127, 0);
-  }
-  return result;
+BlockKind kindOf(const RowFormat &format) {
+  bool isMin = format.offset == OffsetKind::min;
+  if (format.element == ElementKind::q4)
+    return isMin ? BlockKind::q4Min : BlockKind::q4Zero;
+  return isMin ? BlockKind::q8Min : BlockKind::q8;
 }
 
 /// Writes one part of one block; `b` is the block's place in the row.
@@ -108,21 +55,43 @@ void storeBlock(const RowFormat &format, RowPart part, const QuantBlock &q,
         static_cast<uint8_t>(q.codes[i] + (format.biased ? 128 : 0));
 }
 
-void storeElements(const RowFormat &format, const float *x, uint8_t *out) {
-  switch (format.element) {
-  case ElementKind::f16:
-    for (int64_t i = 0; i < format.k; ++i)
-      le::write16le(out + 2 * i, toHalf(x[i]));
-    break;
-  case ElementKind::bf16:
-    for (int64_t i = 0; i < format.k; ++i)
-      le::write16le(out + 2 * i, toBf16(x[i]));
-    break;
-  default:
+/// Writes K numbers as f32, f16 or bf16, and adds up what that did to them.
+void storeElements(const RowFormat &format, const float *x, uint8_t *out,
+                   ErrorSums &sums) {
+  if (format.element == ElementKind::f32) {
     for (int64_t i = 0; i < format.k; ++i)
       le::write32le(out + 4 * i, llvm::bit_cast<uint32_t>(x[i]));
-    break;
+    return;
   }
+  bool isHalf = format.element == ElementKind::f16;
+  // Several sums, because one would wait for each addition.
+  constexpr int64_t chains = 8;
+  double squares[chains] = {}, errors[chains] = {};
+  float largest = 0;
+  for (int64_t i = 0; i < format.k; ++i) {
+    uint16_t bits = isHalf ? floatToHalf(x[i]) : toBf16(x[i]);
+    le::write16le(out + 2 * i, bits);
+    float back = isHalf ? halfToFloat(bits)
+                        : llvm::bit_cast<float>(uint32_t(bits) << 16);
+    float error = back - x[i];
+    largest = std::max(largest, std::fabs(error));
+    squares[i % chains] += double(x[i]) * double(x[i]);
+    errors[i % chains] += double(error) * double(error);
+  }
+  for (int64_t i = 0; i < chains; ++i)
+    sums.add({squares[i], errors[i], largest});
+}
+
+/// The least magnitude that the format cannot hold any more.
+float limitOf(const RowFormat &format) {
+  if (format.isQuantized())
+    return std::nextafter(largestMagnitude(kindOf(format)), INFINITY);
+  // Halfway to what would be the next finite number: rounds to infinity.
+  if (format.element == ElementKind::f16)
+    return 65520.0f;
+  if (format.element == ElementKind::bf16)
+    return llvm::bit_cast<float>(0x7f7f8000u);
+  return INFINITY;
 }
 
 /// ggml's blocks whose numbers are those of the format.
@@ -136,16 +105,27 @@ public:
     codeBytes = view.dtype == DType::Q8_0 ? 32 : 16;
   }
 
-  void read(RowPart part, int64_t row, uint8_t *out) override {
-    const uint8_t *in = data + format.sourceRow(row) * stride;
-    int64_t size = header + codeBytes;
-    if (part != RowPart::Codes) {
-      in += part == RowPart::Mins ? 2 : 0;
-      for (int64_t b = 0; b < format.blocks(); ++b)
-        std::memcpy(out + 2 * b, in + b * size, 2);
-      return;
+  Error read(int64_t first, int64_t count, RowStrip &strip) override {
+    int64_t size = header + codeBytes, blocks = format.blocks();
+    for (int64_t r = 0; r < count; ++r) {
+      const uint8_t *in = data + format.sourceRow(first + r) * stride;
+      uint8_t *scales = strip.row(RowPart::Scales, r);
+      for (int64_t b = 0; b < blocks; ++b)
+        std::memcpy(scales + 2 * b, in + b * size, 2);
+      if (format.offset == OffsetKind::min) {
+        uint8_t *mins = strip.row(RowPart::Mins, r);
+        for (int64_t b = 0; b < blocks; ++b)
+          std::memcpy(mins + 2 * b, in + b * size + 2, 2);
+      }
+      copyCodes(in + header, strip.row(RowPart::Codes, r));
     }
-    in += header;
+    return Error::success();
+  }
+  bool isCopy() const override { return true; }
+
+private:
+  void copyCodes(const uint8_t *in, uint8_t *out) const {
+    int64_t size = header + codeBytes;
     if (codeBytes == 16) {
       for (int64_t b = 0; b < format.blocks(); ++b)
         std::memcpy(out + 16 * b, in + b * size, 16);
@@ -157,7 +137,6 @@ public:
         out[32 * b + i] = in[b * size + i] ^ flip;
   }
 
-private:
   RowFormat format;
   const uint8_t *data;
   int64_t stride, header, codeBytes;
@@ -170,12 +149,17 @@ public:
       : format(format), data(view.data.data()),
         bytes(static_cast<int64_t>(view.rowBytes())) {}
 
-  void read(RowPart part, int64_t row, uint8_t *out) override {
-    std::memset(out + bytes, 0,
-                static_cast<size_t>(format.rowBytes(part) - bytes));
-    std::memcpy(out, data + format.sourceRow(row) * bytes,
-                static_cast<size_t>(bytes));
+  Error read(int64_t first, int64_t count, RowStrip &strip) override {
+    int64_t padding = format.rowBytes(RowPart::Elements) - bytes;
+    for (int64_t r = 0; r < count; ++r) {
+      uint8_t *out = strip.row(RowPart::Elements, r);
+      std::memset(out + bytes, 0, static_cast<size_t>(padding));
+      std::memcpy(out, data + format.sourceRow(first + r) * bytes,
+                  static_cast<size_t>(bytes));
+    }
+    return Error::success();
   }
+  bool isCopy() const override { return true; }
 
 private:
   RowFormat format;
@@ -187,27 +171,90 @@ private:
 class ConvertReader : public RowReader {
 public:
   explicit ConvertReader(const RowFormat &format)
-      : format(format),
-        row(static_cast<size_t>(format.blocks() * block), 0.0f) {}
+      : format(format), limit(limitOf(format)), width(format.blocks() * block),
+        rows(static_cast<size_t>(width * RowStrip::maxRows), 0.0f) {}
 
-  void read(RowPart part, int64_t index, uint8_t *out) override {
-    // Columns past K stay 0.
-    fill(format.sourceRow(index));
-    if (part == RowPart::Elements) {
-      std::memset(out, 0, static_cast<size_t>(format.rowBytes(part)));
-      return storeElements(format, row.data(), out);
+  Error read(int64_t first, int64_t count, RowStrip &strip) override {
+    for (int64_t r = 0; r < count; ++r) {
+      float *row = rows.data() + r * width;
+      fill(format.sourceRow(first + r), row);
+      if (Error error = check(format.sourceRow(first + r), row))
+        return error;
     }
-    for (int64_t b = 0; b < format.blocks(); ++b)
-      storeBlock(format, part, quantise(format, row.data() + b * block), b,
-                 out);
+    if (format.isQuantized()) {
+      quantize(count, strip);
+      return Error::success();
+    }
+    for (int64_t r = 0; r < count; ++r) {
+      uint8_t *out = strip.row(RowPart::Elements, r);
+      std::memset(out, 0,
+                  static_cast<size_t>(format.rowBytes(RowPart::Elements)));
+      storeElements(format, rows.data() + r * width, out, sums);
+    }
+    return Error::success();
   }
 
 protected:
-  /// Writes the K numbers of a row of the source to `row`.
-  virtual void fill(int64_t sourceRow) = 0;
+  /// Writes the K numbers of a row of the source.
+  virtual void fill(int64_t sourceRow, float *out) = 0;
 
   RowFormat format;
-  std::vector<float> row;
+
+private:
+  Error check(int64_t sourceRow, const float *row) const {
+    bool good = true;
+    for (int64_t i = 0; i < format.k; ++i)
+      good &= std::fabs(row[i]) < limit; // false for a NaN
+    if (good)
+      return Error::success();
+    const float *bad = std::find_if_not(
+        row, row + format.k, [&](float x) { return std::fabs(x) < limit; });
+    std::string accepted =
+        std::isinf(limit) ? "finite numbers"
+                          : "magnitudes below " + numberText(double(limit));
+    return createStringError(
+        "row " + Twine(sourceRow) + ", column " + Twine(bad - row) + " is " +
+        numberText(double(*bad)) + "; accepted for " +
+        stringifyElementKind(format.element) + ": " + accepted);
+  }
+
+  void quantize(int64_t count, RowStrip &strip) {
+    alignas(64) float x[blockNumbers][blockLanes] = {};
+    BlockGroup group;
+    BlockKind kind = kindOf(format);
+    for (int64_t b = 0; b < format.blocks(); ++b) {
+      for (int64_t r = 0; r < count; ++r)
+        for (int64_t i = 0; i < block; ++i)
+          x[i][r] = rows[r * width + b * block + i];
+      int64_t valid = std::min(block, format.k - b * block);
+      quantizeBlocks(kind, BlockChoice::search, x, static_cast<int>(valid),
+                     static_cast<int>(count), group, sums);
+      for (int64_t r = 0; r < count; ++r) {
+        le::write16le(strip.row(RowPart::Scales, r) + 2 * b, group.scales[r]);
+        if (format.offset == OffsetKind::min)
+          le::write16le(strip.row(RowPart::Mins, r) + 2 * b, group.minima[r]);
+        storeCodes(group, r, strip.row(RowPart::Codes, r), b);
+      }
+    }
+  }
+
+  void storeCodes(const BlockGroup &group, int64_t r, uint8_t *out,
+                  int64_t b) const {
+    if (format.element == ElementKind::q4) {
+      for (int64_t i = 0; i < block / 2; ++i)
+        out[16 * b + i] = static_cast<uint8_t>(
+            group.codes[i][r] | (group.codes[i + block / 2][r] << 4));
+      return;
+    }
+    // A group's codes are 128 more where there is no minimum.
+    bool isSigned = format.offset != OffsetKind::min && !format.biased;
+    for (int64_t i = 0; i < block; ++i)
+      out[32 * b + i] = group.codes[i][r] ^ (isSigned ? 0x80 : 0);
+  }
+
+  float limit;
+  int64_t width;           // K with its padding, whose columns stay 0
+  std::vector<float> rows; // of one strip
 };
 
 class ConvertTensor : public ConvertReader {
@@ -215,11 +262,10 @@ public:
   ConvertTensor(const RowFormat &format, const TensorView &view)
       : ConvertReader(format), view(view) {}
 
-  void fill(int64_t sourceRow) override {
+  void fill(int64_t sourceRow, float *out) override {
     // Shape and type were checked before.
     llvm::cantFail(dequantizeRow(
-        view, sourceRow,
-        MutableArrayRef(row).take_front(static_cast<size_t>(format.k))));
+        view, sourceRow, MutableArrayRef(out, static_cast<size_t>(format.k))));
   }
 
 private:
@@ -239,7 +285,7 @@ public:
   RandomFloats(const RowFormat &format, RandomRows random)
       : ConvertReader(format), random(random) {}
 
-  void fill(int64_t sourceRow) override {
+  void fill(int64_t sourceRow, float *out) override {
     uint64_t state = mix(random.key ^ mix(static_cast<uint64_t>(sourceRow)));
     // Uniform in [-1, 1) has the deviation 1 / sqrt(3).
     float width = random.deviation * 1.7320508f;
@@ -248,7 +294,7 @@ public:
       float uniform =
           static_cast<float>(static_cast<int32_t>(bits >> 40) - (1 << 23)) *
           0x1p-23f;
-      row[i] = random.mean + width * uniform;
+      out[i] = random.mean + width * uniform;
     }
   }
 
@@ -263,18 +309,41 @@ public:
   RandomBlocks(const RowFormat &format, RandomRows random)
       : format(format), random(random) {}
 
-  void read(RowPart part, int64_t index, uint8_t *out) override {
-    uint64_t state =
-        mix(random.key ^ mix(static_cast<uint64_t>(format.sourceRow(index))));
+  Error read(int64_t first, int64_t count, RowStrip &strip) override {
+    for (int64_t r = 0; r < count; ++r) {
+      uint64_t state = rowState(format.sourceRow(first + r));
+      for (int64_t b = 0; b < format.blocks(); ++b) {
+        QuantBlock made = make(mix(state + static_cast<uint64_t>(b)));
+        for (RowPart part : {RowPart::Codes, RowPart::Scales, RowPart::Mins})
+          if (format.rowBytes(part))
+            storeBlock(format, part, made, b, strip.row(part, r));
+      }
+    }
+    return Error::success();
+  }
+  bool isCopy() const override { return true; }
+
+  /// The numbers of a row of the source, in whole blocks.
+  void decode(int64_t sourceRow, float *out) const {
+    uint64_t state = rowState(sourceRow);
+    float zero = format.element == ElementKind::q4 ? 8.0f : 0.0f;
+    if (format.offset == OffsetKind::min)
+      zero = 0.0f;
     for (int64_t b = 0; b < format.blocks(); ++b) {
-      QuantBlock made =
-          make(mix(state + static_cast<uint64_t>(b)), part == RowPart::Codes);
-      storeBlock(format, part, made, b, out);
+      QuantBlock made = make(mix(state + static_cast<uint64_t>(b)));
+      float scale = halfToFloat(made.scale), least = halfToFloat(made.minimum);
+      for (int64_t i = 0; i < std::min(block, format.k - b * block); ++i)
+        out[b * block + i] =
+            scale * (static_cast<float>(made.codes[i]) - zero) + least;
     }
   }
 
 private:
-  QuantBlock make(uint64_t state, bool withCodes) const {
+  uint64_t rowState(int64_t sourceRow) const {
+    return mix(random.key ^ mix(static_cast<uint64_t>(sourceRow)));
+  }
+
+  QuantBlock make(uint64_t state) const {
     bool isMin = format.offset == OffsetKind::min;
     bool isQ4 = format.element == ElementKind::q4;
     // Codes symmetric about zero, or all of them where a minimum shifts them.
@@ -288,12 +357,10 @@ private:
     float vary = 0.75f + static_cast<float>(state >> 48) * 0x1p-17f;
     float scale = random.deviation / deviation * vary;
     QuantBlock result;
-    result.scale = toHalf(scale);
+    result.scale = floatToHalf(scale);
     if (isMin)
-      result.minimum = toHalf(fromHalf(result.scale) *
-                              static_cast<float>(levels - 1) * -0.5f);
-    if (!withCodes)
-      return result;
+      result.minimum = floatToHalf(halfToFloat(result.scale) *
+                                   static_cast<float>(levels - 1) * -0.5f);
     // 16 random bits a code: 2^16 is no multiple of the levels, but nearly.
     for (int64_t i = 0; i < block; i += 4) {
       uint64_t bits = mix(state ^ static_cast<uint64_t>(i + 1));
@@ -309,16 +376,36 @@ private:
   RandomRows random;
 };
 
+/// Random blocks of one type made into another.
+class ConvertBlocks : public ConvertReader {
+public:
+  ConvertBlocks(const RowFormat &format, const RowFormat &made,
+                RandomRows random)
+      : ConvertReader(format), blocks(made, random) {}
+
+  void fill(int64_t sourceRow, float *out) override {
+    blocks.decode(sourceRow, out);
+  }
+
+private:
+  RandomBlocks blocks;
+};
+
 } // namespace
 
 int64_t RowFormat::rowBytes(RowPart part) const {
+  if (isQuantized() == (part == RowPart::Elements))
+    return 0;
   switch (part) {
   case RowPart::Elements:
     return (element == ElementKind::f32 ? 4 : 2) * (k + (evenK ? k % 2 : 0));
   case RowPart::Codes:
     return blocks() * (element == ElementKind::q4 ? 16 : 32);
-  case RowPart::Scales:
   case RowPart::Mins:
+    if (offset != OffsetKind::min)
+      return 0;
+    break;
+  case RowPart::Scales:
     break;
   }
   return 2 * blocks();
@@ -333,13 +420,28 @@ int64_t RowFormat::sourceRow(int64_t row) const {
   return row - inHead + inHead / 2 + inHead % 2 * (permuteDims / 2);
 }
 
-void RowReader::padding(const RowFormat &format, RowPart part, uint8_t *out) {
-  uint8_t zero = 0;
+RowStrip::RowStrip(const RowFormat &format) : format(format) {
+  for (int i = 0; i < rowParts; ++i) {
+    int64_t bytes = format.rowBytes(static_cast<RowPart>(i));
+    // 64 bytes off a power of two, or 16 rows would share a set of the L1.
+    strides[i] =
+        bytes ? static_cast<int64_t>(llvm::alignTo(bytes, 64)) + 64 : 0;
+    parts[i].resize(static_cast<size_t>(strides[i] * maxRows));
+  }
+}
+
+void RowStrip::pad(int64_t first) {
   // Scales and minima are 0 too, so that any code would do; these are the
   // ones of a number that is 0.
-  if (part == RowPart::Codes && format.offset == OffsetKind::zero_point)
+  uint8_t zero = 0;
+  if (format.offset == OffsetKind::zero_point)
     zero = format.element == ElementKind::q4 ? 0x88 : format.biased ? 0x80 : 0;
-  std::memset(out, zero, static_cast<size_t>(format.rowBytes(part)));
+  for (int i = 0; i < rowParts; ++i) {
+    auto part = static_cast<RowPart>(i);
+    if (first < maxRows)
+      std::memset(row(part, first), part == RowPart::Codes ? zero : 0,
+                  static_cast<size_t>((maxRows - first) * strides[i]));
+  }
 }
 
 std::unique_ptr<RowReader> makeTensorReader(const RowFormat &format,
@@ -362,9 +464,18 @@ std::unique_ptr<RowReader> makeTensorReader(const RowFormat &format,
 
 std::unique_ptr<RowReader> makeRandomReader(const RowFormat &format,
                                             RandomRows random) {
-  if (format.isQuantized())
+  RowFormat made = format;
+  made.element = random.element;
+  made.offset = random.offset;
+  if (!made.isQuantized())
+    return std::make_unique<RandomFloats>(format, random);
+  // The codes of q8 are the same without an offset and with zero_point.
+  bool same =
+      made.element == format.element &&
+      (made.offset == OffsetKind::min) == (format.offset == OffsetKind::min);
+  if (same)
     return std::make_unique<RandomBlocks>(format, random);
-  return std::make_unique<RandomFloats>(format, random);
+  return std::make_unique<ConvertBlocks>(format, made, random);
 }
 
 uint64_t randomKey(uint64_t seed, StringRef name, uint64_t layer) {

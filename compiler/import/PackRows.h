@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The rows of one layer of a param, one at a time, in the form that the
-// layout `rows` stores them; every other layout is an interleaving of these.
+// The rows of one layer of a param, a strip of up to 16 at a time, in the form
+// that the layout `rows` stores them; every other layout is an interleaving of
+// these.
 #ifndef CRIA_COMPILER_IMPORT_PACKROWS_H
 #define CRIA_COMPILER_IMPORT_PACKROWS_H
 
+#include "compiler/import/QuantizeBlocks.h"
 #include "compiler/import/TensorSource.h"
 #include "dialect/CriaDialect.h"
 #include <cstdint>
@@ -15,6 +17,7 @@ namespace cria {
 
 /// Which array of a weight: its elements (float types) or one of the three.
 enum class RowPart { Elements, Codes, Scales, Mins };
+constexpr int rowParts = 4;
 
 /// What the rows of a param are: N rows of K numbers of an element type.
 struct RowFormat {
@@ -38,14 +41,37 @@ struct RowFormat {
   int64_t sourceRow(int64_t row) const;
 };
 
+/// Rows of all parts that a format has. Without any allocation once it has
+/// held a strip of the format.
+class RowStrip {
+public:
+  static constexpr int64_t maxRows = CriaDialect::kLanes;
+
+  explicit RowStrip(const RowFormat &format);
+  uint8_t *row(RowPart part, int64_t index) {
+    return parts[static_cast<int>(part)].data() + index * stride(part);
+  }
+  int64_t stride(RowPart part) const { return strides[static_cast<int>(part)]; }
+  /// Fills rows `first` and after with codes that decode to 0.
+  void pad(int64_t first);
+
+private:
+  RowFormat format;
+  std::vector<uint8_t> parts[rowParts];
+  int64_t strides[rowParts];
+};
+
 class RowReader {
 public:
   virtual ~RowReader() = default;
-  /// Writes format.rowBytes(part) bytes.
-  virtual void read(RowPart part, int64_t row, uint8_t *out) = 0;
+  /// Reads rows `first` to `first + count`, at most RowStrip::maxRows. An
+  /// Error says which number cannot be held, not of which tensor.
+  virtual llvm::Error read(int64_t first, int64_t count, RowStrip &strip) = 0;
+  /// Whether the source's numbers are taken bit by bit.
+  virtual bool isCopy() const { return false; }
 
-  /// A row whose codes decode to 0.
-  static void padding(const RowFormat &format, RowPart part, uint8_t *out);
+  /// What conversion did to the rows read so far; zeros for a copy.
+  ErrorSums sums;
 };
 
 /// Reads a tensor of N rows of K elements that has been checked.
@@ -56,6 +82,9 @@ std::unique_ptr<RowReader> makeTensorReader(const RowFormat &format,
 struct RandomRows {
   uint64_t key = 0; // of the param and the layer
   float mean = 0, deviation = 1;
+  /// What the numbers were made as: for another type they are converted.
+  ElementKind element = ElementKind::f32;
+  OffsetKind offset = OffsetKind::none;
 };
 std::unique_ptr<RowReader> makeRandomReader(const RowFormat &format,
                                             RandomRows random);

@@ -126,12 +126,14 @@ Error SafetensorsWriter::addTensor(StringRef name, StringRef dtype,
                        {gap},
                        dataEnd,
                        begin,
-                       true});
+                       true,
+                       0});
     dataEnd = begin;
   }
+  declared.push_back(tensors.size());
   tensors.push_back({name.str(), dtype.str(),
                      SmallVector<int64_t, 4>(shape.begin(), shape.end()),
-                     dataEnd, dataEnd + byteSize, false});
+                     dataEnd, dataEnd + byteSize, false, 0});
   dataEnd += byteSize;
   return Error::success();
 }
@@ -165,6 +167,7 @@ Error SafetensorsWriter::start() {
   });
   json.flush();
   header.resize(alignTo(8 + header.size(), dataAlignment) - 8, ' ');
+  dataStart = 8 + header.size();
   if (header.size() > maxHeaderBytes)
     return fail("needs a header of " + Twine(header.size()) +
                 " bytes; accepted: at most " + Twine(maxHeaderBytes));
@@ -204,8 +207,10 @@ StringRef SafetensorsWriter::current() const {
 }
 
 Error SafetensorsWriter::write(ArrayRef<uint8_t> chunk) {
-  if (failed || fd < 0)
-    return fileError(filePath, "cannot write after an error or a commit");
+  if (failed || fd < 0 || parts)
+    return fileError(filePath,
+                     parts ? "cannot write front to back once parts may come"
+                           : "cannot write after an error or a commit");
   if (Error error = start())
     return error;
   if (chunk.empty())
@@ -223,6 +228,51 @@ Error SafetensorsWriter::write(ArrayRef<uint8_t> chunk) {
     return error;
   written += chunk.size();
   return finishTensors();
+}
+
+Error SafetensorsWriter::openForParts() {
+  if (started)
+    return fileError(filePath, "cannot take parts after the first write");
+  if (Error error = start())
+    return error;
+  if (Error error = flush())
+    return error;
+  parts = true;
+  // Fillers are holes, which read as zeros.
+  if (sys::RetryAfterSignal(-1, ::ftruncate, fd,
+                            static_cast<off_t>(dataStart + dataEnd)) != 0)
+    return fail("cannot write: " + sys::StrError(errno));
+  return Error::success();
+}
+
+Error SafetensorsWriter::writeAt(size_t which, uint64_t offset,
+                                 ArrayRef<uint8_t> bytes) {
+  Tensor *tensor = nullptr;
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (failed || fd < 0 || !parts)
+      return fileError(filePath, "cannot take a part before openForParts, "
+                                 "after an error or after a commit");
+    tensor = &tensors[declared[which]];
+    uint64_t size = tensor->end - tensor->begin;
+    if (offset > size || bytes.size() > size - offset)
+      return fail("tensor " + quoted(tensor->name) + " has " + Twine(size) +
+                  " bytes, a part ends at " + Twine(offset + bytes.size()));
+    tensor->inParts += bytes.size();
+  }
+  auto at = static_cast<off_t>(dataStart + tensor->begin + offset);
+  while (!bytes.empty()) {
+    ssize_t count =
+        sys::RetryAfterSignal(-1, ::pwrite, fd, bytes.data(), bytes.size(), at);
+    if (count < 0) {
+      std::string cause = sys::StrError(errno);
+      std::lock_guard<std::mutex> lock(mutex);
+      return fail("cannot write: " + cause);
+    }
+    bytes = bytes.drop_front(static_cast<size_t>(count));
+    at += count;
+  }
+  return Error::success();
 }
 
 Error SafetensorsWriter::put(ArrayRef<uint8_t> bytes) {
@@ -257,7 +307,13 @@ Error SafetensorsWriter::commit() {
     return fileError(filePath, "cannot commit after an error or a commit");
   if (Error error = start())
     return error;
-  if (index != tensors.size()) {
+  if (parts)
+    for (const Tensor &tensor : tensors)
+      if (!tensor.filler && tensor.inParts != tensor.end - tensor.begin)
+        return fail("tensor " + quoted(tensor.name) + " has " +
+                    Twine(tensor.inParts) + " bytes written of " +
+                    Twine(tensor.end - tensor.begin));
+  if (!parts && index != tensors.size()) {
     const Tensor &tensor = tensors[index];
     return fail("tensor " + quoted(tensor.name) + " has " + Twine(written) +
                 " bytes written of " + Twine(tensor.end - tensor.begin));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Writes one safetensors file front to back, in memory independent of its
-// size: declare every tensor, write their bytes in that order, commit.
+// Writes one safetensors file in memory independent of its size: declare every
+// tensor, write their bytes, commit. Bytes come front to back with write(), or
+// in parts at any offset, from any thread, with writeAt().
 //
 // The data section starts on a 4096-byte boundary of the file and each tensor
 // on a 64-byte boundary, so that a mapping of the file can be used as it is.
@@ -12,8 +13,8 @@
 // crash of the machine may lose the file, never leave half of one under
 // `path` through a crash of the process.
 //
-// Every Error names the path. After one, only destruction is useful. Not for
-// use by several threads at once.
+// Every Error names the path. After one, only destruction is useful. Only
+// writeAt() may be called by several threads at once.
 //
 //   auto writer = cria::SafetensorsWriter::create("model.safetensors");
 //   if (!writer) return writer.takeError();
@@ -32,6 +33,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -64,6 +66,15 @@ public:
   /// (tensors without bytes are passed over). A chunk must end within it.
   llvm::Error write(llvm::ArrayRef<uint8_t> chunk);
 
+  /// Ends the declarations and makes way for writeAt; write is refused from
+  /// here on.
+  llvm::Error openForParts();
+
+  /// Writes bytes of tensor `index`, in the order of the declarations, from
+  /// `offset` of it on. Every byte must be written once.
+  llvm::Error writeAt(size_t index, uint64_t offset,
+                      llvm::ArrayRef<uint8_t> bytes);
+
   /// The tensor that the next write appends to; empty when all are full.
   llvm::StringRef current() const;
 
@@ -80,6 +91,7 @@ private:
     uint64_t begin; // from the start of the data section
     uint64_t end;
     bool filler;
+    uint64_t inParts = 0; // bytes that writeAt wrote
   };
 
   llvm::Error fail(const llvm::Twine &message);
@@ -102,6 +114,10 @@ private:
   size_t index = 0;     // the current tensor
   uint64_t written = 0; // bytes of the current tensor
   std::vector<uint8_t> pending;
+  std::vector<size_t> declared; // places in `tensors`, without fillers
+  uint64_t dataStart = 0;       // in the file
+  bool parts = false;
+  std::mutex mutex; // of what writeAt changes
 };
 
 } // namespace cria

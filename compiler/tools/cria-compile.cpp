@@ -4,6 +4,7 @@
 
 #include "compiler/Passes.h"
 #include "compiler/Pipeline.h"
+#include "compiler/QuantizeSpec.h"
 #include "compiler/bufferize/BufferizationModels.h"
 #include "compiler/emit/Codegen.h"
 #include "compiler/emit/Header.h"
@@ -11,6 +12,7 @@
 #include "compiler/emit/OutputFolder.h"
 #include "compiler/import/Import.h"
 #include "compiler/import/PackWeights.h"
+#include "compiler/import/QuantizeReport.h"
 #include "compiler/llvm/LlvmPipeline.h"
 #include "compiler/llvm/ModelInfo.h"
 #include "compiler/plain/PlainPipeline.h"
@@ -75,6 +77,14 @@ struct Options {
                               cl::value_desc("TYPE"), cl::cat(category),
                               cl::desc("f16, bf16 or f32: elements of the KV "
                                        "cache (default: f16)")};
+  cl::opt<std::string> quantize{
+      "quantize", cl::value_desc("SPEC"), cl::cat(category),
+      cl::desc("Convert weights: q4, q4_0, q8, bf16, f16, f32 or keep, and "
+               "KEY=TYPE for embed, head, q, k, v, o, gate, up, down, attn, "
+               "ffn or a parameter, such as q4,head=q8")};
+  cl::opt<std::string> quantizeReport{
+      "quantize-report", cl::value_desc("FILE"), cl::cat(category),
+      cl::desc("Write sizes and errors of each weight as JSON")};
   cl::list<Output> emitKinds{
       "emit", cl::CommaSeparated, cl::cat(category),
       cl::desc("What code to write (default: obj,so)"),
@@ -118,6 +128,7 @@ struct Options {
       "  cria compile model.gguf -o out --target "
       "x86-64-v3,x86-64-v4,sapphirerapids\n"
       "  cria compile model.mlir --seed 1 --stop-after fuse\n"
+      "  cria compile llama-3.2-1b -o llama --quantize q4,head=q8\n"
       "  cria compile smollm2 --plain -o smollm2-plain\n"};
 };
 
@@ -156,6 +167,7 @@ public:
 private:
   void printTimes() const;
   llvm::Error checkOptions();
+  llvm::Error checkQuantize();
   llvm::Error load();
   llvm::Error loadModule(const std::string &file, Stage stage);
   llvm::Error runStage(Stage stage);
@@ -166,6 +178,7 @@ private:
   llvm::Error describe();
   llvm::Error writeCode();
   llvm::Error writeWeights();
+  llvm::Error writeReport();
   llvm::Error writeFiles();
   bool wants(Output kind) const { return outputs.count(kind); }
   /// The module as files: one, or one for each clone.
@@ -191,6 +204,7 @@ private:
   mlir::OwningOpRef<mlir::ModuleOp> description;
   std::string descriptionText, sourceHash;
   ModelInfo info;
+  std::vector<PackedTensor> packed; // where --quantize is given
   std::unique_ptr<OutputFolder> folder, dumps;
 };
 
@@ -248,6 +262,27 @@ llvm::Error Driver::checkOptions() {
     return failure("--stop-after " + options->stopAfter +
                    " with several targets writes a file for each; -o DIR says "
                    "where");
+  return checkQuantize();
+}
+
+llvm::Error Driver::checkQuantize() {
+  bool asked = options->quantize.getNumOccurrences();
+  if (asked) {
+    if (llvm::Error error = QuantizeSpec::parse(options->quantize).takeError())
+      return failure("--quantize: " + llvm::toString(std::move(error)));
+    if (start)
+      return failure("--quantize and --start-after exclude each other: the "
+                     "weights have been written with other types");
+  }
+  if (!options->quantizeReport.getNumOccurrences())
+    return llvm::Error::success();
+  if (!asked)
+    return failure("--quantize-report " + options->quantizeReport +
+                   ": there is nothing to report without --quantize");
+  if (stop || outputs == std::set<Output>{Output::mlir})
+    return failure("--quantize-report " + options->quantizeReport +
+                   ": no weights are written with --stop-after or with "
+                   "--emit mlir alone");
   return llvm::Error::success();
 }
 
@@ -291,6 +326,9 @@ llvm::Error Driver::load() {
   if (options->plainLine && llvm::sys::fs::is_directory(options->modelPath)) {
     llvm::SmallString<256> file(options->modelPath);
     llvm::sys::path::append(file, "model.mlir");
+    if (llvm::sys::fs::exists(file) && options->quantize.getNumOccurrences())
+      return failure(options->modelPath + ": --quantize is for models; this "
+                                          "one is compiled already");
     if (llvm::sys::fs::exists(file))
       return loadModule(file.str().str(), Stage::dialect);
   }
@@ -377,6 +415,7 @@ llvm::Error Driver::runPasses(Stage stage, mlir::ModuleOp module,
   } else {
     PipelineOptions line;
     line.kvType = options->kvType;
+    line.quantize = options->quantize;
     if (targets[clone].vectorBits < 512)
       line.attentionAccumulators = 6;
     if (targets[clone].isa != "avx512vnni") {
@@ -420,6 +459,8 @@ llvm::Error Driver::describe() {
       metadata = std::move(*object);
   }
   metadata["source_hash"] = sourceHash;
+  if (auto spec = module->getAttrOfType<mlir::StringAttr>("cria.quantize"))
+    metadata["quantize"] = spec.getValue();
   std::string text;
   llvm::raw_string_ostream(text) << llvm::json::Value(std::move(metadata));
   module->setAttr("cria.metadata", mlir::StringAttr::get(context.get(), text));
@@ -522,22 +563,50 @@ llvm::Error Driver::writeCode() {
 llvm::Error Driver::writeWeights() {
   progress.begin("weights");
   std::set<std::string> layouts;
+  std::vector<std::string> types;
   for (auto param : description->getOps<ParamOp>())
-    if (auto weight = llvm::dyn_cast<WeightType>(param.getType()))
+    if (auto weight = llvm::dyn_cast<WeightType>(param.getType())) {
       layouts.insert(stringifyWeightLayout(weight.getLayout()).str());
+      types.push_back(param.getSymName().str() + "=" + weightTypeName(weight));
+    }
   std::optional<uint64_t> seed;
   if (options->seedValue.getNumOccurrences())
     seed = options->seedValue;
-  return packWeights(
-      *description, model.weights.get(), seed,
-      folder->reserve("model.safetensors"),
-      [&](uint64_t done, uint64_t total) { progress.bytes(done, total); },
-      {{"cria.abi", llvm::utostr(CRIA_ABI_VERSION)},
-       {"cria.architecture", info.architecture},
-       {"cria.layout", llvm::join(layouts, ",")},
-       {"cria.name", info.name},
-       {"cria.source_hash", sourceHash},
-       {"cria.symbol", options->symbolPrefix + "get"}});
+  std::map<std::string, std::string> metadata = {
+      {"cria.abi", llvm::utostr(CRIA_ABI_VERSION)},
+      {"cria.architecture", info.architecture},
+      {"cria.layout", llvm::join(layouts, ",")},
+      {"cria.name", info.name},
+      {"cria.source_hash", sourceHash},
+      {"cria.symbol", options->symbolPrefix + "get"},
+      {"cria.types", llvm::join(types, ",")}};
+  bool asked = options->quantize.getNumOccurrences();
+  if (asked)
+    metadata["cria.quantize"] = options->quantize;
+  if (llvm::Error error = packWeights(
+          *description, model.weights.get(), seed,
+          folder->reserve("model.safetensors"),
+          [&](uint64_t done, uint64_t total) { progress.bytes(done, total); },
+          metadata, asked ? &packed : nullptr))
+    return error;
+  return writeReport();
+}
+
+llvm::Error Driver::writeReport() {
+  if (!options->quantizeReport.getNumOccurrences())
+    return llvm::Error::success();
+  std::error_code cause;
+  llvm::raw_fd_ostream file(options->quantizeReport, cause);
+  if (!cause) {
+    file << quantizeJson(options->quantize, packed);
+    file.close();
+    cause = file.error();
+    file.clear_error();
+  }
+  if (cause)
+    return failure("--quantize-report " + options->quantizeReport + ": " +
+                   cause.message());
+  return llvm::Error::success();
 }
 
 /// All but the code, which cannot do without.
@@ -624,6 +693,9 @@ void Driver::printResults() const {
       llvm::outs() << llvm::left_justify(path, 40) << " "
                    << llvm::format("%12llu bytes\n",
                                    static_cast<unsigned long long>(bytes));
+  if (!packed.empty())
+    printQuantizeTable(llvm::outs(), packed);
+  llvm::outs().flush(); // before times, which go to stderr
   if (options->showTiming)
     printTimes();
 }

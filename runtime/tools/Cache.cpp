@@ -260,9 +260,10 @@ std::string resolve(const ModelChoice &Choice) {
     throw Failure{format("%s: no such file or folder; expected %s",
                          Choice.Path.c_str(), Accepted)};
   if (fs::is_directory(Model) && fs::exists(Model / "model.so")) {
-    if (!Choice.Target.empty() || Choice.Context)
-      throw Failure{format("%s: is compiled already; --target and --context "
-                           "are for models that are compiled on first use",
+    if (!Choice.Target.empty() || Choice.Context || !Choice.Quantize.empty())
+      throw Failure{format("%s: is compiled already; --target, --context and "
+                           "--quantize are for models that are compiled on "
+                           "first use",
                            Choice.Path.c_str())};
     return Model;
   }
@@ -279,6 +280,7 @@ std::string resolve(const ModelChoice &Choice) {
   Hasher Key;
   addToolchain(Key, Compiler, Cache, Target);
   Key.add(&Choice.Context, sizeof(Choice.Context));
+  Key.addString(Choice.Quantize);
   for (const fs::path &File : inputFiles(Model)) {
     // The name of a single file says nothing; those in a folder do.
     Key.addString(fs::is_directory(Model) ? File.filename().native() : "");
@@ -288,6 +290,8 @@ std::string resolve(const ModelChoice &Choice) {
   if (Choice.Context)
     Arguments.insert(Arguments.end(),
                      {"--context", std::to_string(Choice.Context)});
+  if (!Choice.Quantize.empty())
+    Arguments.insert(Arguments.end(), {"--quantize", Choice.Quantize});
   return obtain(Cache, stem(Model) + "-" + Key.hex(), Choice.Path, Compiler,
                 Arguments);
 }
@@ -319,6 +323,9 @@ void addModelOptions(Arguments &Declared, ModelChoice &Choice) {
                 "(default: native)");
   Declared.number("--context", "N", Choice.Context, 1, INT32_MAX,
                   "For a MODEL: compile for so many positions");
+  Declared.text("--quantize", "SPEC", Choice.Quantize,
+                "For a MODEL: convert its weights, as `cria compile` does "
+                "(q4, q8, bf16, or such as q4,head=q8)");
 }
 
 std::string resolveModel(const ModelChoice &Choice) {

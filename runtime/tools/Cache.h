@@ -12,8 +12,9 @@ namespace cria::tools {
 
 struct ModelChoice {
   std::string Path;
-  std::string Target;  // a list; empty: native
-  int64_t Context = 0; // 0: the compiler's default
+  std::string Target;   // a list; empty: native
+  int64_t Context = 0;  // 0: the compiler's default
+  std::string Quantize; // empty: types as in the model
 };
 
 /// The positional argument DIR|MODEL and the options for compiling a MODEL.

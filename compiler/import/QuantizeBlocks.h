@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// From floats to blocks of 32 codes with an f16 scale and, for some kinds, an
+// f16 minimum, 16 blocks at a time.
+//
+// The nearest choice takes the scale from the extremes of a block (what ggml's
+// reference quantisers do). The search starts there and at a grid of scales and
+// minima around it, fits each by least squares to the codes that it gives
+// (Lloyd 1982 with the levels on a line), rounds to f16 and keeps the choice
+// with the least sum of squared errors. A choice is measured as it will be
+// decoded, so that no block comes out worse than nearest.
+//
+// Errors count alike for all numbers of a block: the error of a linear's result
+// is then least for inputs that are not correlated with the weights.
+//
+// Results do not depend on the machine: every operation is one IEEE 754
+// operation on one block, in one order.
+#ifndef CRIA_COMPILER_IMPORT_QUANTIZEBLOCKS_H
+#define CRIA_COMPILER_IMPORT_QUANTIZEBLOCKS_H
+
+#include <cstdint>
+
+namespace cria {
+
+constexpr int blockNumbers = 32, blockLanes = 16;
+
+/// value = scale * code + minimum     q4Min, q8Min: codes 0 to 15, 0 to 255
+/// value = scale * (code - 8)         q4Zero: codes 0 to 15
+/// value = scale * (code - 128)       q8: codes 1 to 255
+enum class BlockKind { q4Min, q4Zero, q8, q8Min };
+
+enum class BlockChoice { nearest, search };
+
+/// Numbers i of 16 blocks are side by side, in the input and in the codes.
+struct BlockGroup {
+  alignas(64) uint8_t codes[blockNumbers][blockLanes];
+  uint16_t scales[blockLanes], minima[blockLanes]; // f16
+};
+
+/// What quantisation did to some numbers.
+struct ErrorSums {
+  double squares = 0, errors = 0; // sums of x^2 and of (decoded x - x)^2
+  float largest = 0;              // |decoded x - x|
+
+  void add(const ErrorSums &other);
+};
+
+/// The largest magnitude that f16 scales and minima can hold.
+float largestMagnitude(BlockKind kind);
+
+/// `x` holds finite numbers up to largestMagnitude. Numbers `valid` and after
+/// of each block are ignored and get the code that is nearest to 0. `lanes`
+/// of the blocks count in the sums that are added to `sums`.
+void quantizeBlocks(BlockKind kind, BlockChoice choice,
+                    const float (&x)[blockNumbers][blockLanes], int valid,
+                    int lanes, BlockGroup &group, ErrorSums &sums);
+
+/// The same without the vector instructions that this machine may have: what
+/// tests compare with.
+void quantizeBlocksPortably(BlockKind kind, BlockChoice choice,
+                            const float (&x)[blockNumbers][blockLanes],
+                            int valid, int lanes, BlockGroup &group,
+                            ErrorSums &sums);
+
+/// IEEE binary16 bits, rounded to nearest even; and back, exactly.
+uint16_t floatToHalf(float value);
+float halfToFloat(uint16_t half);
+
+} // namespace cria
+
+#endif // CRIA_COMPILER_IMPORT_QUANTIZEBLOCKS_H
