@@ -276,6 +276,11 @@ Error SafetensorsWriter::writeAt(size_t which, uint64_t offset,
 }
 
 Error SafetensorsWriter::put(ArrayRef<uint8_t> bytes) {
+  if (bytes.size() >= bufferBytes) {
+    if (Error error = flush())
+      return error;
+    return writeOut(bytes);
+  }
   while (!bytes.empty()) {
     size_t take = std::min(bytes.size(), bufferBytes - pending.size());
     pending.insert(pending.end(), bytes.begin(), bytes.begin() + take);
@@ -288,9 +293,14 @@ Error SafetensorsWriter::put(ArrayRef<uint8_t> bytes) {
 }
 
 Error SafetensorsWriter::flush() {
+  Error error = writeOut(pending);
+  pending.clear();
+  return error;
+}
+
+Error SafetensorsWriter::writeOut(ArrayRef<uint8_t> rest) {
   // raw_fd_ostream would do, but it ends the process when it is destroyed
   // with an error unseen.
-  ArrayRef<uint8_t> rest = pending;
   while (!rest.empty()) {
     ssize_t count =
         sys::RetryAfterSignal(-1, ::write, fd, rest.data(), rest.size());
@@ -298,7 +308,6 @@ Error SafetensorsWriter::flush() {
       return fail("cannot write: " + sys::StrError(errno));
     rest = rest.drop_front(static_cast<size_t>(count));
   }
-  pending.clear();
   return Error::success();
 }
 

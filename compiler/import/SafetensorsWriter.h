@@ -100,6 +100,7 @@ private:
   llvm::Error finishTensors();
   llvm::Error put(llvm::ArrayRef<uint8_t> bytes);
   llvm::Error flush();
+  llvm::Error writeOut(llvm::ArrayRef<uint8_t> rest);
 
   std::string filePath;
   std::string tempPath;
