@@ -39,6 +39,7 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <set>
+#include <sys/resource.h>
 
 using namespace cria;
 namespace cl = llvm::cl;
@@ -117,8 +118,10 @@ struct Options {
                "weights it then uses")};
   cl::opt<uint64_t> seedValue{"seed", cl::value_desc("S"), cl::cat(category),
                               cl::desc("Random weights for a model without")};
-  cl::opt<bool> showTiming{"timing", cl::cat(category),
-                           cl::desc("Print the time of each stage")};
+  cl::opt<bool> showTiming{
+      "timing", cl::cat(category),
+      cl::desc("Print the time of each stage, and the most memory "
+               "that was resident")};
 
   cl::extrahelp examples{
       "\nExamples:\n"
@@ -685,6 +688,10 @@ void Driver::printTimes() const {
   }
   llvm::errs() << llvm::left_justify("total", 12)
                << llvm::format("%8.3f s\n", total);
+  struct rusage usage;
+  if (::getrusage(RUSAGE_SELF, &usage) == 0)
+    llvm::errs() << llvm::left_justify("peak memory", 12)
+                 << llvm::format("%8.1f MB\n", usage.ru_maxrss * 1.024e-3);
 }
 
 void Driver::printResults() const {

@@ -7,6 +7,7 @@
 
 #include <cinttypes>
 #include <cstdio>
+#include <fstream>
 
 namespace cria::tools {
 
@@ -66,6 +67,16 @@ void report(const char *Phase, int64_t Tokens, double Seconds) {
                  Tokens, Seconds, Tokens / std::max(Seconds, 1e-9));
 }
 
+/// The most memory that was resident, with the pages of mapped files.
+uint64_t peakMemory() {
+  std::ifstream Status("/proc/self/status");
+  uint64_t Kilobytes = 0;
+  for (std::string Line; std::getline(Status, Line);)
+    if (std::sscanf(Line.c_str(), "VmHWM: %" SCNu64, &Kilobytes) == 1)
+      break;
+  return 1024 * Kilobytes;
+}
+
 void run(const Options &Chosen) {
   if (Chosen.Prompt.empty())
     throw Failure{"-p: the prompt is empty; give at least one character"};
@@ -99,6 +110,15 @@ void run(const Options &Chosen) {
   if (Lookup)
     std::fprintf(stderr, "%-8s %s\n", "lookup",
                  lookupText(Lookup.get()).c_str());
+  if (uint64_t Peak = peakMemory())
+    std::fprintf(
+        stderr, "memory   %s at most: weights %s, KV cache up to %s\n",
+        bytesText(static_cast<double>(Peak)).c_str(),
+        bytesText(static_cast<double>(Model->weights_bytes)).c_str(),
+        bytesText(static_cast<double>(cria_session_pages(Session.get())) *
+                  CRIA_PAGE_TOKENS *
+                  static_cast<double>(Model->kv_bytes_per_token))
+            .c_str());
 }
 
 } // namespace
