@@ -952,6 +952,9 @@ def LowerDot4 : Pass<"cria-lower-dot4"> {
     | avx512vnni | one 512-bit `vpdpbusd` |
     | avxvnni | two 256-bit `vpdpbusd` |
     | avx2 | `vpmaddubsw` and `vpmaddwd` on two halves; up to 8 chained ops of 4-bit codes add up in 16 bits before the second; 8-bit codes in two parts, as the first saturates |
+    | i8mm | four 128-bit `usdot` |
+    | dotprod | four 128-bit `sdot`; 8-bit codes less 128, and 128 times the sums of b by another `sdot` |
+    | neon | 16-bit products: up to 8 chained ops of 4-bit codes add up (`smlal`) before they are widened, those of 8-bit codes are widened one by one |
     | generic | 16-bit products, in arith |
 
     All give the same integers.
@@ -971,7 +974,7 @@ def LowerDot4 : Pass<"cria-lower-dot4"> {
   ];
   let options = [
     Option<"isa", "isa", "std::string", "\"generic\"",
-           "one of generic, avx2, avxvnni, avx512vnni">
+           "one of generic, avx2, avxvnni, avx512vnni, neon, dotprod, i8mm">
   ];
 }
 

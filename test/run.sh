@@ -47,6 +47,9 @@ LOG=$BUILD/log
 mkdir -p "$LOG"
 rm -f "$LOG"/*.xml "$LOG"/*.json
 
+if wants lit; then
+  PACKAGES+=("${CROSS_PACKAGES[@]}")
+fi
 install_packages
 
 # While the compiler works, the network may.

@@ -20,6 +20,9 @@ PACKAGES=(
   libgtest-dev python3 python3-venv
 )
 
+# Tests of code for another processor; the quickstart does without.
+CROSS_PACKAGES=(g++-aarch64-linux-gnu qemu-user)
+
 say() {
   if [ -t 1 ]; then printf '\033[1m== %s\033[0m\n' "$*"; else printf '== %s\n' "$*"; fi
 }

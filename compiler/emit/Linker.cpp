@@ -9,6 +9,7 @@
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Program.h"
+#include "llvm/TargetParser/Host.h"
 
 #include <optional>
 #include <vector>
@@ -17,7 +18,9 @@ using namespace cria;
 
 namespace {
 
+/// The first two link for every architecture.
 constexpr llvm::StringLiteral kLinkers[] = {"ld.lld-22", "ld.lld", "ld", "cc"};
+constexpr size_t kCrossLinkers = 2;
 constexpr llvm::StringLiteral kDrivers[] = {"c++", "g++", "clang++-22",
                                             "clang++"};
 
@@ -32,10 +35,19 @@ llvm::Expected<std::string> findProgram(llvm::ArrayRef<llvm::StringLiteral> of,
       purpose.str().c_str(), llvm::join(of, ", ").c_str());
 }
 
+bool isForThisMachine(const llvm::Triple &triple) {
+  return triple.getArch() ==
+         llvm::Triple(llvm::sys::getProcessTriple()).getArch();
+}
+
 /// libm with its C library's version, for the symbols of old processors.
-std::optional<std::string> findLibm() {
-  for (llvm::StringRef folder :
-       {"/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/usr/lib", "/lib"}) {
+std::optional<std::string> findLibm(const llvm::Triple &triple) {
+  std::string multiarch = triple.getArchName().str() + "-linux-gnu";
+  std::vector<std::string> folders{"/lib/" + multiarch,
+                                   "/usr/" + multiarch + "/lib"};
+  if (isForThisMachine(triple))
+    folders.insert(folders.end(), {"/lib64", "/usr/lib64", "/usr/lib", "/lib"});
+  for (const std::string &folder : folders) {
     llvm::SmallString<64> path(folder);
     llvm::sys::path::append(path, "libm.so.6");
     if (llvm::sys::fs::exists(path))
@@ -75,10 +87,17 @@ llvm::Error run(const std::string &program, std::vector<std::string> args,
 
 } // namespace
 
-llvm::Error cria::linkSharedObject(llvm::StringRef object,
+llvm::Error cria::linkSharedObject(const llvm::Triple &triple,
+                                   llvm::StringRef object,
                                    llvm::StringRef output,
                                    llvm::ArrayRef<std::string> undefined) {
-  llvm::Expected<std::string> linker = findProgram(kLinkers, "a shared object");
+  llvm::ArrayRef<llvm::StringLiteral> linkers = kLinkers;
+  std::string purpose = "a shared object";
+  if (!isForThisMachine(triple)) {
+    linkers = linkers.take_front(kCrossLinkers);
+    purpose += (" for " + triple.getArchName()).str();
+  }
+  llvm::Expected<std::string> linker = findProgram(linkers, purpose);
   if (!linker)
     return linker.takeError();
   bool driver = llvm::sys::path::filename(*linker) == "cc";
@@ -100,15 +119,21 @@ llvm::Error cria::linkSharedObject(llvm::StringRef object,
   add({"-z", "now"});
   args.push_back(object.str());
   if (llvm::any_of(undefined, isFromLibm))
-    if (std::optional<std::string> libm = findLibm())
+    if (std::optional<std::string> libm = findLibm(triple))
       args.push_back(*libm);
   return run(*linker, std::move(args), output);
 }
 
-llvm::Error cria::linkExecutable(llvm::StringRef object,
+llvm::Error cria::linkExecutable(const llvm::Triple &triple,
+                                 llvm::StringRef object,
                                  llvm::StringRef getFunction,
                                  llvm::StringRef toolPath,
                                  llvm::StringRef output) {
+  if (!isForThisMachine(triple))
+    return llvm::createStringError(
+        "--emit exe: links with this machine's runtime, which is not for %s; "
+        "use --emit obj and link model.o there, as examples/embed_c does",
+        triple.getArchName().str().c_str());
   llvm::Expected<std::string> driver = findProgram(kDrivers, "an executable");
   if (!driver)
     return driver.takeError();

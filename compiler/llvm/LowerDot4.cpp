@@ -11,6 +11,8 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 
+#include "llvm/ADT/StringExtras.h"
+
 #include <numeric>
 
 namespace cria {
@@ -36,21 +38,44 @@ static Value callIntrinsic(ImplicitLocOpBuilder &b, StringRef name, Type result,
 
 static bool isNibble(Dot4Op op) { return op.getABits() <= 4; }
 
-/// Half `index` (0 or 1) of a vector.
-static Value halfOf(ImplicitLocOpBuilder &b, Value vector, int64_t index) {
-  int64_t size = cast<VectorType>(vector.getType()).getNumElements() / 2;
+/// Part `index` of `parts` equal ones of a vector.
+static Value partOf(ImplicitLocOpBuilder &b, Value vector, int64_t index,
+                    int64_t parts) {
+  int64_t size = cast<VectorType>(vector.getType()).getNumElements() / parts;
   SmallVector<int64_t> lanes(size);
   std::iota(lanes.begin(), lanes.end(), index * size);
   return vector::ShuffleOp::create(b, vector, vector, lanes);
+}
+
+static Value halfOf(ImplicitLocOpBuilder &b, Value vector, int64_t index) {
+  return partOf(b, vector, index, 2);
+}
+
+static Value quarterOf(ImplicitLocOpBuilder &b, Value vector, int64_t index) {
+  return partOf(b, vector, index, 4);
+}
+
+static Value join(ImplicitLocOpBuilder &b, Value low, Value high) {
+  int64_t size = cast<VectorType>(low.getType()).getNumElements();
+  SmallVector<int64_t> all(2 * size);
+  std::iota(all.begin(), all.end(), 0);
+  return vector::ShuffleOp::create(b, low, high, all);
 }
 
 /// Joins the two 256-bit halves that `body(index)` computes.
 static Value inHalves(ImplicitLocOpBuilder &b,
                       llvm::function_ref<Value(int64_t)> body) {
   Value low = body(0), high = body(1);
-  SmallVector<int64_t> all(16);
-  std::iota(all.begin(), all.end(), 0);
-  return vector::ShuffleOp::create(b, low, high, all);
+  return join(b, low, high);
+}
+
+/// Joins the four 128-bit quarters that `body(index)` computes.
+static Value inQuarters(ImplicitLocOpBuilder &b,
+                        llvm::function_ref<Value(int64_t)> body) {
+  return inHalves(b, [&](int64_t half) {
+    Value low = body(2 * half), high = body(2 * half + 1);
+    return join(b, low, high);
+  });
 }
 
 /// Half `index` of the result of `chain`, where each op's acc is the next
@@ -117,17 +142,97 @@ static Value dotGeneric(ImplicitLocOpBuilder &b, Dot4Op op) {
   return acc;
 }
 
+/// `acc + sum of x y` over bytes in fours, both signed unless `name` is usdot.
+static Value dotNeon(ImplicitLocOpBuilder &b, StringRef name, Value acc,
+                     Value x, Value y) {
+  return callIntrinsic(b, ("llvm.aarch64.neon." + name + ".v4i32.v16i8").str(),
+                       acc.getType(), {acc, x, y});
+}
+
+/// Quarter `index` of the result of `chain` with sdot, whose bytes are signed
+/// both. 4-bit codes are that as well; from 8-bit ones 128 is taken, which
+/// flips bit 7, and `128 b` comes back as `-(-128 b)`.
+static Value dotSigned(ImplicitLocOpBuilder &b, ArrayRef<Dot4Op> chain,
+                       int64_t index) {
+  VectorType bytes = VectorType::get({16}, b.getI8Type());
+  Dot4Op first = chain.back();
+  Value acc = quarterOf(b, first.getAcc(), index);
+  Value excess;
+  if (!isNibble(chain.front()))
+    excess = intSplat(b, cast<VectorType>(acc.getType()), 0);
+  for (Dot4Op op : llvm::reverse(chain)) {
+    Value x = quarterOf(b, op.getA(), index);
+    Value y = quarterOf(b, op.getB(), index);
+    if (excess) {
+      Value least = intSplat(b, bytes, -128);
+      x = arith::XOrIOp::create(b, x, least);
+      excess = dotNeon(b, "sdot", excess, least, y);
+    }
+    acc = dotNeon(b, "sdot", acc, x, y);
+  }
+  return excess ? Value(arith::SubIOp::create(b, acc, excess)) : acc;
+}
+
+/// Quarter `index` of the result of `chain` without dot products. In 16 bits,
+/// 4-bit codes add up over the chain and over pairs: 8 * 15 * 128 * 2 < 2^15.
+/// Of 8-bit codes one product fits: 255 * -128.
+static Value dotNeonBase(ImplicitLocOpBuilder &b, ArrayRef<Dot4Op> chain,
+                         int64_t index) {
+  VectorType i8 = VectorType::get({8}, b.getI8Type());
+  VectorType i16 = VectorType::get({8}, b.getI16Type());
+  VectorType i32 = VectorType::get({4}, b.getI32Type());
+  // Sums of two neighbours of both, those of `low` first.
+  auto addPairs = [&](Value low, Value high) {
+    VectorType type = cast<VectorType>(low.getType());
+    return callIntrinsic(b,
+                         type == i16 ? "llvm.aarch64.neon.addp.v8i16"
+                                     : "llvm.aarch64.neon.addp.v4i32",
+                         type, {low, high});
+  };
+  auto widenPairs = [&](Value acc, Value pairs) -> Value {
+    Value wide =
+        callIntrinsic(b, "llvm.aarch64.neon.saddlp.v4i32.v8i16", i32, {pairs});
+    return acc ? Value(arith::AddIOp::create(b, acc, wide)) : wide;
+  };
+  Value sums[2];
+  for (Dot4Op op : llvm::reverse(chain)) {
+    Value x = quarterOf(b, op.getA(), index);
+    Value y = quarterOf(b, op.getB(), index);
+    for (int64_t half : {0, 1}) {
+      Value p = halfOf(b, x, half), q = halfOf(b, y, half);
+      Value &sum = sums[half];
+      if (isNibble(op)) {
+        Value products =
+            callIntrinsic(b, "llvm.aarch64.neon.smull.v8i16", i16, {p, q});
+        sum = sum ? Value(arith::AddIOp::create(b, sum, products)) : products;
+      } else {
+        sum = widenPairs(
+            sum, arith::MulIOp::create(b, arith::ExtUIOp::create(b, i16, p),
+                                       arith::ExtSIOp::create(b, i16, q)));
+      }
+    }
+  }
+  Dot4Op first = chain.back();
+  Value acc = quarterOf(b, first.getAcc(), index);
+  Value fours = addPairs(sums[0], sums[1]);
+  if (isNibble(chain.front()))
+    return widenPairs(acc, fours);
+  return arith::AddIOp::create(b, acc, fours);
+}
+
+constexpr StringLiteral kIsas[] = {
+    "generic", "avx2", "avxvnni", "avx512vnni", "neon", "dotprod", "i8mm"};
+
 namespace {
 
 struct LowerDot4 : cria::impl::LowerDot4Base<LowerDot4> {
   using LowerDot4Base::LowerDot4Base;
 
   void runOnOperation() override {
-    if (isa != "generic" && isa != "avx2" && isa != "avxvnni" &&
-        isa != "avx512vnni") {
+    if (!llvm::is_contained(kIsas, isa)) {
       getOperation()->emitError("cria-lower-dot4: isa = ")
-          << isa.getValue()
-          << " is not one of generic, avx2, avxvnni, avx512vnni";
+          << isa.getValue() << " is not one of "
+          << llvm::join(ArrayRef(kIsas), ", ");
       return signalPassFailure();
     }
     SmallVector<Dot4Op> ops;
@@ -146,14 +251,21 @@ struct LowerDot4 : cria::impl::LowerDot4Base<LowerDot4> {
     }
   }
 
-  /// `op`, and with avx2 the ops whose sums nothing but it uses, last first.
+  /// Sums of several ops of this kind cost less than each by itself.
+  bool isChained(Dot4Op op) const {
+    if (isa == "avx2")
+      return isNibble(op);
+    return isa == "neon" || (isa == "dotprod" && !isNibble(op));
+  }
+
+  /// `op` and the chained ops whose sums nothing but it uses, last first.
   SmallVector<Dot4Op> chainOf(Dot4Op op) {
-    constexpr size_t kMaxChain = 8; // see dotAvx2
+    constexpr size_t kMaxChain = 8; // see dotAvx2 and dotNeonBase
     SmallVector<Dot4Op> chain = {op};
-    while (isa == "avx2" && isNibble(op) && chain.size() < kMaxChain) {
+    while (isChained(op) && chain.size() < kMaxChain) {
       auto previous = chain.back().getAcc().getDefiningOp<Dot4Op>();
-      if (!previous || !isNibble(previous) || !previous->hasOneUse() ||
-          previous->getBlock() != op->getBlock())
+      if (!previous || isNibble(previous) != isNibble(op) ||
+          !previous->hasOneUse() || previous->getBlock() != op->getBlock())
         break;
       chain.push_back(previous);
     }
@@ -163,6 +275,10 @@ struct LowerDot4 : cria::impl::LowerDot4Base<LowerDot4> {
   Value lower(ImplicitLocOpBuilder &b, ArrayRef<Dot4Op> chain) {
     if (isa == "avx2")
       return inHalves(b, [&](int64_t i) { return dotAvx2(b, chain, i); });
+    if (isa == "neon")
+      return inQuarters(b, [&](int64_t i) { return dotNeonBase(b, chain, i); });
+    if (isa == "dotprod")
+      return inQuarters(b, [&](int64_t i) { return dotSigned(b, chain, i); });
     Dot4Op op = chain.front();
     if (isa == "avx512vnni")
       return callIntrinsic(b, "llvm.x86.avx512.vpdpbusd.512",
@@ -174,6 +290,11 @@ struct LowerDot4 : cria::impl::LowerDot4Base<LowerDot4> {
         return callIntrinsic(
             b, "llvm.x86.avx512.vpdpbusd.256", acc.getType(),
             {acc, halfOf(b, op.getA(), i), halfOf(b, op.getB(), i)});
+      });
+    if (isa == "i8mm")
+      return inQuarters(b, [&](int64_t i) {
+        return dotNeon(b, "usdot", quarterOf(b, op.getAcc(), i),
+                       quarterOf(b, op.getA(), i), quarterOf(b, op.getB(), i));
       });
     return dotGeneric(b, op);
   }

@@ -14,13 +14,15 @@
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/Triple.h"
 
+#include <optional>
 #include <vector>
 
 using namespace cria;
 
 namespace {
 
-constexpr llvm::StringLiteral kTriple = "x86_64-unknown-linux-gnu";
+constexpr llvm::StringLiteral kX86Triple = "x86_64-unknown-linux-gnu";
+constexpr llvm::StringLiteral kArmTriple = "aarch64-unknown-linux-gnu";
 
 /// The levels of the x86-64 psABI, 3.1.1, and what each adds. AVX-512 is left
 /// to its level, as a CPU with a part of it gains little over AVX2.
@@ -57,38 +59,77 @@ constexpr Feature kFeatures[] = {
     {"+gfni", CRIA_CPU_GFNI, 3, ""},
 };
 
-const llvm::Target *lookUpTarget(std::string &error) {
-  LLVMInitializeX86TargetInfo();
-  LLVMInitializeX86Target();
-  LLVMInitializeX86TargetMC();
-  LLVMInitializeX86AsmPrinter();
-  return llvm::TargetRegistry::lookupTarget(llvm::Triple(kTriple), error);
-}
+/// What AArch64's baseline, Armv8.0-A with NEON, may lack; the last that a CPU
+/// has decides the isa. Left out, because their results would differ: BF16
+/// (rounds and flushes as it likes) and arithmetic in f16.
+constexpr llvm::StringLiteral kArmBase = "+neon,+fp-armv8";
+struct ArmFeature {
+  llvm::StringLiteral name;
+  uint64_t bit;
+  llvm::StringLiteral isa;
+};
+constexpr ArmFeature kArmFeatures[] = {
+    {"dotprod", CRIA_CPU_DOTPROD, "dotprod"},
+    {"i8mm", CRIA_CPU_I8MM, "i8mm"},
+};
 
-std::unique_ptr<llvm::MCSubtargetInfo> subtarget(const llvm::Target &target,
-                                                 llvm::StringRef cpu,
-                                                 llvm::StringRef features) {
-  return std::unique_ptr<llvm::MCSubtargetInfo>(
-      target.createMCSubtargetInfo(llvm::Triple(kTriple), cpu, features));
-}
-
-bool is64Bit(const llvm::Target &target, llvm::StringRef cpu) {
-  return subtarget(target, cpu, "")->checkFeatures(kLevels[0].features);
-}
-
-llvm::Error unknownTarget(const llvm::Target &target, llvm::StringRef name) {
-  std::vector<llvm::StringRef> cpus;
-  std::unique_ptr<llvm::MCSubtargetInfo> base = subtarget(target, "x86-64", "");
-  for (const llvm::SubtargetSubTypeKV &cpu :
-       base->getAllProcessorDescriptions()) {
-    llvm::StringRef key = cpu.Key;
-    if (!key.starts_with("x86-64") && is64Bit(target, key))
-      cpus.push_back(key);
+/// One of LLVM's backends, and what a CPU must have for cria's code.
+class Backend {
+public:
+  static llvm::Expected<Backend> get(llvm::StringRef triple) {
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    LLVMInitializeAArch64TargetInfo();
+    LLVMInitializeAArch64Target();
+    LLVMInitializeAArch64TargetMC();
+    LLVMInitializeAArch64AsmPrinter();
+    Backend backend;
+    backend.triple = llvm::Triple(triple);
+    std::string error;
+    backend.target = llvm::TargetRegistry::lookupTarget(backend.triple, error);
+    if (!backend.target)
+      return llvm::createStringError("this LLVM cannot make code for " +
+                                     triple + ": " + error);
+    return backend;
   }
+
+  std::unique_ptr<llvm::MCSubtargetInfo>
+  subtarget(llvm::StringRef cpu, llvm::StringRef features = "") const {
+    return std::unique_ptr<llvm::MCSubtargetInfo>(
+        target->createMCSubtargetInfo(triple, cpu, features));
+  }
+
+  /// `cpu` exists and has the baseline: 64 bits, or NEON.
+  bool accepts(llvm::StringRef cpu) const {
+    return subtarget("")->isCPUStringValid(cpu) &&
+           subtarget(cpu)->checkFeatures(
+               triple.isAArch64() ? kArmBase : kLevels[0].features);
+  }
+
+  std::string listCpus() const {
+    std::unique_ptr<llvm::MCSubtargetInfo> base = subtarget("");
+    std::vector<llvm::StringRef> cpus;
+    for (const llvm::SubtargetSubTypeKV &cpu :
+         base->getAllProcessorDescriptions())
+      if (llvm::StringRef key = cpu.Key;
+          !key.starts_with("x86-64") && key != "generic" && accepts(key))
+        cpus.push_back(key);
+    return llvm::join(cpus, ", ");
+  }
+
+  llvm::Triple triple;
+  const llvm::Target *target = nullptr;
+};
+
+llvm::Error unknownTarget(const Backend &x86, const Backend &arm,
+                          llvm::StringRef name) {
   return llvm::createStringError(
       "unknown target \"%s\"; accepted are native, x86-64, x86-64-v2, "
-      "x86-64-v3, x86-64-v4, or a CPU: %s",
-      name.str().c_str(), llvm::join(cpus, ", ").c_str());
+      "x86-64-v3, x86-64-v4, aarch64, aarch64+dotprod, aarch64+dotprod+i8mm, "
+      "or a CPU: %s; with AArch64: %s",
+      name.str().c_str(), x86.listCpus().c_str(), arm.listCpus().c_str());
 }
 
 std::string hostFeatures() {
@@ -99,30 +140,11 @@ std::string hostFeatures() {
   return llvm::join(features, ",");
 }
 
-} // namespace
-
-llvm::Expected<Target> Target::get(llvm::StringRef name) {
-  std::string error;
-  const llvm::Target *backend = lookUpTarget(error);
-  if (!backend)
-    return llvm::createStringError("this LLVM cannot make x86-64 code: " +
-                                   error);
-
-  bool native = name == "native";
-  if (native && !llvm::Triple(llvm::sys::getProcessTriple()).isX86())
-    return llvm::createStringError(
-        "target \"native\": this machine is %s, code can be made for x86-64",
-        llvm::sys::getProcessTriple().c_str());
-  llvm::StringRef cpu = native ? llvm::sys::getHostCPUName() : name;
-  // A host that LLVM has no name for is described by its features alone.
-  if (native && !subtarget(*backend, "x86-64", "")->isCPUStringValid(cpu))
-    cpu = "x86-64";
-  if (!subtarget(*backend, "x86-64", "")->isCPUStringValid(cpu) ||
-      !is64Bit(*backend, cpu))
-    return unknownTarget(*backend, name);
-
+/// `hostFeatures` are empty but for the CPU of this machine.
+Target makeX86(const Backend &backend, llvm::StringRef cpu,
+               llvm::StringRef hostFeatures) {
   std::unique_ptr<llvm::MCSubtargetInfo> info =
-      subtarget(*backend, cpu, native ? hostFeatures() : "");
+      backend.subtarget(cpu, hostFeatures);
   size_t level = 0;
   while (level + 1 < std::size(kLevels) &&
          info->checkFeatures(kLevels[level + 1].features))
@@ -130,7 +152,7 @@ llvm::Expected<Target> Target::get(llvm::StringRef name) {
 
   Target target;
   target.name = cpu.str();
-  target.triple = kTriple.str();
+  target.triple = kX86Triple.str();
   target.cpu = kLevels[level].cpu.str();
   target.tuneCpu = cpu.str();
   target.cpuFeatures = kLevels[level].bits;
@@ -150,18 +172,105 @@ llvm::Expected<Target> Target::get(llvm::StringRef name) {
     if (!feature.isa.empty())
       target.isa = feature.isa.str();
   }
+  // A vector of 16 lanes is one of AVX-512's 32 registers, two of AVX2's 16,
+  // four of SSE's. VectorizeLinear.cpp has the count for a linear. Attention
+  // carries sums only: 24 of 32 leave 8 for operands, 12 of 16 (6 of twice two)
+  // leave 4.
+  if (target.vectorBits == 512)
+    target.attentionAccumulators = 24;
+  if (target.isa == "avx512vnni")
+    target.linearTokens = 12;
   return target;
+}
+
+/// `features` as LLVM writes them: "+dotprod".
+Target makeArm(const Backend &backend, llvm::StringRef name,
+               llvm::StringRef cpu, llvm::StringRef features) {
+  std::unique_ptr<llvm::MCSubtargetInfo> info =
+      backend.subtarget(cpu, features);
+  Target target;
+  target.name = name.str();
+  target.triple = kArmTriple.str();
+  target.cpu = "generic";
+  target.tuneCpu = cpu.str();
+  target.isa = "neon";
+  target.hasF16Conversion = true;
+  target.vectorBits = 128;
+  llvm::ListSeparator comma(",");
+  for (const ArmFeature &feature : kArmFeatures) {
+    std::string flag = "+" + feature.name.str();
+    if (!info->checkFeatures(flag))
+      continue;
+    target.cpuFeatures |= feature.bit;
+    target.features += llvm::StringRef(comma).str() + flag;
+    target.isa = feature.isa.str();
+  }
+  return target;
+}
+
+/// The features of "aarch64+dotprod", as LLVM writes them, or nothing if
+/// `name` is not of this form.
+std::optional<std::string> armFeatures(llvm::StringRef name) {
+  if (!name.consume_front("aarch64"))
+    return std::nullopt;
+  llvm::SmallVector<llvm::StringRef> words;
+  name.split(words, '+');
+  if (!words.front().empty())
+    return std::nullopt;
+  std::vector<std::string> features;
+  for (llvm::StringRef word : llvm::drop_begin(words)) {
+    if (llvm::none_of(kArmFeatures, [&](const ArmFeature &feature) {
+          return feature.name == word;
+        }))
+      return std::nullopt;
+    features.push_back("+" + word.str());
+  }
+  return llvm::join(features, ",");
+}
+
+} // namespace
+
+llvm::Expected<Target> Target::get(llvm::StringRef name) {
+  llvm::Expected<Backend> x86 = Backend::get(kX86Triple);
+  if (!x86)
+    return x86.takeError();
+  llvm::Expected<Backend> arm = Backend::get(kArmTriple);
+  if (!arm)
+    return arm.takeError();
+
+  if (name == "native") {
+    llvm::Triple host(llvm::sys::getProcessTriple());
+    llvm::StringRef cpu = llvm::sys::getHostCPUName();
+    // A host that LLVM has no name for is described by its features alone.
+    if (host.isX86())
+      return makeX86(*x86, x86->accepts(cpu) ? cpu : "x86-64", hostFeatures());
+    if (!host.isAArch64())
+      return llvm::createStringError(
+          "target \"native\": this machine is %s, code can be made for x86-64 "
+          "and AArch64",
+          host.str().c_str());
+    bool known = arm->accepts(cpu) && cpu != "generic";
+    return makeArm(*arm, known ? cpu : "aarch64", known ? cpu : "generic",
+                   hostFeatures());
+  }
+  if (x86->accepts(name))
+    return makeX86(*x86, name, "");
+  if (std::optional<std::string> features = armFeatures(name))
+    return makeArm(*arm, name, "generic", *features);
+  if (arm->accepts(name))
+    return makeArm(*arm, name, name, "");
+  return unknownTarget(*x86, *arm, name);
 }
 
 llvm::Expected<std::unique_ptr<llvm::TargetMachine>>
 Target::createMachine() const {
-  std::string error;
-  const llvm::Target *backend = lookUpTarget(error);
+  llvm::Expected<Backend> backend = Backend::get(triple);
   if (!backend)
-    return llvm::createStringError(error);
+    return backend.takeError();
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
-  return std::unique_ptr<llvm::TargetMachine>(backend->createTargetMachine(
-      llvm::Triple(triple), cpu, features, options, llvm::Reloc::PIC_,
-      llvm::CodeModel::Small, llvm::CodeGenOptLevel::Aggressive));
+  return std::unique_ptr<llvm::TargetMachine>(
+      backend->target->createTargetMachine(
+          backend->triple, cpu, features, options, llvm::Reloc::PIC_,
+          llvm::CodeModel::Small, llvm::CodeGenOptLevel::Aggressive));
 }

@@ -5,8 +5,8 @@
 //   llvm::Expected<cria::Target> target = cria::Target::get("native");
 //   if (!target) return target.takeError(); // lists the accepted names
 //
-// A CPU name stands for its level of x86-64 (v1 to v4) and those of its
-// further features that the kernels use. Nothing else of it may appear in the
+// A CPU name stands for its level of x86-64 (v1 to v4), or for Armv8.0-A with
+// NEON, and those of its further features that the kernels use. Nothing else of it may appear in the
 // code: `cpuFeatures` is all that a runtime checks before it runs the code, so
 // two CPUs of equal features must be able to run each other's code. The name
 // still selects the scheduling model.
@@ -27,10 +27,11 @@ class TargetMachine;
 namespace cria {
 
 struct Target {
-  /// "x86-64-v4", or the CPU's name; never "native".
+  /// "x86-64-v4", "aarch64+dotprod" or the CPU's name; never "native".
   std::string name;
   std::string triple;
-  /// LLVM's "target-cpu": the level, such as "x86-64-v3".
+  /// LLVM's "target-cpu": the level, such as "x86-64-v3"; for AArch64,
+  /// "generic".
   std::string cpu;
   /// LLVM's "tune-cpu".
   std::string tuneCpu;
@@ -38,14 +39,20 @@ struct Target {
   std::string features;
   /// CRIA_CPU_* of runtime/include/cria/abi.h.
   uint64_t cpuFeatures = 0;
-  /// What `cria-lower-dot4` takes: generic, avx2, avxvnni or avx512vnni.
+  /// What `cria-lower-dot4` takes: generic, avx2, avxvnni or avx512vnni; for
+  /// AArch64 neon, dotprod or i8mm.
   std::string isa;
   /// Has instructions that convert between f16 and f32.
   bool hasF16Conversion = false;
   /// LLVM's "prefer-vector-width" in bits.
   unsigned vectorBits = 128;
+  /// Of PipelineOptions: tokens that a linear kernel holds in registers, and
+  /// vectors of 16 floats that an attention kernel does. Speed only.
+  int64_t linearTokens = 4;
+  int64_t attentionAccumulators = 6;
 
-  /// "native", "x86-64" to "x86-64-v4", or a 64-bit x86 CPU that LLVM knows.
+  /// "native"; "x86-64" to "x86-64-v4"; "aarch64", with "+dotprod" and "+i8mm"
+  /// behind it or not; or a CPU of either kind that LLVM knows.
   /// The error lists the accepted names.
   static llvm::Expected<Target> get(llvm::StringRef name);
 

@@ -66,9 +66,10 @@ struct Options {
                                   cl::desc("Folder that the outputs go to")};
   cl::opt<std::string> targetName{
       "target", cl::init("native"), cl::value_desc("T,..."), cl::cat(category),
-      cl::desc("native, x86-64, x86-64-v2, x86-64-v3, x86-64-v4 or "
-               "the name of a CPU (default: native); of several, the best for "
-               "the processor is chosen at load")};
+      cl::desc("native, x86-64, x86-64-v2, x86-64-v3, x86-64-v4, aarch64, "
+               "aarch64+dotprod, aarch64+dotprod+i8mm or the name of a CPU "
+               "(default: native); of several, the best for the processor is "
+               "chosen at load")};
   cl::opt<int64_t> contextSize{"context", cl::value_desc("N"),
                                cl::cat(category),
                                cl::desc("Positions that a sequence may have")};
@@ -419,10 +420,9 @@ llvm::Error Driver::runPasses(Stage stage, mlir::ModuleOp module,
     PipelineOptions line;
     line.kvType = options->kvType;
     line.quantize = options->quantize;
-    if (targets[clone].vectorBits < 512)
-      line.attentionAccumulators = 6;
+    line.linearTokens = targets[clone].linearTokens;
+    line.attentionAccumulators = targets[clone].attentionAccumulators;
     if (targets[clone].isa != "avx512vnni") {
-      line.linearTokens = 4;
       line.linearPanels = 1;
       line.linearBlockTokens = 0;
     }
@@ -551,14 +551,16 @@ llvm::Error Driver::writeCode() {
   llvm::Expected<std::string> input = folder->writeScratch("model.o", object);
   if (!input)
     return input.takeError();
+  llvm::Triple triple(targets.front().triple);
   if (wants(Output::so))
-    if (llvm::Error error = linkSharedObject(
-            *input, folder->reserve("model.so"), code.undefinedSymbols()))
+    if (llvm::Error error =
+            linkSharedObject(triple, *input, folder->reserve("model.so"),
+                             code.undefinedSymbols()))
       return error;
   if (wants(Output::exe))
     if (llvm::Error error =
-            linkExecutable(*input, options->symbolPrefix + "get", toolPath,
-                           folder->reserve("model")))
+            linkExecutable(triple, *input, options->symbolPrefix + "get",
+                           toolPath, folder->reserve("model")))
       return error;
   return llvm::Error::success();
 }

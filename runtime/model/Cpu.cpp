@@ -13,6 +13,8 @@
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 using namespace cria::runtime;
@@ -36,6 +38,10 @@ constexpr FeatureName FeatureNames[] = {
     {CRIA_CPU_AMX_BF16, "AMX-BF16", "AMX-BF16 (with Linux 5.16 or later)"},
     {CRIA_CPU_GFNI, "GFNI", nullptr},
     {CRIA_CPU_AVXVNNI, "AVX-VNNI", nullptr},
+    {CRIA_CPU_DOTPROD, "DotProd",
+     "the dot products of FEAT_DotProd (asimddp)"},
+    {CRIA_CPU_I8MM, "I8MM",
+     "the mixed-sign dot products of FEAT_I8MM (i8mm)"},
 };
 
 constexpr uint64_t TileFeatures = CRIA_CPU_AMX_INT8 | CRIA_CPU_AMX_BF16;
@@ -96,6 +102,40 @@ struct Brand {
     std::memmove(Text, Text + Skip, sizeof(Text) - Skip);
     for (size_t End = std::strlen(Text); End > 0 && Text[End - 1] == ' ';)
       Text[--End] = '\0';
+  }
+};
+
+#elif defined(__aarch64__) && defined(__linux__)
+
+// Linux, Documentation/arch/arm64/elf_hwcaps.rst; by number, because the
+// headers of an old C library lack the newer names.
+constexpr unsigned long HwcapCpuid = 1ul << 11, HwcapAsimdDp = 1ul << 20,
+                        Hwcap2I8mm = 1ul << 13;
+
+CpuFeatures detect() {
+  CpuFeatures Host;
+  if (getauxval(AT_HWCAP) & HwcapAsimdDp)
+    Host.Present |= CRIA_CPU_DOTPROD;
+  if (getauxval(AT_HWCAP2) & Hwcap2I8mm)
+    Host.Present |= CRIA_CPU_I8MM;
+  // NEON has no state of its own for an operating system to enable.
+  Host.Enabled = Host.Present;
+  return Host;
+}
+
+bool requestTiles() { return false; }
+
+/// The processor's numbers, as /proc/cpuinfo has them: it tells no name.
+struct Brand {
+  char Text[48] = {};
+  Brand() {
+    if (!(getauxval(AT_HWCAP) & HwcapCpuid))
+      return;
+    uint64_t Midr; // Arm ARM, MIDR_EL1; the kernel answers for it
+    __asm__("mrs %0, MIDR_EL1" : "=r"(Midr));
+    std::snprintf(Text, sizeof(Text), "AArch64 implementer 0x%02x part 0x%03x",
+                  static_cast<unsigned>(Midr >> 24 & 0xff),
+                  static_cast<unsigned>(Midr >> 4 & 0xfff));
   }
 };
 

@@ -25,8 +25,8 @@ tokenizer.json) or a .mlir description.
 
 Options:
   -o DIR                  Folder to write
-  --target T,...          native (default), x86-64-v3, x86-64-v4 or a CPU name;
-                          of several, the best for the CPU runs
+  --target T,...          native (default), x86-64-v3, x86-64-v4, aarch64 or a
+                          CPU name; of several, the best for the CPU runs
   --context N             Positions that a sequence may have
   --batch N               Tokens that one run of the code may have
   --symbol-prefix P       Beginning of every exported name (default: model_)

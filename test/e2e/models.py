@@ -4,7 +4,8 @@
     models.py gguf FILE [--layers N] [--seed S]
     models.py hf FOLDER [--layers N] [--seed S]
 
-The GGUF file has Q8_0 matrices, the folder bfloat16 ones. Neither has a
+The GGUF file has Q8_0 matrices (from Python, of any type in ENCODERS), the
+folder bfloat16 ones. Neither has a
 tokenizer. Needs numpy only; reference.py is the judge of numbers.
 """
 
@@ -17,7 +18,6 @@ import numpy as np
 
 SIZES = dict(layers=2, hidden=96, heads=6, kv_heads=2, ffn=160, vocab=131,
              context=256)  # yapf: disable
-F32, Q8_0 = 0, 8  # GGUF's numbers of tensor types
 U32, FLOAT, STRING = 4, 6, 8  # and of metadata types
 
 
@@ -80,19 +80,71 @@ def q8_0(value):
     )
 
 
-class Gguf:
-    """A file in the making; every field may be bent before bytes()."""
+def pack_nibbles(numbers):
+    """Of 32 numbers, 16 bytes: the first half in the low bits."""
+    numbers = numbers.astype(np.uint8)
+    return numbers[:, :16] | numbers[:, 16:] << 4
 
-    def __init__(self, sizes=None, seed=0):
+
+def q4_0(value):
+    blocks = value.reshape(-1, 32)
+    largest = np.take_along_axis(
+        blocks, np.abs(blocks).argmax(axis=1)[:, None], axis=1)
+    scale = (largest / -8).astype(np.float16)
+    wide = scale.astype(np.float32)
+    numbers = np.clip(np.rint(blocks / np.where(wide == 0, 1, wide)) + 8, 0, 15)
+    return b"".join(
+        s.tobytes() + n.tobytes() for s, n in zip(scale, pack_nibbles(numbers))
+    )
+
+
+def q4_1(value):
+    blocks = value.reshape(-1, 32)
+    least = blocks.min(axis=1)[:, None].astype(np.float16)
+    scale = ((blocks.max(axis=1)[:, None] - least) / 15).astype(np.float16)
+    wide = scale.astype(np.float32)
+    numbers = np.clip(
+        np.rint((blocks - least) / np.where(wide == 0, 1, wide)), 0, 15)
+    return b"".join(
+        s.tobytes() + m.tobytes() + n.tobytes()
+        for s, m, n in zip(scale, least, pack_nibbles(numbers))
+    )
+
+
+def bf16(value):
+    bits = np.ascontiguousarray(value, dtype=np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+
+
+# GGUF's number of each tensor type, and what writes it.
+ENCODERS = {
+    "f32": (0, lambda value: value.tobytes()),
+    "f16": (1, lambda value: value.astype(np.float16).tobytes()),
+    "q4_0": (2, q4_0),
+    "q4_1": (3, q4_1),
+    "q8_0": (8, q8_0),
+    "bf16": (30, lambda value: bf16(value).tobytes()),
+}
+
+
+class Gguf:
+    """A file in the making; every field may be bent before bytes().
+
+    `types`: of matrices, by the part of the name that says their role
+    ("attn_q"); q8_0 by default.
+    """
+
+    def __init__(self, sizes=None, seed=0, types=None):
         sizes = {**SIZES, **(sizes or {})}
         self.magic, self.version, self.alignment = b"GGUF", 3, 32
         self.values = metadata(sizes)
         self.tensor_count = self.value_count = None  # what there is
         self.infos, self.data = {}, b""  # name: [shape as in numpy, type, offset]
         for name, value in tensors(sizes, seed).items():
-            kind = F32 if value.ndim == 1 else Q8_0
-            self.infos[name] = [list(value.shape), kind, len(self.data)]
-            self.data += value.tobytes() if kind == F32 else q8_0(value)
+            kind = (types or {}).get(name.split(".")[-2], "q8_0")
+            number, encode = ENCODERS["f32" if value.ndim == 1 else kind]
+            self.infos[name] = [list(value.shape), number, len(self.data)]
+            self.data += encode(value)
             self.data += bytes(-len(self.data) % self.alignment)
 
     def sections(self):
@@ -138,11 +190,6 @@ class Gguf:
 
     def bytes(self):
         return b"".join(self.sections().values())
-
-
-def bf16(value):
-    bits = np.ascontiguousarray(value, dtype=np.float32).view(np.uint32)
-    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
 
 
 HF_NAMES = {

@@ -2,9 +2,12 @@
 // RUN: cria-opt %s -cria-lower-dot4=isa=avx512vnni | FileCheck %s --check-prefix=VNNI
 // RUN: cria-opt %s -cria-lower-dot4=isa=avxvnni | FileCheck %s --check-prefix=HALVES
 // RUN: cria-opt %s -cria-lower-dot4=isa=avx2 | FileCheck %s --check-prefix=AVX2
+// RUN: cria-opt %s -cria-lower-dot4=isa=i8mm | FileCheck %s --check-prefix=I8MM
+// RUN: cria-opt %s -cria-lower-dot4=isa=dotprod | FileCheck %s --check-prefix=DOTPROD
+// RUN: cria-opt %s -cria-lower-dot4=isa=neon | FileCheck %s --check-prefix=NEON
 // RUN: cria-opt %s -cria-lower-dot4 | FileCheck %s --check-prefix=GENERIC
 // RUN: not cria-opt %s -cria-lower-dot4=isa=sse9 2>&1 | FileCheck %s --check-prefix=UNKNOWN
-// UNKNOWN: cria-lower-dot4: isa = sse9 is not one of generic, avx2, avxvnni, avx512vnni
+// UNKNOWN: cria-lower-dot4: isa = sse9 is not one of generic, avx2, avxvnni, avx512vnni, neon, dotprod, i8mm
 
 // VNNI-LABEL: func.func @bytes
 // VNNI-SAME:    (%[[ACC:[^:]*]]: vector<16xi32>, %[[A:[^:]*]]: vector<64xi8>, %[[B:[^:]*]]: vector<64xi8>)
@@ -20,6 +23,33 @@
 // AVX2-COUNT-4: llvm.x86.avx2.pmadd.ub.sw
 // AVX2-NOT:     llvm.x86.avx2.pmadd.ub.sw
 // AVX2:         return
+
+// I8MM-LABEL: func.func @bytes
+// I8MM-COUNT-4: llvm.call_intrinsic "llvm.aarch64.neon.usdot.v4i32.v16i8"({{.*}}) : (vector<4xi32>, vector<16xi8>, vector<16xi8>) -> vector<4xi32>
+// I8MM-COUNT-3: vector.shuffle
+
+// Less 128, whose multiple of b is taken away again.
+// DOTPROD-LABEL: func.func @bytes
+// DOTPROD-SAME:    (%[[ACC:[^:]*]]: vector<16xi32>, %[[A:[^:]*]]: vector<64xi8>, %[[B:[^:]*]]: vector<64xi8>)
+// DOTPROD:         %[[ACC0:.*]] = vector.shuffle %[[ACC]], %[[ACC]] [0, 1, 2, 3]
+// DOTPROD:         %[[A0:.*]] = vector.shuffle %[[A]], %[[A]] [0,
+// DOTPROD:         %[[B0:.*]] = vector.shuffle %[[B]], %[[B]] [0,
+// DOTPROD:         %[[LEAST:.*]] = arith.constant dense<-128> : vector<16xi8>
+// DOTPROD:         %[[SIGNED:.*]] = arith.xori %[[A0]], %[[LEAST]]
+// DOTPROD:         %[[EXCESS:.*]] = llvm.call_intrinsic "llvm.aarch64.neon.sdot.v4i32.v16i8"(%{{.*}}, %[[LEAST]], %[[B0]])
+// DOTPROD:         %[[DOT:.*]] = llvm.call_intrinsic "llvm.aarch64.neon.sdot.v4i32.v16i8"(%[[ACC0]], %[[SIGNED]], %[[B0]])
+// DOTPROD:         arith.subi %[[DOT]], %[[EXCESS]]
+// DOTPROD-COUNT-6: llvm.aarch64.neon.sdot
+// DOTPROD-NOT:     llvm.aarch64.neon.sdot
+// DOTPROD:         return
+
+// NEON-LABEL: func.func @bytes
+// NEON:         arith.extui %{{.*}} : vector<8xi8> to vector<8xi16>
+// NEON:         arith.extsi %{{.*}} : vector<8xi8> to vector<8xi16>
+// NEON:         arith.muli %{{.*}} : vector<8xi16>
+// NEON:         llvm.aarch64.neon.saddlp.v4i32.v8i16
+// NEON:         llvm.aarch64.neon.addp.v4i32
+// NEON:         return
 
 // GENERIC-LABEL: func.func @bytes
 // GENERIC-COUNT-2: arith.muli %{{.*}}, %{{.*}} : vector<32xi16>
@@ -43,6 +73,24 @@ func.func @bytes(%acc: vector<16xi32>, %a: vector<64xi8>, %b: vector<64xi8>) -> 
 // AVX2:         llvm.x86.avx2.pmadd.wd
 // AVX2-NOT:     llvm.x86.avx2.pmadd
 // AVX2:         return
+
+// DOTPROD-LABEL: func.func @nibbles
+// DOTPROD-COUNT-8: llvm.aarch64.neon.sdot
+// DOTPROD-NOT:     arith
+
+// NEON-LABEL: func.func @nibbles
+// NEON:         %[[P0:.*]] = llvm.call_intrinsic "llvm.aarch64.neon.smull.v8i16"
+// NEON:         %[[P1:.*]] = llvm.call_intrinsic "llvm.aarch64.neon.smull.v8i16"
+// NEON:         %[[P2:.*]] = llvm.call_intrinsic "llvm.aarch64.neon.smull.v8i16"
+// NEON:         %[[LOW:.*]] = arith.addi %[[P0]], %[[P2]] : vector<8xi16>
+// NEON:         %[[P3:.*]] = llvm.call_intrinsic "llvm.aarch64.neon.smull.v8i16"
+// NEON:         %[[HIGH:.*]] = arith.addi %[[P1]], %[[P3]] : vector<8xi16>
+// NEON:         %[[FOURS:.*]] = llvm.call_intrinsic "llvm.aarch64.neon.addp.v8i16"(%[[LOW]], %[[HIGH]])
+// NEON:         %[[WIDE:.*]] = llvm.call_intrinsic "llvm.aarch64.neon.saddlp.v4i32.v8i16"(%[[FOURS]])
+// NEON:         arith.addi %{{.*}}, %[[WIDE]] : vector<4xi32>
+// NEON-COUNT-3: llvm.aarch64.neon.saddlp
+// NEON-NOT:     llvm.aarch64.neon.saddlp
+// NEON:         return
 func.func @nibbles(%acc: vector<16xi32>, %a: vector<64xi8>, %b: vector<64xi8>, %c: vector<64xi8>) -> vector<16xi32> {
   %0 = cria.dot4 %acc, %a, %b {a_bits = 4 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
   %1 = cria.dot4 %0, %a, %c {a_bits = 4 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
@@ -53,6 +101,9 @@ func.func @nibbles(%acc: vector<16xi32>, %a: vector<64xi8>, %b: vector<64xi8>, %
 
 // AVX2-LABEL: func.func @shared
 // AVX2-COUNT-4: llvm.x86.avx2.pmadd.wd
+
+// NEON-LABEL: func.func @shared
+// NEON-COUNT-8: llvm.aarch64.neon.saddlp
 func.func @shared(%acc: vector<16xi32>, %a: vector<64xi8>, %b: vector<64xi8>) -> (vector<16xi32>, vector<16xi32>) {
   %0 = cria.dot4 %acc, %a, %b {a_bits = 4 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
   %1 = cria.dot4 %0, %a, %b {a_bits = 4 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>

@@ -42,7 +42,10 @@ enum {
   CRIA_CPU_AMX_BF16 = 1u << 6,
   CRIA_CPU_GFNI = 1u << 7,
   CRIA_CPU_AVXVNNI = 1u << 8,
-  CRIA_CPU_SSE42 = 1u << 9 /* with SSSE3, POPCNT, CX16: x86-64-v2 */
+  CRIA_CPU_SSE42 = 1u << 9, /* with SSSE3, POPCNT, CX16: x86-64-v2 */
+  /* AArch64; its baseline, Armv8.0-A with NEON, has no bit. */
+  CRIA_CPU_DOTPROD = 1u << 16,
+  CRIA_CPU_I8MM = 1u << 17
 };
 
 /* One array of the weights file, in the order of cria_forward_args.weights. */
