@@ -957,7 +957,9 @@ def LowerDot4 : Pass<"cria-lower-dot4"> {
     | neon | 16-bit products: up to 8 chained ops of 4-bit codes add up (`smlal`) before they are widened, those of 8-bit codes are widened one by one |
     | generic | 16-bit products, in arith |
 
-    All give the same integers.
+    All give the same integers. For `sdot` and `usdot`, which take their second
+    operand by element, four words of b that are loaded from one place and
+    broadcast come with one load: `vector.shuffle %four [j, j, ...]`.
 
     Before:
     ```mlir

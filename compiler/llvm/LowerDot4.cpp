@@ -8,11 +8,16 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
 
+#include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringExtras.h"
 
+#include <array>
 #include <numeric>
 
 namespace cria {
@@ -142,6 +147,98 @@ static Value dotGeneric(ImplicitLocOpBuilder &b, Dot4Op op) {
   return acc;
 }
 
+/// sdot and usdot take their second operand by element: a word out of four in
+/// a register. So where the words of `ops` lie side by side in memory, four
+/// come with one load instead of a broadcast each:
+///
+///   %w = memref.load %m[%i, %k + 4 n + j]                     j = 0, 1, 2, 3
+///   %b = vector.bitcast (vector.broadcast %w)
+///
+/// becomes
+///
+///   %v = vector.load %m[%i, %k + 4 n] : vector<4xi32>
+///   %b = vector.bitcast (vector.shuffle %v [j, j, ...])
+static void loadFourWords(ArrayRef<Dot4Op> ops) {
+  struct Word {
+    memref::LoadOp load;
+    int64_t offset;
+  };
+  // By what may be common to neighbours: %k, and their block.
+  llvm::MapVector<std::pair<Value, Block *>, SmallVector<Word>> groups;
+  for (Dot4Op op : ops) {
+    auto cast = op.getB().getDefiningOp<vector::BitCastOp>();
+    auto broadcast =
+        cast ? cast.getSource().getDefiningOp<vector::BroadcastOp>() : nullptr;
+    auto load = broadcast
+                    ? broadcast.getSource().getDefiningOp<memref::LoadOp>()
+                    : nullptr;
+    if (!load || !load.getType().isInteger(32) || !load->hasOneUse() ||
+        load.getIndices().empty() ||
+        !load.getMemRefType().isLastDimUnitStride())
+      continue;
+    Value base = load.getIndices().back();
+    int64_t offset = 0;
+    if (auto sum = base.getDefiningOp<arith::AddIOp>())
+      if (std::optional<int64_t> by = getConstantIntValue(sum.getRhs())) {
+        base = sum.getLhs();
+        offset = *by;
+      }
+    groups[{base, load->getBlock()}].push_back({load, offset});
+  }
+  auto isBefore = [](Operation *x, Operation *y) {
+    return x->isBeforeInBlock(y);
+  };
+  auto mayStore = [](Operation &op) {
+    return !isMemoryEffectFree(&op) && !isa<memref::PrefetchOp>(op) &&
+           !hasSingleEffect<MemoryEffects::Read>(&op);
+  };
+  for (auto &[key, words] : groups) {
+    SmallVector<std::array<Operation *, 4>> fours;
+    for (Word word : words) {
+      std::array<Operation *, 4> four = {};
+      for (Word other : words)
+        if (int64_t j = other.offset - word.offset;
+            word.offset % 4 == 0 && j >= 0 && j < 4 &&
+            word.load.getMemRef() == other.load.getMemRef() &&
+            llvm::equal(word.load.getIndices().drop_back(),
+                        other.load.getIndices().drop_back()))
+          four[j] = other.load;
+      if (four[0] == word.load && llvm::all_of(four, [](auto *x) { return x; }))
+        fours.push_back(four);
+    }
+    for (const std::array<Operation *, 4> &four : fours) {
+      Operation *first = *llvm::min_element(four, isBefore);
+      Operation *last = *llvm::max_element(four, isBefore);
+      if (llvm::any_of(
+              llvm::make_range(first->getIterator(), last->getIterator()),
+              mayStore))
+        continue;
+      auto zeroth = cast<memref::LoadOp>(four[0]);
+      ImplicitLocOpBuilder b(zeroth.getLoc(), first);
+      SmallVector<Value> indices(zeroth.getIndices());
+      // Made anew, as its own may come later than the first of the four.
+      if (indices.back() != key.first) {
+        auto sum = indices.back().getDefiningOp<arith::AddIOp>();
+        indices.back() =
+            arith::AddIOp::create(b, key.first,
+                                  arith::ConstantIndexOp::create(
+                                      b, *getConstantIntValue(sum.getRhs())));
+      }
+      Value loaded = vector::LoadOp::create(
+          b, VectorType::get({4}, b.getI32Type()), zeroth.getMemRef(), indices);
+      for (auto [j, load] : llvm::enumerate(four)) {
+        auto broadcast = cast<vector::BroadcastOp>(*load->user_begin());
+        b.setInsertionPoint(broadcast);
+        SmallVector<int64_t> lanes(16, j);
+        broadcast.replaceAllUsesWith(
+            vector::ShuffleOp::create(b, loaded, loaded, lanes).getResult());
+        broadcast.erase();
+        load->erase();
+      }
+    }
+  }
+}
+
 /// `acc + sum of x y` over bytes in fours, both signed unless `name` is usdot.
 static Value dotNeon(ImplicitLocOpBuilder &b, StringRef name, Value acc,
                      Value x, Value y) {
@@ -178,7 +275,6 @@ static Value dotSigned(ImplicitLocOpBuilder &b, ArrayRef<Dot4Op> chain,
 /// Of 8-bit codes one product fits: 255 * -128.
 static Value dotNeonBase(ImplicitLocOpBuilder &b, ArrayRef<Dot4Op> chain,
                          int64_t index) {
-  VectorType i8 = VectorType::get({8}, b.getI8Type());
   VectorType i16 = VectorType::get({8}, b.getI16Type());
   VectorType i32 = VectorType::get({4}, b.getI32Type());
   // Sums of two neighbours of both, those of `low` first.
@@ -237,6 +333,8 @@ struct LowerDot4 : cria::impl::LowerDot4Base<LowerDot4> {
     }
     SmallVector<Dot4Op> ops;
     getOperation()->walk([&](Dot4Op op) { ops.push_back(op); });
+    if (isa == "dotprod" || isa == "i8mm")
+      loadFourWords(ops);
     llvm::DenseSet<Operation *> done;
     for (Dot4Op op : llvm::reverse(ops)) {
       if (done.contains(op))

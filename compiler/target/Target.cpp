@@ -205,6 +205,14 @@ Target makeArm(const Backend &backend, llvm::StringRef name,
     target.features += llvm::StringRef(comma).str() + flag;
     target.isa = feature.isa.str();
   }
+  // A vector of 16 lanes is four of 32 registers. A token of a linear takes two
+  // such vectors (f32 sums, integer dots): two tokens leave 16 registers for
+  // nibbles and scales of a block, and hardly spill. LLVM's model of Neoverse
+  // N1 has 4-bit products of four tokens, which spill, at 1.0 to 1.5 times the
+  // cycles a token; of one, at 1.15 to 1.3 times. Attention: 6 sums take 24
+  // registers and leave 8, for a vector of K or V and a broadcast.
+  target.linearTokens = 2;
+  target.attentionAccumulators = 6;
   return target;
 }
 

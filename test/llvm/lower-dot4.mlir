@@ -109,3 +109,104 @@ func.func @shared(%acc: vector<16xi32>, %a: vector<64xi8>, %b: vector<64xi8>) ->
   %1 = cria.dot4 %0, %a, %b {a_bits = 4 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
   return %0, %1 : vector<16xi32>, vector<16xi32>
 }
+
+// Words that lie side by side come with one load, whose elements sdot takes.
+
+// DOTPROD-LABEL: func.func @words
+// DOTPROD-SAME:    (%[[ACC:[^:]*]]: vector<16xi32>, %[[A:[^:]*]]: vector<64xi8>, %[[M:[^:]*]]: memref<?x8xi32>, %[[I:[^:]*]]: index, %[[K:[^:]*]]: index)
+// DOTPROD:         %[[C4:.*]] = arith.constant 4 : index
+// DOTPROD-NEXT:    %[[AT:.*]] = arith.addi %[[K]], %[[C4]] : index
+// DOTPROD:         %[[FOUR:.*]] = vector.load %[[M]][%[[I]], %[[AT]]] : memref<?x8xi32>, vector<4xi32>
+// DOTPROD:         %[[LAST:.*]] = vector.shuffle %[[FOUR]], %[[FOUR]] [3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3]
+// DOTPROD:         vector.bitcast %[[LAST]]
+// DOTPROD:         vector.shuffle %[[FOUR]], %[[FOUR]] [0, 0,
+// DOTPROD:         vector.shuffle %[[FOUR]], %[[FOUR]] [1, 1,
+// DOTPROD:         vector.shuffle %[[FOUR]], %[[FOUR]] [2, 2,
+// DOTPROD-NOT:     memref.load
+// DOTPROD:         return
+func.func @words(%acc: vector<16xi32>, %a: vector<64xi8>, %m: memref<?x8xi32>, %i: index, %k: index) -> vector<16xi32> {
+  %c7 = arith.constant 7 : index
+  %k7 = arith.addi %k, %c7 : index
+  %w7 = memref.load %m[%i, %k7] : memref<?x8xi32>
+  %b7 = vector.broadcast %w7 : i32 to vector<16xi32>
+  %v7 = vector.bitcast %b7 : vector<16xi32> to vector<64xi8>
+  %s1 = cria.dot4 %acc, %a, %v7 {a_bits = 4 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
+  %c4 = arith.constant 4 : index
+  %k4 = arith.addi %k, %c4 : index
+  %w4 = memref.load %m[%i, %k4] : memref<?x8xi32>
+  %b4 = vector.broadcast %w4 : i32 to vector<16xi32>
+  %v4 = vector.bitcast %b4 : vector<16xi32> to vector<64xi8>
+  %s2 = cria.dot4 %s1, %a, %v4 {a_bits = 4 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
+  %c5 = arith.constant 5 : index
+  %k5 = arith.addi %k, %c5 : index
+  %w5 = memref.load %m[%i, %k5] : memref<?x8xi32>
+  %b5 = vector.broadcast %w5 : i32 to vector<16xi32>
+  %v5 = vector.bitcast %b5 : vector<16xi32> to vector<64xi8>
+  %s3 = cria.dot4 %s2, %a, %v5 {a_bits = 4 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
+  %c6 = arith.constant 6 : index
+  %k6 = arith.addi %k, %c6 : index
+  %w6 = memref.load %m[%i, %k6] : memref<?x8xi32>
+  %b6 = vector.broadcast %w6 : i32 to vector<16xi32>
+  %v6 = vector.bitcast %b6 : vector<16xi32> to vector<64xi8>
+  %s4 = cria.dot4 %s3, %a, %v6 {a_bits = 4 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
+  return %s4 : vector<16xi32>
+}
+
+// Not past a store; three of four neither.
+
+// DOTPROD-LABEL: func.func @stored
+// DOTPROD-COUNT-4: memref.load
+// DOTPROD:         return
+func.func @stored(%acc: vector<16xi32>, %a: vector<64xi8>, %m: memref<?x8xi32>, %i: index, %k: index) -> vector<16xi32> {
+  %c7 = arith.constant 7 : index
+  %k7 = arith.addi %k, %c7 : index
+  %w7 = memref.load %m[%i, %k7] : memref<?x8xi32>
+  %b7 = vector.broadcast %w7 : i32 to vector<16xi32>
+  %v7 = vector.bitcast %b7 : vector<16xi32> to vector<64xi8>
+  %s1 = cria.dot4 %acc, %a, %v7 {a_bits = 4 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
+  %c4 = arith.constant 4 : index
+  %k4 = arith.addi %k, %c4 : index
+  %w4 = memref.load %m[%i, %k4] : memref<?x8xi32>
+  %b4 = vector.broadcast %w4 : i32 to vector<16xi32>
+  %v4 = vector.bitcast %b4 : vector<16xi32> to vector<64xi8>
+  %s2 = cria.dot4 %s1, %a, %v4 {a_bits = 4 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
+  %c5 = arith.constant 5 : index
+  %k5 = arith.addi %k, %c5 : index
+  memref.store %w7, %m[%i, %k] : memref<?x8xi32>
+  %w5 = memref.load %m[%i, %k5] : memref<?x8xi32>
+  %b5 = vector.broadcast %w5 : i32 to vector<16xi32>
+  %v5 = vector.bitcast %b5 : vector<16xi32> to vector<64xi8>
+  %s3 = cria.dot4 %s2, %a, %v5 {a_bits = 4 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
+  %c6 = arith.constant 6 : index
+  %k6 = arith.addi %k, %c6 : index
+  %w6 = memref.load %m[%i, %k6] : memref<?x8xi32>
+  %b6 = vector.broadcast %w6 : i32 to vector<16xi32>
+  %v6 = vector.bitcast %b6 : vector<16xi32> to vector<64xi8>
+  %s4 = cria.dot4 %s3, %a, %v6 {a_bits = 4 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
+  return %s4 : vector<16xi32>
+}
+
+// DOTPROD-LABEL: func.func @three
+// DOTPROD-COUNT-3: memref.load
+// DOTPROD:         return
+func.func @three(%acc: vector<16xi32>, %a: vector<64xi8>, %m: memref<?x8xi32>, %i: index, %k: index) -> vector<16xi32> {
+  %c4 = arith.constant 4 : index
+  %k4 = arith.addi %k, %c4 : index
+  %w4 = memref.load %m[%i, %k4] : memref<?x8xi32>
+  %b4 = vector.broadcast %w4 : i32 to vector<16xi32>
+  %v4 = vector.bitcast %b4 : vector<16xi32> to vector<64xi8>
+  %s1 = cria.dot4 %acc, %a, %v4 {a_bits = 4 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
+  %c5 = arith.constant 5 : index
+  %k5 = arith.addi %k, %c5 : index
+  %w5 = memref.load %m[%i, %k5] : memref<?x8xi32>
+  %b5 = vector.broadcast %w5 : i32 to vector<16xi32>
+  %v5 = vector.bitcast %b5 : vector<16xi32> to vector<64xi8>
+  %s2 = cria.dot4 %s1, %a, %v5 {a_bits = 4 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
+  %c7 = arith.constant 7 : index
+  %k7 = arith.addi %k, %c7 : index
+  %w7 = memref.load %m[%i, %k7] : memref<?x8xi32>
+  %b7 = vector.broadcast %w7 : i32 to vector<16xi32>
+  %v7 = vector.bitcast %b7 : vector<16xi32> to vector<64xi8>
+  %s3 = cria.dot4 %s2, %a, %v7 {a_bits = 4 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
+  return %s3 : vector<16xi32>
+}
