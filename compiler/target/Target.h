@@ -6,10 +6,10 @@
 //   if (!target) return target.takeError(); // lists the accepted names
 //
 // A CPU name stands for its level of x86-64 (v1 to v4), or for Armv8.0-A with
-// NEON, and those of its further features that the kernels use. Nothing else of it may appear in the
-// code: `cpuFeatures` is all that a runtime checks before it runs the code, so
-// two CPUs of equal features must be able to run each other's code. The name
-// still selects the scheduling model.
+// NEON, and those of its further features that the kernels use. Nothing else of
+// it may appear in the code: `cpuFeatures` is all that a runtime checks before
+// it runs the code, so two CPUs of equal features must be able to run each
+// other's code. The name still selects the scheduling model.
 
 #ifndef CRIA_COMPILER_TARGET_TARGET_H
 #define CRIA_COMPILER_TARGET_TARGET_H

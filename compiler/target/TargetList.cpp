@@ -12,11 +12,11 @@ using namespace cria;
 namespace {
 
 /// What decides between two clones that a CPU can run, the weightiest last.
-constexpr uint64_t kByWeight[] = {CRIA_CPU_GFNI,       CRIA_CPU_SSE42,
-                                  CRIA_CPU_AVX2,       CRIA_CPU_AVXVNNI,
-                                  CRIA_CPU_AVX512,     CRIA_CPU_AVX512FP16,
-                                  CRIA_CPU_AVX512BF16, CRIA_CPU_AVX512VNNI,
-                                  CRIA_CPU_AMX_INT8,   CRIA_CPU_AMX_BF16};
+constexpr uint64_t kByWeight[] = {
+    CRIA_CPU_GFNI,       CRIA_CPU_SSE42,      CRIA_CPU_AVX2,
+    CRIA_CPU_AVXVNNI,    CRIA_CPU_AVX512,     CRIA_CPU_AVX512FP16,
+    CRIA_CPU_AVX512BF16, CRIA_CPU_AVX512VNNI, CRIA_CPU_AMX_INT8,
+    CRIA_CPU_AMX_BF16,   CRIA_CPU_DOTPROD,    CRIA_CPU_I8MM};
 
 /// More features give more, so that the order extends inclusion.
 uint64_t capability(const Target &target) {

@@ -153,6 +153,8 @@ TEST(SessionCpu, LevelsOfThePsabiImplyEachOther) {
 TEST(SessionCpu, EachHasAName) {
   for (unsigned Index = 0; Index < 10; ++Index)
     EXPECT_NE(cria_cpu_feature_name(uint64_t{1} << Index), nullptr) << Index;
+  EXPECT_NE(cria_cpu_feature_name(CRIA_CPU_DOTPROD), nullptr);
+  EXPECT_NE(cria_cpu_feature_name(CRIA_CPU_I8MM), nullptr);
   EXPECT_EQ(cria_cpu_feature_name(V3), nullptr);
   EXPECT_EQ(cria_cpu_feature_name(uint64_t{1} << 63), nullptr);
 }
