@@ -60,14 +60,20 @@ static void buildFuse(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createCSEPass());
   OpPassManager &func = pm.nest<func::FuncOp>();
   func.addPass(createFuseLinear());
+  auto wanted = [&](llvm::StringRef fusion) {
+    return !llvm::is_contained(options.disabledFusions, fusion);
+  };
   func.addPass(createFuseRope());
-  func.addPass(createFuseGlu());
+  if (wanted("glu"))
+    func.addPass(createFuseGlu());
   // After the GLU, because it wants bare accumulators; before the residual,
   // because that one closes the epilogue.
-  func.addPass(createFuseElementwise());
+  if (wanted("elementwise"))
+    func.addPass(createFuseElementwise());
   func.addPass(createFuseResidual());
   // After rope, because keys rotate before they are stored.
-  func.addPass(createFuseKvAppend());
+  if (wanted("kv-append"))
+    func.addPass(createFuseKvAppend());
   func.addPass(createDestinationStyle());
   func.addPass(createLowerRemaining());
   func.addPass(createCanonicalizerPass());

@@ -9,6 +9,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace cria {
 
@@ -32,7 +33,15 @@ struct PipelineOptions {
   /// vectors' codes of a block (16 registers) at once: see VectorizeLinear.
   int64_t linearPanels = 2;
   int64_t linearBlockTokens = 4;
+  /// Fusions to leave out, by the names of kFusions: to see what one is worth.
+  std::vector<std::string> disabledFusions;
 };
+
+/// The fusions that a model can do without: what one of them would have fused
+/// runs as an op of its own, by its plain lowering where it has no kernel.
+/// (Rope and residual are not among them: apart, they would need a copy of
+/// rows that the arena has no place for.)
+constexpr llvm::StringLiteral kFusions[] = {"glu", "elementwise", "kv-append"};
 
 /// Appends the passes of one stage between import and llvm (exclusive) to
 /// `pm`, which runs on a module, and at its end the check of what may be

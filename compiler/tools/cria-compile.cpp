@@ -87,6 +87,11 @@ struct Options {
   cl::opt<std::string> quantizeReport{
       "quantize-report", cl::value_desc("FILE"), cl::cat(category),
       cl::desc("Write sizes and errors of each weight as JSON")};
+  cl::list<std::string> disabledFusions{
+      "disable-fusion", cl::CommaSeparated, cl::value_desc("NAMES"),
+      cl::cat(category),
+      cl::desc("Leave out some of the fusions glu, elementwise and kv-append, "
+               "to see what they are worth; the logits stay the same")};
   cl::list<Output> emitKinds{
       "emit", cl::CommaSeparated, cl::cat(category),
       cl::desc("What code to write (default: obj,so)"),
@@ -234,6 +239,10 @@ llvm::Error Driver::checkOptions() {
       options->kvType != "f32")
     return failure("--kv-type " + options->kvType +
                    ": accepted are f16, bf16, f32");
+  for (const std::string &fusion : options->disabledFusions)
+    if (!llvm::is_contained(kFusions, llvm::StringRef(fusion)))
+      return failure("--disable-fusion " + fusion + ": accepted are " +
+                     llvm::join(llvm::ArrayRef(kFusions), ", "));
   if (options->contextSize.getNumOccurrences() && options->contextSize < 1)
     return failure("--context " + llvm::Twine(options->contextSize) +
                    ": must be at least 1");
@@ -422,6 +431,7 @@ llvm::Error Driver::runPasses(Stage stage, mlir::ModuleOp module,
     line.quantize = options->quantize;
     line.linearTokens = targets[clone].linearTokens;
     line.attentionAccumulators = targets[clone].attentionAccumulators;
+    line.disabledFusions = options->disabledFusions;
     if (targets[clone].isa != "avx512vnni") {
       line.linearPanels = 1;
       line.linearBlockTokens = 0;

@@ -45,8 +45,10 @@ std::string oneLine(std::string Text) {
 } // namespace
 
 void Arguments::positional(const char *Name, std::string &Value,
-                           const char *Description) {
-  App.add_option(Name, Value, Description)->type_name("")->required();
+                           const char *Description, Presence Need) {
+  App.add_option(Name, Value, Description)
+      ->type_name("")
+      ->required(Need == Required);
 }
 
 void Arguments::text(const char *Names, const char *Type, std::string &Value,

@@ -24,8 +24,8 @@ public:
 
   enum Presence { Optional, Required };
 
-  void positional(const char *Name, std::string &Value,
-                  const char *Description);
+  void positional(const char *Name, std::string &Value, const char *Description,
+                  Presence Need = Required);
   /// `Names` as "-p,--prompt", `Type` as the help spells the value.
   void text(const char *Names, const char *Type, std::string &Value,
             const char *Description, Presence Need = Optional);

@@ -6,6 +6,7 @@
 #include "tools/Commands.h"
 #include "tools/Common.h"
 #include "tools/Series.h"
+#include "tools/Study.h"
 
 #include "cria/lookup.h"
 
@@ -32,6 +33,9 @@ struct Options {
   bool AsJson = false;
   int64_t Lookup = 0; // the longest draft; 0: measure prefill and decode
   std::vector<std::string> PromptFiles;
+  bool Study = false;
+  bool Quick = false;
+  std::string HtmlPath;
 };
 
 class Bench {
@@ -152,6 +156,22 @@ void bench(const Options &Chosen) {
   std::vector<int64_t> ThreadCounts = {cria_default_threads()};
   if (!Chosen.Threads.empty())
     ThreadCounts = parseNumbers(Chosen.Threads, "-t", 1, 1024);
+  if (!Chosen.Study && (Chosen.Quick || !Chosen.HtmlPath.empty()))
+    throw Failure{
+        format("%s is for --study", Chosen.Quick ? "--quick" : "--html")};
+  if (Chosen.Study) {
+    if (!Chosen.Model.Path.empty())
+      throw Failure{format("%s: --study makes models of its own, and takes "
+                           "none",
+                           Chosen.Model.Path.c_str())};
+    if (ThreadCounts.size() != 1)
+      throw Failure{format("-t %s: --study measures with one number of threads",
+                           Chosen.Threads.c_str())};
+    return study({ThreadCounts[0], Chosen.Repetitions, Chosen.Quick,
+                  Chosen.AsJson, Chosen.HtmlPath});
+  }
+  if (Chosen.Model.Path.empty())
+    throw Failure{"DIR|MODEL is required (see `cria bench --help`)"};
   if (Chosen.Lookup) {
     if (ThreadCounts.size() != 1)
       throw Failure{
@@ -213,7 +233,7 @@ void bench(const Options &Chosen) {
 Action addBench(Arguments &Declared) {
   constexpr int64_t Most = int64_t{1} << 24;
   auto Chosen = std::make_shared<Options>();
-  addModelOptions(Declared, Chosen->Model);
+  addModelOptions(Declared, Chosen->Model, Arguments::Optional);
   Declared.number("-p,--prompt", "N", Chosen->Prompt, 0, Most,
                   "Tokens of the prefill; 0: leave it out (default: 512)");
   Declared.number("-n,--count", "N", Chosen->Count, 0, Most,
@@ -238,11 +258,20 @@ Action addBench(Arguments &Declared) {
   Declared.text("--clone", "T", Chosen->Clone,
                 "Run the clone for target T (default: the best for this "
                 "processor)");
+  Declared.flag("--study", Chosen->Study,
+                "Measure building blocks instead, on models with random "
+                "weights: KV cache or none; MHA, GQA, MQA; RMSNorm, "
+                "LayerNorm; SwiGLU fused or not");
+  Declared.flag("--quick", Chosen->Quick,
+                "For --study: smaller models and shorter texts");
+  Declared.text("--html", "FILE", Chosen->HtmlPath,
+                "For --study: also write a page with plots");
   Declared.flag("--json", Chosen->AsJson, "Print JSON instead of a table");
   Declared.footer(
       "Examples:\n"
       "  cria bench smollm2 -p 512 -n 128 -t 1,2\n"
       "  cria bench smollm2 --lookup --prompt-file text.txt -n 256\n"
+      "  cria bench --study --html study.html\n"
       "Figures are medians; \u00B1 is half the distance from the slowest to "
       "the "
       "fastest.\npp512 is a prefill of 512 tokens, tg128 a generation of 128, "

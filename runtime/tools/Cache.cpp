@@ -281,6 +281,7 @@ std::string resolve(const ModelChoice &Choice) {
   addToolchain(Key, Compiler, Cache, Target);
   Key.add(&Choice.Context, sizeof(Choice.Context));
   Key.addString(Choice.Quantize);
+  Key.addString(Choice.DisabledFusions);
   for (const fs::path &File : inputFiles(Model)) {
     // The name of a single file says nothing; those in a folder do.
     Key.addString(fs::is_directory(Model) ? File.filename().native() : "");
@@ -292,6 +293,9 @@ std::string resolve(const ModelChoice &Choice) {
                      {"--context", std::to_string(Choice.Context)});
   if (!Choice.Quantize.empty())
     Arguments.insert(Arguments.end(), {"--quantize", Choice.Quantize});
+  if (!Choice.DisabledFusions.empty())
+    Arguments.insert(Arguments.end(),
+                     {"--disable-fusion", Choice.DisabledFusions});
   return obtain(Cache, stem(Model) + "-" + Key.hex(), Choice.Path, Compiler,
                 Arguments);
 }
@@ -313,11 +317,13 @@ std::string plain(const std::string &Dir) {
 
 } // namespace
 
-void addModelOptions(Arguments &Declared, ModelChoice &Choice) {
+void addModelOptions(Arguments &Declared, ModelChoice &Choice,
+                     Arguments::Presence Need) {
   Declared.positional("DIR|MODEL", Choice.Path,
                       "Folder written by `cria compile`, or a model (GGUF "
                       "file, Hugging Face folder, .mlir), which is compiled "
-                      "on first use and kept in the cache");
+                      "on first use and kept in the cache",
+                      Need);
   Declared.text("--target", "T", Choice.Target,
                 "For a MODEL: compile for these targets, separated by commas "
                 "(default: native)");

@@ -12,13 +12,15 @@ namespace cria::tools {
 
 struct ModelChoice {
   std::string Path;
-  std::string Target;   // a list; empty: native
-  int64_t Context = 0;  // 0: the compiler's default
-  std::string Quantize; // empty: types as in the model
+  std::string Target;          // a list; empty: native
+  int64_t Context = 0;         // 0: the compiler's default
+  std::string Quantize;        // empty: types as in the model
+  std::string DisabledFusions; // for --disable-fusion
 };
 
 /// The positional argument DIR|MODEL and the options for compiling a MODEL.
-void addModelOptions(Arguments &Declared, ModelChoice &Choice);
+void addModelOptions(Arguments &Declared, ModelChoice &Choice,
+                     Arguments::Presence Need = Arguments::Required);
 
 /// The folder of the compiled model. Throws a Failure.
 std::string resolveModel(const ModelChoice &Choice);
