@@ -39,7 +39,7 @@ llvm::Error nameByFeatures(Target &native) {
     return whole.takeError();
   if (whole->cpuFeatures == native.cpuFeatures)
     return llvm::Error::success();
-  native.name = native.cpu;
+  native.name = native.cpu == "generic" ? "aarch64" : native.cpu;
   for (char c : native.features)
     if (c != ',')
       native.name.push_back(c);
