@@ -590,6 +590,48 @@ def Spmd : Pass<"cria-spmd", "::mlir::func::FuncOp"> {
   ];
 }
 
+def Profile : Pass<"cria-profile", "::mlir::ModuleOp"> {
+  let summary = "time stamps after each kernel and barrier of the entry functions";
+  let description = [{
+    A stamp counts the time since the thread's last one for one entry of
+    `cria.profile`, so that the entries of a thread add up to the time of its
+    run. An entry says what one call of the op needs, of which abi.h
+    (cria_profile_op) has the formulas: bytes of weights, bytes of KV cache for
+    each position held, bytes of activations and operations for each row (a
+    token, or an output with `outputs`), operations for each pair of a token
+    and a position it attends to. Shapes come from the whole buffers and
+    weights, not from a thread's tile. Runs on every entry function after
+    `cria-spmd` and before `cria-arena`, which hides the buffers' shapes.
+
+    Before:
+    ```mlir
+    scf.for %i = %lo to %hi step %c1 {
+      %t = cria.weight_slice %w[%i] : !cria.weight<96x64, f32, n16> to !cria.weight<16x64, f32, n16>
+      cria.fused_linear acts(%x : memref<?x64xf32>) weights(%t : ...) outs(%tile : ...) ...
+    }
+    cria.barrier
+    ```
+    After:
+    ```mlir
+    cria.stamp 2
+    scf.for %i = %lo to %hi step %c1 {
+      ...
+    }
+    cria.stamp 0
+    cria.barrier
+    cria.stamp 1
+    ```
+    and on the module
+    ```mlir
+    cria.profile = [
+      {kind = "linear", name = "w", version = "decode", weight_bytes = 24576 : i64, row_bytes = 640 : i64, row_flops = 12288 : i64},
+      {kind = "barrier", name = "before y", version = "decode"}
+    ]
+    ```
+  }];
+  let dependentDialects = ["::cria::CriaDialect"];
+}
+
 def Arena : Pass<"cria-arena", "::mlir::ModuleOp"> {
   let summary = "allocations to fixed offsets in one arena";
   let description = [{
@@ -1012,7 +1054,9 @@ def EmitEntry : Pass<"cria-emit-entry", "::mlir::ModuleOp"> {
     from the fields of cria_forward_args (by its `cria.arg`) and calls the
     version for the number of tokens. Functions that use `cria.thread_id`,
     `cria.num_threads` or `cria.barrier`, directly or through calls, take
-    (thread, threads, args) at their end.
+    (thread, threads, args) at their end. With `cria.profile` on the module,
+    the thread's counters follow, `<prefix>forward_profiled` takes them, and
+    `<prefix>forward` calls it without.
 
     With several `clones` the function is `<prefix>forward_<target>`; those of
     the other clones are declared where the model is described.
@@ -1054,7 +1098,9 @@ def EmitEntry : Pass<"cria-emit-entry", "::mlir::ModuleOp"> {
                "TARGET=FEATURES of all clones, this one among them, the most "
                "capable first; empty: there is no other">,
     Option<"describe", "describe", "bool", "true",
-           "make `<prefix>get` and the model's description">
+           "make `<prefix>get` and the model's description">,
+    Option<"steadyCounter", "steady-counter", "bool", "false",
+           "cria.stamp reads llvm.readsteadycounter instead of llvm.readcyclecounter">
   ];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect"];
 }

@@ -94,7 +94,8 @@ static void buildTile(OpPassManager &pm) {
 
 /// Alive after: cria kernel ops on memrefs, loads, thread ops and barriers;
 /// memref, scf, arith, affine, linalg on memrefs. No tensor, no allocation.
-static void buildBufferize(OpPassManager &pm) {
+/// With a profile, time stamps.
+static void buildBufferize(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createBufferize());
   // CSE first, because it turns a tile's copy onto itself into one that the
   // canonicalizer sees to be so.
@@ -103,6 +104,9 @@ static void buildBufferize(OpPassManager &pm) {
   pm.addPass(createCSEPass());
   // Before the arena, because barriers bound when memory may be used again.
   pm.nest<func::FuncOp>().addPass(createSpmd());
+  // Between the two: it needs the barriers and the buffers' own shapes.
+  if (options.profile)
+    pm.addPass(createProfile());
   pm.addPass(createArena());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
@@ -146,7 +150,7 @@ void cria::buildStage(OpPassManager &pm, Stage stage,
     buildTile(pm);
     break;
   case Stage::bufferize:
-    buildBufferize(pm);
+    buildBufferize(pm, options);
     break;
   case Stage::vector:
     buildVector(pm, options);

@@ -35,6 +35,8 @@ struct PipelineOptions {
   int64_t linearBlockTokens = 4;
   /// Fusions to leave out, by the names of kFusions: to see what one is worth.
   std::vector<std::string> disabledFusions;
+  /// Time stamps around kernels, for cria_session_profile.
+  bool profile = false;
 };
 
 /// The fusions that a model can do without: what one of them would have fused

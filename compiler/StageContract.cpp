@@ -50,7 +50,7 @@ llvm::ArrayRef<llvm::StringLiteral> allowedDialects(Stage stage) {
 }
 
 bool isThreadOp(Operation *op) {
-  return isa<ThreadIdOp, NumThreadsOp, BarrierOp>(op);
+  return isa<ThreadIdOp, NumThreadsOp, BarrierOp, StampOp>(op);
 }
 
 bool isKernelOp(Operation *op) {
@@ -71,8 +71,8 @@ StringRef criaViolation(Operation *op, Stage stage) {
   if (stage == Stage::vector)
     return isThreadOp(op) || isa<Dot4Op>(op)
                ? ""
-               : "of cria, allowed are param, dot4, thread_id, num_threads and "
-                 "barrier";
+               : "of cria, allowed are param, dot4, thread_id, num_threads, "
+                 "barrier and stamp";
   if (isa<LoadOp>(op))
     return "";
   bool isModelOp = !isKernelOp(op) && !isThreadOp(op) &&

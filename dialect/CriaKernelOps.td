@@ -415,4 +415,20 @@ def Cria_BarrierOp : Cria_Op<"barrier"> {
   let assemblyFormat = "attr-dict";
 }
 
+def Cria_StampOp : Cria_Op<"stamp"> {
+  let summary = "counts the time since the thread's last stamp for an op";
+  let description = [{
+    `op` is the index of an entry of the module's `cria.profile`, which
+    `cria-profile` makes; one past the last only starts the clock. Each thread
+    has counters of its own, so that a stamp costs a few loads and stores and
+    one look at the processor's time counter.
+
+    ```mlir
+    cria.stamp 3
+    ```
+  }];
+  let arguments = (ins ConfinedAttr<I64Attr, [IntNonNegative]>:$op);
+  let assemblyFormat = "$op attr-dict";
+}
+
 #endif // CRIA_KERNEL_OPS_TD

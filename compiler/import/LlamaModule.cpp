@@ -598,8 +598,8 @@ void ModuleBuilder::addForward(ArrayRef<func::FuncOp> layers) {
         scf::YieldOp::create(b, loc, next);
       });
 
-  x = SelectRowsOp::create(b, loc, rows(llama.width), loop.getResult(0),
-                           outputs);
+  x = SelectRowsOp::create(b, named("select_rows"), rows(llama.width),
+                           loop.getResult(0), outputs);
   Value normWeight = LoadOp::create(
       b, named(tensors.norm()), vector(llama.width), "output_norm", Value());
   x = NormOp::create(b, normWeight.getLoc(), x.getType(), rms, x, normWeight,

@@ -36,12 +36,15 @@ namespace {
 // that differ from C's; a field added to abi.h must fail here first.
 static_assert(CRIA_ABI_VERSION == 2);
 static_assert(sizeof(cria_forward_args) == 18 * 8);
-static_assert(sizeof(cria_model) == 22 * 8);
+static_assert(sizeof(cria_model) == 25 * 8);
+static_assert(sizeof(cria_profile_op) == 11 * 8);
+static_assert(sizeof(cria_profile_counter) == 2 * 8);
 static_assert(offsetof(cria_model, vocab) == 4 * 8);
 static_assert(offsetof(cria_model, weights_bytes) == 15 * 8);
 static_assert(offsetof(cria_model, weights) == 19 * 8);
 static_assert(offsetof(cria_model, clones) == 21 * 8);
 static_assert(sizeof(cria_clone) == 3 * 8);
+static_assert(offsetof(cria_model, n_profile_ops) == 22 * 8);
 static_assert(sizeof(cria_weight_info) == 16);
 
 /// A field of cria_forward_args, by its offset.
@@ -92,6 +95,8 @@ struct EmitEntry : cria::impl::EmitEntryBase<EmitEntry> {
     if (failed(reserveNames()) || failed(lowerThreads()) ||
         failed(emitForward()))
       return signalPassFailure();
+    if (hasProfile())
+      emitUnprofiled();
     if (describe)
       emitGet();
     // Their arrays are arguments now.
@@ -108,7 +113,11 @@ private:
   ModelInfo info;
   SmallVector<Clone> allClones;
   std::optional<SymbolTable> symbols;
-  LLVM::LLVMFuncOp forward;
+  LLVM::LLVMFuncOp forward, profiled;
+
+  bool hasProfile() const { return !info.profile.empty(); }
+  /// (thread, threads, args), and with a profile the thread's counters.
+  unsigned contextSize() const { return hasProfile() ? 4 : 3; }
 
   Type pointer() { return LLVM::LLVMPointerType::get(&getContext()); }
 
@@ -131,22 +140,29 @@ private:
     return success();
   }
 
+  const Clone &ownClone() const {
+    return *llvm::find_if(allClones, [&](const Clone &c) {
+      return c.target == target.getValue();
+    });
+  }
+
   /// The function that runs a clone. A single one needs no name of its own.
-  std::string forwardName(const Clone &clone) const {
+  std::string forwardName(const Clone &clone, bool counting) const {
     std::string name = prefix.getValue() + "forward";
     if (allClones.size() > 1) {
       name += "_";
       for (char c : clone.target)
         name.push_back(llvm::isAlnum(c) ? c : '_');
     }
-    return name;
+    return counting ? name + "_profiled" : name;
   }
 
-  /// Internal functions make way for the two that have a name to keep.
+  /// Internal functions make way for those that have a name to keep.
   LogicalResult reserveNames() {
     SmallVector<std::string> names{prefix + "get"};
     for (const Clone &clone : allClones)
-      names.push_back(forwardName(clone));
+      for (bool counting : {false, true})
+        names.push_back(forwardName(clone, counting));
     for (StringRef name : names)
       if (Operation *taken = symbols->lookup(name))
         if (failed(symbols->renameToUnique(taken, {})))
@@ -155,7 +171,7 @@ private:
   }
 
   //===--------------------------------------------------------------------===//
-  // cria.thread_id, cria.num_threads, cria.barrier
+  // cria.thread_id, cria.num_threads, cria.barrier, cria.stamp
   //===--------------------------------------------------------------------===//
 
   /// The functions that use them, directly or through calls.
@@ -165,9 +181,20 @@ private:
     llvm::DenseMap<func::FuncOp, SmallVector<func::FuncOp>> callers;
     WalkResult walked = module.walk([&](Operation *op) {
       auto caller = op->getParentOfType<func::FuncOp>();
-      if (isa<ThreadIdOp, NumThreadsOp, BarrierOp>(op)) {
+      if (isa<ThreadIdOp, NumThreadsOp, BarrierOp, StampOp>(op)) {
         if (!caller) {
           op->emitError("is outside of a func.func");
+          return WalkResult::interrupt();
+        }
+        auto stamp = dyn_cast<StampOp>(op);
+        if (stamp && stamp.getOp() > info.profile.size()) {
+          stamp.emitError()
+              << "stamps op " << stamp.getOp() << " of a " << kProfileAttr
+              << " with " << info.profile.size() << " entries";
+          return WalkResult::interrupt();
+        }
+        if (stamp && !hasProfile()) {
+          stamp.emitError() << "is in a module without " << kProfileAttr;
           return WalkResult::interrupt();
         }
         threaded.insert(caller);
@@ -185,20 +212,23 @@ private:
     return threaded;
   }
 
-  /// Every such function takes (thread, threads, args) at its end.
+  /// Every such function takes (thread, threads, args), with a profile
+  /// (thread, threads, args, counters), at its end.
   LogicalResult lowerThreads() {
     FailureOr<llvm::SetVector<func::FuncOp>> threaded = threadedFunctions();
     if (failed(threaded))
       return failure();
     Type index = IndexType::get(&getContext());
+    SmallVector<Type> types{index, index, pointer(), pointer()};
+    types.truncate(contextSize());
     for (func::FuncOp func : *threaded)
-      for (Type type : {index, index, pointer()})
+      for (Type type : types)
         if (failed(func.insertArgument(func.getNumArguments(), type, {},
                                        func.getLoc())))
           return failure();
-    LLVM::LLVMFuncOp barrier;
+    LLVM::LLVMFuncOp barrier, stamp;
     for (func::FuncOp func : *threaded) {
-      ValueRange context = func.getArguments().take_back(3);
+      ValueRange context = func.getArguments().take_back(contextSize());
       func.walk([&](Operation *op) {
         ImplicitLocOpBuilder b(op->getLoc(), op);
         if (isa<ThreadIdOp>(op)) {
@@ -211,6 +241,12 @@ private:
           if (!barrier)
             barrier = emitBarrier();
           LLVM::CallOp::create(b, barrier, ValueRange(context[2]));
+          op->erase();
+        } else if (auto mark = dyn_cast<StampOp>(op)) {
+          if (!stamp)
+            stamp = emitStamp();
+          Value index = constant(b, static_cast<int64_t>(mark.getOp()));
+          LLVM::CallOp::create(b, stamp, ValueRange{context[3], index});
           op->erase();
         } else if (auto call = dyn_cast<func::CallOp>(op)) {
           auto callee = symbols->lookup<func::FuncOp>(call.getCallee());
@@ -244,6 +280,61 @@ private:
     Value context = load(b, args, FIELD(barrier_context), pointer());
     LLVM::CallOp::create(b, LLVM::LLVMFunctionType::get(none, {pointer()}),
                          ValueRange{callback, context});
+    LLVM::BrOp::create(b, exit);
+    b.setInsertionPointToStart(exit);
+    LLVM::ReturnOp::create(b, ValueRange());
+    return func;
+  }
+
+  /// if (counters) { counters[op] += {now - last, 1}; last = now; } with the
+  /// time of the last stamp in counters[n].ticks. A stamp of op n starts the
+  /// clock.
+  LLVM::LLVMFuncOp emitStamp() {
+    ImplicitLocOpBuilder b(getOperation().getLoc(), &getContext());
+    Type i64 = b.getI64Type();
+    auto func = LLVM::LLVMFuncOp::create(
+        b, "stamp",
+        LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(&getContext()),
+                                    {pointer(), i64}),
+        LLVM::Linkage::Internal);
+    // Out of the way: inlined, dozens of them cost the kernels registers.
+    func.setNoInline(true);
+    symbols->insert(func, getOperation().getBody()->end());
+    Block *entry = func.addEntryBlock(b);
+    Block *count = b.createBlock(&func.getBody());
+    Block *exit = b.createBlock(&func.getBody());
+    b.setInsertionPointToStart(entry);
+    Value counters = entry->getArgument(0);
+    Value null = LLVM::ZeroOp::create(b, pointer());
+    Value isSet =
+        LLVM::ICmpOp::create(b, LLVM::ICmpPredicate::ne, counters, null);
+    LLVM::CondBrOp::create(b, isSet, count, exit);
+    b.setInsertionPointToStart(count);
+    // The cycle counter of AArch64 traps in user mode; x86 has no other.
+    Value now = LLVM::CallIntrinsicOp::create(
+                    b, i64,
+                    b.getStringAttr(steadyCounter ? "llvm.readsteadycounter"
+                                                  : "llvm.readcyclecounter"),
+                    ValueRange())
+                    .getResults();
+    int64_t size = sizeof(cria_profile_counter);
+    Value clock = advance(
+        b, counters,
+        static_cast<int32_t>(size * static_cast<int64_t>(info.profile.size())));
+    Value last = LLVM::LoadOp::create(b, i64, clock, /*alignment=*/8);
+    Value offset =
+        LLVM::MulOp::create(b, entry->getArgument(1), constant(b, size));
+    Value place = advance(b, counters, offset);
+    auto addTo = [&](size_t inside, Value amount) {
+      Value field = advance(b, place, static_cast<int32_t>(inside));
+      Value old = LLVM::LoadOp::create(b, i64, field, /*alignment=*/8);
+      LLVM::StoreOp::create(b, LLVM::AddOp::create(b, old, amount), field,
+                            /*alignment=*/8);
+    };
+    addTo(offsetof(cria_profile_counter, ticks),
+          LLVM::SubOp::create(b, now, last));
+    addTo(offsetof(cria_profile_counter, calls), constant(b, 1));
+    LLVM::StoreOp::create(b, now, clock, /*alignment=*/8);
     LLVM::BrOp::create(b, exit);
     b.setInsertionPointToStart(exit);
     LLVM::ReturnOp::create(b, ValueRange());
@@ -340,7 +431,7 @@ private:
     SmallVector<Value> operands;
     unsigned count = callee.getNumArguments();
     bool threaded = count > 0 && callee.getArgumentTypes().back() == pointer();
-    for (unsigned i = 0; i < count - (threaded ? 3 : 0); ++i) {
+    for (unsigned i = 0; i < count - (threaded ? contextSize() : 0); ++i) {
       FailureOr<Value> operand =
           makeArgument(b, converter, callee, i, args, thread);
       if (failed(operand))
@@ -352,6 +443,8 @@ private:
         operands.push_back(
             arith::IndexCastOp::create(b, b.getIndexType(), number));
       operands.push_back(args);
+      if (hasProfile())
+        operands.push_back(entry.getArgument(3));
     }
     func::CallOp::create(b, callee, operands);
     // The call is the one way in.
@@ -363,23 +456,36 @@ private:
     return success();
   }
 
-  LLVM::LLVMFuncOp declareForward(const Clone &clone) {
+  LLVM::LLVMFuncOp declareForward(const Clone &clone, bool counting) {
     ImplicitLocOpBuilder b(getOperation().getLoc(), &getContext());
     Type i64 = b.getI64Type();
+    SmallVector<Type> types{pointer(), i64, i64};
+    if (counting)
+      types.push_back(pointer());
     auto type = LLVM::LLVMFunctionType::get(
-        LLVM::LLVMVoidType::get(&getContext()), {pointer(), i64, i64});
-    auto func = LLVM::LLVMFuncOp::create(b, forwardName(clone), type);
+        LLVM::LLVMVoidType::get(&getContext()), types);
+    auto func = LLVM::LLVMFuncOp::create(b, forwardName(clone, counting), type);
     func.setVisibility_(LLVM::Visibility::Hidden);
     symbols->insert(func, getOperation().getBody()->end());
     return func;
   }
 
+  /// Without counters, the profiled function is the plain one.
+  void emitUnprofiled() {
+    ImplicitLocOpBuilder b(getOperation().getLoc(), &getContext());
+    profiled = forward;
+    forward = declareForward(ownClone(), /*counting=*/false);
+    b.setInsertionPointToStart(forward.addEntryBlock(b));
+    SmallVector<Value> operands(forward.getArguments());
+    operands.push_back(LLVM::ZeroOp::create(b, pointer()));
+    LLVM::CallOp::create(b, profiled, operands);
+    LLVM::ReturnOp::create(b, ValueRange());
+  }
+
   LogicalResult emitForward() {
     ImplicitLocOpBuilder b(getOperation().getLoc(), &getContext());
     Type i64 = b.getI64Type();
-    forward = declareForward(*llvm::find_if(allClones, [&](const Clone &c) {
-      return c.target == target.getValue();
-    }));
+    forward = declareForward(ownClone(), hasProfile());
     Block *entry = forward.addEntryBlock(b);
     b.setInsertionPointToStart(entry);
     LLVMTypeConverter converter(&getContext());
@@ -475,8 +581,9 @@ private:
     b.createBlock(&global.getInitializerRegion());
     SmallVector<Value> entries;
     for (const Clone &clone : allClones) {
-      LLVM::LLVMFuncOp code =
-          clone.target == target.getValue() ? forward : declareForward(clone);
+      LLVM::LLVMFuncOp code = clone.target == target.getValue()
+                                  ? forward
+                                  : declareForward(clone, false);
       Value entry = LLVM::UndefOp::create(b, entryType);
       Value fields[] = {string(b, clone.target),
                         constant(b, static_cast<int64_t>(clone.features)),
@@ -489,15 +596,63 @@ private:
     return global;
   }
 
+  LLVM::GlobalOp emitProfiledTable() {
+    ImplicitLocOpBuilder b(getOperation().getLoc(), &getContext());
+    auto type = LLVM::LLVMArrayType::get(pointer(), allClones.size());
+    LLVM::GlobalOp global =
+        emitGlobal(type, "profiled", LLVM::Linkage::Internal);
+    b.createBlock(&global.getInitializerRegion());
+    SmallVector<Value> entries;
+    for (const Clone &clone : allClones)
+      entries.push_back(LLVM::AddressOfOp::create(
+          b, clone.target == target.getValue() ? profiled
+                                               : declareForward(clone, true)));
+    returnAggregate(b, type, entries);
+    return global;
+  }
+
+  LLVM::GlobalOp emitProfileTable() {
+    MLIRContext *context = &getContext();
+    ImplicitLocOpBuilder b(getOperation().getLoc(), context);
+    SmallVector<Type> types(3, pointer());
+    types.append(8, b.getI64Type());
+    auto entryType = LLVM::LLVMStructType::getLiteral(context, types);
+    auto type = LLVM::LLVMArrayType::get(entryType, info.profile.size());
+    LLVM::GlobalOp global =
+        emitGlobal(type, "profile_ops", LLVM::Linkage::Internal);
+    b.createBlock(&global.getInitializerRegion());
+    SmallVector<Value> entries;
+    for (const ProfileOp &op : info.profile) {
+      SmallVector<Value> fields;
+      for (StringRef text : {op.name, op.kind, op.version})
+        fields.push_back(string(b, text));
+      for (int64_t number :
+           {op.weightBytes, op.cacheBytes, op.rowBytes, op.rowFlops,
+            op.positionFlops, op.window, int64_t(op.outputs), int64_t(op.int8)})
+        fields.push_back(constant(b, number));
+      Value entry = LLVM::UndefOp::create(b, entryType);
+      for (auto [i, field] : llvm::enumerate(fields))
+        entry = LLVM::InsertValueOp::create(b, entry, field,
+                                            static_cast<int64_t>(i));
+      entries.push_back(entry);
+    }
+    returnAggregate(b, type, entries);
+    return global;
+  }
+
   LLVM::GlobalOp emitModel() {
     MLIRContext *context = &getContext();
-    LLVM::GlobalOp weights = emitWeightTable();
+    LLVM::GlobalOp weights = emitWeightTable(), ops, functions;
     LLVM::GlobalOp cloneTable = emitCloneTable();
+    if (hasProfile()) {
+      ops = emitProfileTable();
+      functions = emitProfiledTable();
+    }
     ImplicitLocOpBuilder b(getOperation().getLoc(), context);
     Type i32 = b.getI32Type(), i64 = b.getI64Type(), ptr = pointer();
     SmallVector<Type> types{i32, i32, ptr, ptr, ptr};
     types.append(15, i64); // vocab .. n_weights
-    types.append({ptr, i64, ptr});
+    types.append({ptr, i64, ptr, i64, ptr, ptr});
     auto type = LLVM::LLVMStructType::getLiteral(context, types);
     LLVM::GlobalOp global =
         emitGlobal(type, "description", LLVM::Linkage::Internal);
@@ -530,6 +685,13 @@ private:
     fields.push_back(LLVM::AddressOfOp::create(b, weights));
     fields.push_back(constant(b, static_cast<int64_t>(allClones.size())));
     fields.push_back(LLVM::AddressOfOp::create(b, cloneTable));
+    fields.push_back(constant(b, static_cast<int64_t>(info.profile.size())));
+    if (hasProfile()) {
+      fields.push_back(LLVM::AddressOfOp::create(b, ops));
+      fields.push_back(LLVM::AddressOfOp::create(b, functions));
+    } else {
+      fields.append(2, LLVM::ZeroOp::create(b, ptr));
+    }
     returnAggregate(b, type, fields);
     return global;
   }

@@ -11,6 +11,7 @@
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Transforms/Passes.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/TargetParser/Triple.h"
 
 using namespace cria;
 using namespace mlir;
@@ -31,6 +32,7 @@ void cria::buildLlvmPipeline(OpPassManager &pm,
   for (const Target &each : options.targets)
     entry.clones.push_back(each.name + "=" + llvm::utostr(each.cpuFeatures));
   entry.describe = options.clone == 0;
+  entry.steadyCounter = llvm::Triple(target.triple).isAArch64();
   pm.addPass(createEmitEntry(entry));
 
   // To loops, then to branches. Alive: arith, cf, func, index, llvm, math,

@@ -125,6 +125,11 @@ FailureOr<ModelInfo> ModelInfo::get(ModuleOp module) {
   info.arenaBytes = llvm::alignTo(arena, 64);
   info.threadArenaBytes = llvm::alignTo(threadArena, 64);
 
+  FailureOr<std::vector<ProfileOp>> profile = readProfile(module);
+  if (failed(profile))
+    return failure();
+  info.profile = std::move(*profile);
+
   Reader reader(info);
   for (auto func : module.getOps<func::FuncOp>()) {
     if (!func->hasAttr("cria.entry"))

@@ -6,6 +6,8 @@
 #ifndef CRIA_COMPILER_LLVM_MODELINFO_H
 #define CRIA_COMPILER_LLVM_MODELINFO_H
 
+#include "compiler/llvm/ProfileTable.h"
+
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/BuiltinTypes.h"
@@ -37,6 +39,8 @@ struct ModelInfo {
   uint64_t arenaBytes = 0, threadArenaBytes = 0;
   /// In the order of cria_forward_args.weights.
   std::vector<Weight> weights;
+  /// Empty without --profile.
+  std::vector<ProfileOp> profile;
 
   /// Either `plain`, or `prefill` and perhaps `decode`.
   mlir::func::FuncOp plain, prefill, decode;

@@ -122,6 +122,10 @@ struct Options {
       cl::desc("The plain lowering instead of the optimised "
                "one; MODEL may be a compiled folder, whose "
                "weights it then uses")};
+  cl::opt<bool> profileOps{
+      "profile", cl::cat(category),
+      cl::desc("Count the time of every op while the model runs: for `cria "
+               "bench --roofline` and cria_session_profile")};
   cl::opt<uint64_t> seedValue{"seed", cl::value_desc("S"), cl::cat(category),
                               cl::desc("Random weights for a model without")};
   cl::opt<bool> showTiming{
@@ -233,6 +237,13 @@ llvm::Error Driver::checkOptions() {
                      "tile, bufferize, vector");
     codeOnly = true;
   }
+  if (options->profileOps && options->plainLine)
+    return failure("--profile and --plain exclude each other: the plain "
+                   "lowering has no fused ops to measure");
+  if (options->profileOps && start && *start >= Stage::bufferize)
+    return failure("--profile and --start-after " + options->startAfter +
+                   " exclude each other: time stamps are placed in the stage "
+                   "bufferize");
   if (options->outputPath.empty() && !stop)
     return failure("-o DIR is missing: where the outputs go");
   if (options->kvType != "f16" && options->kvType != "bf16" &&
@@ -396,6 +407,10 @@ llvm::Error Driver::readInfo() {
     if (!read.empty() && one->weights != read.front().weights)
       return failure("the clones for " + targetNames +
                      " read different weights; compile them one by one");
+    if ((*clone)->getAttr(kProfileAttr) !=
+        (*clones.front())->getAttr(kProfileAttr))
+      return failure("the clones for " + targetNames +
+                     " count different ops; compile them one by one");
     arena = std::max(arena, one->arenaBytes);
     threadArena = std::max(threadArena, one->threadArenaBytes);
     read.push_back(std::move(*one));
@@ -432,6 +447,7 @@ llvm::Error Driver::runPasses(Stage stage, mlir::ModuleOp module,
     line.linearTokens = targets[clone].linearTokens;
     line.attentionAccumulators = targets[clone].attentionAccumulators;
     line.disabledFusions = options->disabledFusions;
+    line.profile = options->profileOps;
     if (targets[clone].isa != "avx512vnni") {
       line.linearPanels = 1;
       line.linearBlockTokens = 0;

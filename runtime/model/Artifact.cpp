@@ -4,9 +4,11 @@
 #include "model/Cpu.h"
 #include "model/ElfCheck.h"
 #include "model/Report.h"
+#include "session/Profile.h"
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdlib>
 #include <cstring>
@@ -71,6 +73,35 @@ cria_status loadCode(const char *Path, const char *Symbol,
   return CRIA_OK;
 }
 
+cria_status checkProfileOps(const cria_model &Model, const char *Origin,
+                            cria_error *Error) noexcept {
+  constexpr int64_t Most = 1 << 16;
+  int64_t Count = profileOps(Model);
+  if (Count < 0 || Count > Most)
+    return report(Error, CRIA_INVALID_DATA,
+                  "%s: n_profile_ops is %" PRId64
+                  "; it must be between 0 and %" PRId64,
+                  Origin, Count, Most);
+  if (Count && (!Model.profile_ops || !Model.forward_profiled))
+    return report(Error, CRIA_INVALID_DATA,
+                  "%s: the model's profile is incomplete", Origin);
+  for (int64_t I = 0; Count && I < Model.n_clones; ++I)
+    if (!Model.forward_profiled[I])
+      return report(Error, CRIA_INVALID_DATA,
+                    "%s: forward_profiled[%" PRId64 "] is null", Origin, I);
+  for (int64_t I = 0; I < Count; ++I) {
+    const cria_profile_op &Op = Model.profile_ops[I];
+    if (!Op.name || !Op.kind || !Op.version ||
+        std::min({Op.weight_bytes, Op.cache_bytes, Op.row_bytes, Op.row_flops,
+                  Op.position_flops, Op.window}) < 0)
+      return report(Error, CRIA_INVALID_DATA,
+                    "%s: profile op %" PRId64
+                    " has no name, kind or version, or a negative number",
+                    Origin, I);
+  }
+  return CRIA_OK;
+}
+
 cria_status finish(std::unique_ptr<cria_artifact> Opened, const char *Origin,
                    cria_artifact **Result, cria_error *Error) {
   if (cria_status Status = checkModel(Opened->Model, Origin, Error))
@@ -106,11 +137,11 @@ cria_status cria::runtime::checkModel(const cria_model *Model,
                   "; this runtime works with version %d; compile the model "
                   "again with the cria of this runtime",
                   Origin, Model->abi_version, CRIA_ABI_VERSION);
-  if (Model->struct_bytes < sizeof(cria_model))
+  if (Model->struct_bytes < CRIA_MODEL_LEAST_BYTES)
     return report(Error, CRIA_ABI_MISMATCH,
                   "%s: its description has %" PRIu32
                   " bytes; this runtime works with %zu",
-                  Origin, Model->struct_bytes, sizeof(cria_model));
+                  Origin, Model->struct_bytes, size_t{CRIA_MODEL_LEAST_BYTES});
   struct {
     const char *Name;
     int64_t Value, Least;
@@ -138,7 +169,7 @@ cria_status cria::runtime::checkModel(const cria_model *Model,
   if (!Complete)
     return report(Error, CRIA_INVALID_DATA,
                   "%s: the model's description is incomplete", Origin);
-  return CRIA_OK;
+  return checkProfileOps(*Model, Origin, Error);
 }
 
 cria_status cria_artifact_open(const char *dir, cria_artifact **artifact,

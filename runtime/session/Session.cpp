@@ -5,6 +5,7 @@
 #include "model/Cpu.h"
 #include "model/Report.h"
 #include "session/PagePool.h"
+#include "session/Profile.h"
 #include "threads/Barrier.h"
 #include "threads/CpuCount.h"
 #include "threads/ThreadPool.h"
@@ -94,6 +95,7 @@ struct cria_session {
   std::vector<int32_t> Touched; // sequences of a call
   std::vector<int32_t> Tokens, Positions, Rows, Slots, Outputs; // of a chunk
   cria_forward_args Args = {};
+  Profile Counts;
   Barrier Meeting;
   // Last, so that the workers end before what they use.
   ThreadPool Pool;
@@ -212,6 +214,7 @@ cria_status cria_session::init(const cria_session_options &Options,
     return Status;
   if (cria_status Status = allocate(Error))
     return Status;
+  Counts.init(*Model, Threads, Sequences);
   Meeting.init(static_cast<uint32_t>(Threads), spinsFor(Threads));
   if (Threads > 1 && !Parallel)
     return Pool.start(Threads, Error);
@@ -220,7 +223,11 @@ cria_status cria_session::init(const cria_session_options &Options,
 
 void cria_session::runThread(void *Context, int64_t Thread) {
   auto *Self = static_cast<cria_session *>(Context);
-  Self->Clone->forward(&Self->Args, Thread, Self->Threads);
+  if (Self->Counts.enabled())
+    Self->Model->forward_profiled[Self->Clone - Self->Model->clones](
+        &Self->Args, Thread, Self->Threads, Self->Counts.counters(Thread));
+  else
+    Self->Clone->forward(&Self->Args, Thread, Self->Threads);
 }
 
 void cria_session::runChunk() {
@@ -338,7 +345,11 @@ cria_status cria_session::forward(int64_t N, const int32_t *NewTokens,
     Args.n = Count;
     Args.n_outputs = OutputCount;
     Args.logits = Aligned;
+    if (Counts.enabled())
+      Counts.begin();
     runChunk();
+    if (Counts.enabled())
+      Counts.end(Args);
     int64_t Floats = OutputCount * Model->vocab;
     if (Aligned != Out)
       std::memmove(Out, Aligned, Floats * sizeof(float));
@@ -445,6 +456,40 @@ cria_status cria_session_fork(cria_session *session, int32_t from, int32_t to,
           checkSequence(session, to, "cria_session_fork", error))
     return Status;
   session->Pages.fork(from, to);
+  return succeed(error);
+}
+
+static cria_status checkProfile(const cria_session *Session,
+                                const char *Function, cria_error *Error) {
+  if (!Session)
+    return report(Error, CRIA_INVALID_ARGUMENT, "%s: session must not be null",
+                  Function);
+  if (!Session->Counts.enabled())
+    return report(Error, CRIA_UNSUPPORTED,
+                  "%s: the model %s counts no times; compile it with --profile",
+                  Function, Session->Model->name);
+  return CRIA_OK;
+}
+
+cria_status cria_session_profile(cria_session *session, cria_profile *profile,
+                                 cria_error *error) {
+  if (profile)
+    *profile = cria_profile{};
+  else
+    return report(error, CRIA_INVALID_ARGUMENT,
+                  "cria_session_profile: profile must not be null");
+  if (cria_status Status = checkProfile(session, "cria_session_profile", error))
+    return Status;
+  *profile = session->Counts.report();
+  return succeed(error);
+}
+
+cria_status cria_session_profile_reset(cria_session *session,
+                                       cria_error *error) {
+  if (cria_status Status =
+          checkProfile(session, "cria_session_profile_reset", error))
+    return Status;
+  session->Counts.reset();
   return succeed(error);
 }
 

@@ -34,6 +34,7 @@ Options:
   --emit KINDS            Of obj, so, exe, asm, llvm, mlir (default: obj,so)
   --stop-after STAGE      import, dialect, fuse, tile, bufferize, vector or llvm
   --dump-ir DIR           Write the IR after each stage
+  --profile               Count the time of every op while the model runs
   --timing                Print the time of each stage
 
 cria-compile, which does the work, lists all of its options with --help.

@@ -70,3 +70,35 @@ module attributes {cria.name = "m", cria.architecture = "llama", cria.vocab = 8 
     return %x : memref<?xi32>
   }
 }
+
+// -----
+
+module attributes {cria.name = "m", cria.architecture = "llama", cria.vocab = 8 : i64, cria.width = 4 : i64,
+    cria.layers = 2 : i64, cria.heads = 1 : i64, cria.kv_heads = 1 : i64, cria.head_dim = 4 : i64, cria.ffn = 8 : i64,
+    cria.context = 128 : i64, cria.max_batch = 16 : i64, cria.profile = [{kind = "linear", name = "w"}]} {
+  func.func @forward(%x: memref<?xi32> {cria.arg = "tokens"}) attributes {cria.entry, cria.version = "prefill"} {
+    // expected-error@+1 {{stamps op 2 of a cria.profile with 1 entries}}
+    cria.stamp 2
+    return
+  }
+}
+
+// -----
+
+module attributes {cria.name = "m", cria.architecture = "llama", cria.vocab = 8 : i64, cria.width = 4 : i64,
+    cria.layers = 2 : i64, cria.heads = 1 : i64, cria.kv_heads = 1 : i64, cria.head_dim = 4 : i64, cria.ffn = 8 : i64,
+    cria.context = 128 : i64, cria.max_batch = 16 : i64} {
+  func.func @forward(%x: memref<?xi32> {cria.arg = "tokens"}) attributes {cria.entry, cria.version = "prefill"} {
+    // expected-error@+1 {{is in a module without cria.profile}}
+    cria.stamp 0
+    return
+  }
+}
+
+// -----
+
+// expected-error@+1 {{cria.profile: entry 0: row_bytes = -1 : i64; accepted are the texts kind, name, version}}
+module attributes {cria.name = "m", cria.architecture = "llama", cria.vocab = 8 : i64, cria.width = 4 : i64,
+    cria.layers = 2 : i64, cria.heads = 1 : i64, cria.kv_heads = 1 : i64, cria.head_dim = 4 : i64, cria.ffn = 8 : i64,
+    cria.context = 128 : i64, cria.max_batch = 16 : i64, cria.profile = [{kind = "linear", name = "w", row_bytes = -1 : i64}]} {
+}

@@ -94,6 +94,52 @@ typedef struct cria_clone {
                   int64_t threads);
 } cria_clone;
 
+/* An op of a model that was compiled with --profile: a fused kernel, or a
+ * barrier. One call of it, made by all threads together, needs
+ *
+ *   memory bytes      weight_bytes + cache_bytes * held
+ *   activation bytes  row_bytes * rows
+ *   operations        row_flops * rows + position_flops * attended
+ *
+ * where rows is n, or n_outputs if `outputs`; held counts the positions of the
+ * KV cache that are read, those of each sequence once; attended counts the
+ * pairs of a token and a position that it attends to. With a `window` W > 0 a
+ * token at position p attends to the last min(p + 1, W) positions, else to all
+ * p + 1. A multiplication and an addition are two operations; epilogues and
+ * the softmax are left out; operations of norms and of quantising are
+ * estimates. A product with a 16-bit code counts as the two byte products that
+ * it takes. Activations are what is read and written once between ops, most
+ * of it in caches. */
+typedef struct cria_profile_op {
+  const char *name;    /* its weights: "attn_q", "ffn_gate+ffn_up"; unique in a
+                          version */
+  const char *kind;    /* "linear", "attention", "rows", "embed", "rope_table",
+                          "other", "barrier" (the wait at one) */
+  const char *version; /* of the code that it is in: "decode", "prefill" */
+  int64_t weight_bytes;
+  int64_t cache_bytes;
+  int64_t row_bytes;
+  int64_t row_flops;
+  int64_t position_flops;
+  int64_t window;
+  int64_t outputs; /* 0 or 1 */
+  int64_t int8;    /* 1: the operations are products of bytes, else of f32 */
+} cria_profile_op;
+
+/* What a thread spends on an op, in ticks of the counter that rdtsc (x86) or
+ * CNTVCT_EL0 (AArch64) reads. */
+typedef struct cria_profile_counter {
+  uint64_t ticks;
+  uint64_t calls;
+} cria_profile_counter;
+
+/* As cria_clone.forward, and adds to the thread's own counters: n_profile_ops
+ * of them, and a last one for the time of the latest count and the number of
+ * runs. */
+typedef void (*cria_forward_profiled_fn)(const cria_forward_args *args,
+                                         int64_t thread, int64_t threads,
+                                         cria_profile_counter *counters);
+
 typedef struct cria_model {
   uint32_t abi_version; /* CRIA_ABI_VERSION of the compiler: check it first */
   uint32_t struct_bytes;
@@ -116,7 +162,14 @@ typedef struct cria_model {
    * weights and caches and give the same logits, bit for bit. */
   int64_t n_clones;
   const cria_clone *clones;
+  /* The rest is there if struct_bytes says so. Without --profile it is 0. */
+  int64_t n_profile_ops;
+  const cria_profile_op *profile_ops;
+  const cria_forward_profiled_fn *forward_profiled; /* of each clone */
 } cria_model;
+
+/* struct_bytes at least. */
+#define CRIA_MODEL_LEAST_BYTES offsetof(cria_model, n_profile_ops)
 
 typedef const cria_model *(*cria_model_fn)(void);
 

@@ -214,6 +214,51 @@ const cria_clone *cria_session_clone(const cria_session *session);
 /* Bytes of KV cache, arena and logits together. */
 uint64_t cria_session_bytes(const cria_session *session);
 
+/* ---- profile: the time of each op -------------------------------------- */
+
+/* One op of a model that was compiled with --profile, and what it has done
+ * since the session was made or its profile was reset. `memory_bytes`,
+ * `activation_bytes` and `operations` are what all calls needed by the
+ * formulas of cria_profile_op (abi.h). The entries of the threads differ in
+ * how long each worked and waited; `seconds` is their mean, so that
+ * memory_bytes / seconds is a rate of all threads together. */
+typedef struct cria_profile_entry {
+  const cria_profile_op *op;
+  uint64_t calls;      /* that each thread has made */
+  double seconds;      /* mean over the threads */
+  double most_seconds; /* of the thread that took the longest */
+  double memory_bytes; /* of weights and KV cache */
+  double activation_bytes;
+  double operations;
+} cria_profile_entry;
+
+typedef struct cria_profile {
+  int64_t runs;    /* of the code; more than max_batch tokens take several */
+  int64_t tokens;  /* in all runs */
+  int64_t outputs; /* tokens whose logits were computed */
+  double seconds;  /* wall time of the runs: the entries' seconds, and what
+                      starting and joining the threads took */
+  int64_t n_entries;
+  const cria_profile_entry *entries; /* in the order of model->profile_ops */
+} cria_profile;
+
+/* Reads the counters, which every run of such a model updates. The entries
+ * belong to the session and stay until its next call. For a model that was
+ * compiled without --profile: CRIA_UNSUPPORTED.
+ *
+ *   cria_profile p;
+ *   if (cria_session_profile(session, &p, &error) == CRIA_OK)
+ *     for (int64_t i = 0; i < p.n_entries; ++i)
+ *       printf("%s %g us\n", p.entries[i].op->name,
+ *              1e6 * p.entries[i].seconds / p.runs);
+ */
+cria_status cria_session_profile(cria_session *session, cria_profile *profile,
+                                 cria_error *error);
+
+/* Counts from 0 again. */
+cria_status cria_session_profile_reset(cria_session *session,
+                                       cria_error *error);
+
 #ifdef __cplusplus
 }
 #endif

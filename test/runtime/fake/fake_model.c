@@ -108,7 +108,10 @@ static const cria_clone clones[] = {{"future", 1ull << 60, forward},
    2,                                                                          \
    weights,                                                                    \
    count,                                                                      \
-   clones + first}
+   clones + first,                                                             \
+   0,                                                                          \
+   NULL,                                                                       \
+   NULL}
 
 static const cria_model model = FAKE_MODEL(CRIA_ABI_VERSION, 0, 2);
 static const cria_model old_model = FAKE_MODEL(0, 0, 2);
