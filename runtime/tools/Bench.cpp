@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // cria bench: tokens per second of prefill and decode.
+#include "tools/BenchFeed.h"
 #include "tools/BenchLookup.h"
 #include "tools/Cache.h"
 #include "tools/Commands.h"
 #include "tools/Common.h"
+#include "tools/Roofline.h"
 #include "tools/Series.h"
 #include "tools/Study.h"
 
@@ -35,23 +37,18 @@ struct Options {
   std::vector<std::string> PromptFiles;
   bool Study = false;
   bool Quick = false;
+  bool Roofline = false;
   std::string HtmlPath;
 };
 
 class Bench {
 public:
   Bench(const Options &Chosen, const cria_artifact *Artifact, int64_t Threads)
-      : Chosen(Chosen), Vocab(cria_artifact_model(Artifact)->vocab) {
-    cria_session_options Wanted;
-    cria_session_options_init(&Wanted);
-    Wanted.threads = Threads;
-    Wanted.clone = Chosen.Clone.empty() ? nullptr : Chosen.Clone.c_str();
-    Wanted.max_sequences = Chosen.Batch;
-    Wanted.capacity =
-        Chosen.Batch * (Chosen.Depth + std::max(Chosen.Prompt, Chosen.Count));
-    Session = openSession(Artifact, Wanted);
+      : Chosen(Chosen),
+        Feed(Artifact, sessionOptions(Chosen, Threads), Chosen.Batch,
+             Chosen.Depth + std::max(Chosen.Prompt, Chosen.Count)) {
     if (Chosen.Depth)
-      feed(Chosen.Depth);
+      Feed.feed(Chosen.Depth);
   }
 
   /// Without the first, which warms the caches up.
@@ -59,14 +56,14 @@ public:
     Series Result;
     for (int64_t I = 0; I <= Chosen.Repetitions && Chosen.Prompt; ++I) {
       double Start = secondsNow();
-      feed(Chosen.Prompt);
+      Feed.feed(Chosen.Prompt);
       note(Result, I, Chosen.Prompt, Start);
     }
     return Result;
   }
 
   const char *target() const {
-    return cria_session_clone(Session.get())->target;
+    return cria_session_clone(Feed.session())->target;
   }
 
   Series decode() {
@@ -76,7 +73,7 @@ public:
       int64_t Count = I ? Chosen.Count : std::min<int64_t>(8, Chosen.Count);
       double Start = secondsNow();
       for (int64_t Step = 0; Step < Count; ++Step)
-        feed(1);
+        Feed.feed(1);
       note(Result, I, Count, Start);
     }
     return Result;
@@ -87,36 +84,20 @@ private:
     double Seconds = secondsNow() - Start;
     if (Repetition)
       Result.Samples.push_back(Count * Chosen.Batch / std::max(Seconds, 1e-9));
-    cria_error Error;
-    for (int32_t S = 0; S < Chosen.Batch; ++S)
-      check(cria_session_truncate(Session.get(), S, Chosen.Depth, &Error),
-            Error);
+    Feed.rewind(Chosen.Depth);
   }
 
-  /// `Count` random tokens to each sequence, with the logits of the last.
-  void feed(int64_t Count) {
-    Tokens.clear(), Rows.clear(), Want.clear();
-    for (int32_t S = 0; S < Chosen.Batch; ++S)
-      for (int64_t I = 0; I < Count; ++I) {
-        // A linear congruential generator (Knuth, MMIX), from a fixed seed.
-        State = State * 6364136223846793005u + 1442695040888963407u;
-        Tokens.push_back(
-            static_cast<int32_t>((State >> 33) % static_cast<uint64_t>(Vocab)));
-        Rows.push_back(S);
-        Want.push_back(I == Count - 1);
-      }
-    cria_error Error;
-    check(cria_session_forward(Session.get(), Tokens.size(), Tokens.data(),
-                               Rows.data(), Want.data(), nullptr, &Error),
-          Error);
+  static cria_session_options sessionOptions(const Options &Chosen,
+                                             int64_t Threads) {
+    cria_session_options Wanted;
+    cria_session_options_init(&Wanted);
+    Wanted.threads = Threads;
+    Wanted.clone = Chosen.Clone.empty() ? nullptr : Chosen.Clone.c_str();
+    return Wanted;
   }
 
   const Options &Chosen;
-  int64_t Vocab;
-  SessionPtr Session;
-  uint64_t State = 42;
-  std::vector<int32_t> Tokens, Rows;
-  std::vector<uint8_t> Want;
+  BenchFeed Feed;
 };
 
 void addSeries(Json &Entry, const std::string &Name, const Series &Result) {
@@ -152,13 +133,27 @@ void printRow(const cria_model *Model, int64_t Threads, std::string Test,
             format("%.2f \u00B1 %.2f", Result.median(), Result.spread())));
 }
 
+void requireProfile(const cria_artifact *Artifact, const ModelChoice &Choice) {
+  const cria_model *Model = cria_artifact_model(Artifact);
+  if (Model->struct_bytes < sizeof(cria_model) || Model->n_profile_ops == 0)
+    throw Failure{format("%s: has no profile; --roofline needs a model that "
+                         "counts the time of its ops: compile it with `cria "
+                         "compile MODEL -o DIR --profile`, or give the MODEL "
+                         "itself",
+                         Choice.Path.c_str())};
+}
+
 void bench(const Options &Chosen) {
   std::vector<int64_t> ThreadCounts = {cria_default_threads()};
   if (!Chosen.Threads.empty())
     ThreadCounts = parseNumbers(Chosen.Threads, "-t", 1, 1024);
-  if (!Chosen.Study && (Chosen.Quick || !Chosen.HtmlPath.empty()))
-    throw Failure{
-        format("%s is for --study", Chosen.Quick ? "--quick" : "--html")};
+  if (!Chosen.Study && Chosen.Quick)
+    throw Failure{"--quick is for --study"};
+  if (!Chosen.Study && !Chosen.Roofline && !Chosen.HtmlPath.empty())
+    throw Failure{"--html is for the page of --study or --roofline"};
+  if (Chosen.Roofline && (Chosen.Study || Chosen.Lookup))
+    throw Failure{format("--roofline and %s exclude each other",
+                         Chosen.Study ? "--study" : "--lookup")};
   if (Chosen.Study) {
     if (!Chosen.Model.Path.empty())
       throw Failure{format("%s: --study makes models of its own, and takes "
@@ -196,6 +191,13 @@ void bench(const Options &Chosen) {
         " needs %" PRId64 " positions; the model is compiled for a context of "
         "%" PRId64,
         Chosen.Depth, Chosen.Prompt, Chosen.Count, Length, Model->context)};
+  if (Chosen.Roofline) {
+    requireProfile(Artifact.get(), Chosen.Model);
+    return roofline(Artifact.get(),
+                    {Chosen.Prompt, Chosen.Count, Chosen.Depth, Chosen.Batch,
+                     Chosen.Repetitions, ThreadCounts, Chosen.Clone,
+                     Chosen.AsJson, Chosen.HtmlPath});
+  }
   Json All = Json::array();
   if (!Chosen.AsJson)
     print(row("model", "size", "threads", "test", "tokens/s") +
@@ -265,18 +267,25 @@ Action addBench(Arguments &Declared) {
   Declared.flag("--quick", Chosen->Quick,
                 "For --study: smaller models and shorter texts");
   Declared.text("--html", "FILE", Chosen->HtmlPath,
-                "For --study: also write a page with plots");
+                "For --study and --roofline: also write a page with plots");
   Declared.flag("--json", Chosen->AsJson, "Print JSON instead of a table");
+  Declared.flag("--roofline", Chosen->Roofline,
+                "Compare each op with the limits of this machine, which are "
+                "measured first; a DIR must be compiled with --profile");
   Declared.footer(
       "Examples:\n"
       "  cria bench smollm2 -p 512 -n 128 -t 1,2\n"
       "  cria bench smollm2 --lookup --prompt-file text.txt -n 256\n"
       "  cria bench --study --html study.html\n"
+      "  cria bench smollm2.gguf --roofline --html roofline.html\n"
       "Figures are medians; \u00B1 is half the distance from the slowest to "
       "the "
       "fastest.\npp512 is a prefill of 512 tokens, tg128 a generation of 128, "
       "\"@ d1024\" after\n1024 tokens, \"b4\" with 4 sequences at once.");
-  return [Chosen] { bench(*Chosen); };
+  return [Chosen] {
+    Chosen->Model.Profile = Chosen->Roofline;
+    bench(*Chosen);
+  };
 }
 
 } // namespace cria::tools

@@ -282,6 +282,8 @@ std::string resolve(const ModelChoice &Choice) {
   Key.add(&Choice.Context, sizeof(Choice.Context));
   Key.addString(Choice.Quantize);
   Key.addString(Choice.DisabledFusions);
+  if (Choice.Profile)
+    Key.addString("profile");
   for (const fs::path &File : inputFiles(Model)) {
     // The name of a single file says nothing; those in a folder do.
     Key.addString(fs::is_directory(Model) ? File.filename().native() : "");
@@ -296,6 +298,8 @@ std::string resolve(const ModelChoice &Choice) {
   if (!Choice.DisabledFusions.empty())
     Arguments.insert(Arguments.end(),
                      {"--disable-fusion", Choice.DisabledFusions});
+  if (Choice.Profile)
+    Arguments.push_back("--profile");
   return obtain(Cache, stem(Model) + "-" + Key.hex(), Choice.Path, Compiler,
                 Arguments);
 }

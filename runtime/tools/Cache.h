@@ -16,6 +16,7 @@ struct ModelChoice {
   int64_t Context = 0;         // 0: the compiler's default
   std::string Quantize;        // empty: types as in the model
   std::string DisabledFusions; // for --disable-fusion
+  bool Profile = false;        // compile with --profile
 };
 
 /// The positional argument DIR|MODEL and the options for compiling a MODEL.
