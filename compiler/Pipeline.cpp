@@ -72,7 +72,8 @@ static void buildFuse(OpPassManager &pm, const PipelineOptions &options) {
     func.addPass(createFuseElementwise());
   func.addPass(createFuseResidual());
   // After rope, because keys rotate before they are stored.
-  if (wanted("kv-append"))
+  // A quantised cache has no other way in.
+  if (wanted("kv-append") || options.kvType == "i8")
     func.addPass(createFuseKvAppend());
   func.addPass(createDestinationStyle());
   func.addPass(createLowerRemaining());

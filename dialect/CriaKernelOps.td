@@ -18,6 +18,9 @@ def Cria_F32Rows2D : Cria_RankedOf<[F32], [2]>;
 def Cria_I32List : Cria_RankedOf<[I32], [1]>;
 def Cria_I32Table : Cria_RankedOf<[I32], [2]>;
 def Cria_F32List : Cria_RankedOf<[F32], [1]>;
+def Cria_AttentionCache : AnyTypeOf<[
+    TensorRankOf<[F32, F16, BF16], [5, 6]>, MemRefRankOf<[F32, F16, BF16], [5, 6]>,
+    TensorRankOf<[I8], [4]>, MemRefRankOf<[I8], [4]>]>;
 def Cria_Activations : Cria_RankedOf<[F32, I32], [2]>;
 def Cria_Cache : Cria_RankedOf<[F32, F16, BF16], [5, 6]>;
 def Cria_LaneVector : VectorOfLengthAndType<[16], [F32]>;
@@ -218,7 +221,8 @@ def Cria_FusedAttentionOp : Cria_KernelOp<"fused_attention"> {
     order of arithmetic is fixed by the position alone: KV chunks of 256
     positions, each from a fresh running maximum, sum and output, in steps of
     16 positions; chunks merge in ascending order. So a result depends on
-    neither threads, batch nor prefill chunking.
+    neither threads, batch nor prefill chunking. With i8 caches, a key's scale
+    multiplies the sum of its products, a value's scale multiplies p.
 
     Labels: those of cria.attention. fused_attention_c1: init has q's shape.
 
@@ -227,7 +231,7 @@ def Cria_FusedAttentionOp : Cria_KernelOp<"fused_attention"> {
       layer %layer outs(%init : tensor<?x192xf32>) {heads = 6 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.176776692 : f32} -> tensor<?x192xf32>
     ```
   }];
-  let arguments = (ins Cria_F32Rows2D:$q, Cria_Cache:$keys, Cria_Cache:$values,
+  let arguments = (ins Cria_F32Rows2D:$q, Cria_AttentionCache:$keys, Cria_AttentionCache:$values,
     Cria_I32List:$positions, Cria_I32List:$sequences, Cria_I32Table:$tables,
     Optional<Cria_F32List>:$sinks, Index:$layer, Cria_F32Rows2D:$init,
     I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim, F32Attr:$scale,
@@ -267,7 +271,7 @@ def Cria_AttentionPartialsOp : Cria_KernelOp<"attention_partials"> {
       layer %layer first %first outs(%init : tensor<?x6x32x64xf32>) {heads = 6 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.176776692 : f32} -> tensor<?x6x32x64xf32>
     ```
   }];
-  let arguments = (ins Cria_F32Rows2D:$q, Cria_Cache:$keys, Cria_Cache:$values,
+  let arguments = (ins Cria_F32Rows2D:$q, Cria_AttentionCache:$keys, Cria_AttentionCache:$values,
     Cria_I32List:$positions, Cria_I32List:$sequences, Cria_I32Table:$tables,
     Index:$layer, Index:$first, Cria_RankedOf<[F32], [4]>:$init,
     I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim, F32Attr:$scale,

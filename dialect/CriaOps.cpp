@@ -3,6 +3,7 @@
 // Verifiers, folds and canonicalisations of the model ops.
 
 #include "dialect/CriaOps.h"
+#include "dialect/CacheLayout.h"
 #include "dialect/Verification.h"
 
 #include "mlir/IR/Builders.h"
@@ -20,9 +21,12 @@ using namespace mlir;
 // Shared checks
 //===----------------------------------------------------------------------===//
 
-SmallVector<int64_t>
-cria::detail::getCacheShape(CacheRole role, int64_t kvHeads, int64_t headDim) {
+SmallVector<int64_t> cria::detail::getCacheShape(CacheRole role, Type element,
+                                                 int64_t kvHeads,
+                                                 int64_t headDim) {
   int64_t any = ShapedType::kDynamic;
+  if (element.isInteger(8))
+    return {any, any, kvHeads, isDynamic(headDim) ? any : i8PageBytes(headDim)};
   if (role == CacheRole::key)
     return {any,     any,
             kvHeads, CriaDialect::kPageTokens / CriaDialect::kLanes,
@@ -35,6 +39,8 @@ int64_t cria::detail::getCacheKvHeads(CacheRole, ArrayRef<int64_t> shape) {
 }
 
 int64_t cria::detail::getCacheHeadDim(CacheRole, ArrayRef<int64_t> shape) {
+  if (shape.size() == 4)
+    return isDynamic(shape[3]) ? shape[3] : i8HeadDim(shape[3]);
   return shape[4];
 }
 
@@ -42,8 +48,12 @@ LogicalResult cria::detail::verifyCache(Operation *op, StringRef label,
                                         CacheRole role, Value cache,
                                         int64_t kvHeads, int64_t headDim) {
   auto type = cast<ShapedType>(cache.getType());
-  SmallVector<int64_t> expected = getCacheShape(role, kvHeads, headDim);
-  if (type.hasRank() && shapesAgree(type.getShape(), expected))
+  SmallVector<int64_t> expected =
+      getCacheShape(role, type.getElementType(), kvHeads, headDim);
+  bool wholePages =
+      !type.hasRank() || type.getRank() != 4 || isDynamic(type.getShape()[3]) ||
+      i8PageBytes(i8HeadDim(type.getShape()[3])) == type.getShape()[3];
+  if (type.hasRank() && shapesAgree(type.getShape(), expected) && wholePages)
     return success();
   std::string shape = llvm::join(llvm::map_range(expected, spell), "x");
   return op->emitOpError() << label << ": a " << stringifyCacheRole(role)

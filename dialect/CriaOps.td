@@ -17,7 +17,7 @@ class Cria_Op<string mnemonic, list<Trait> traits = []>
 def Cria_F32Rows : 2DTensorOf<[F32]>;
 def Cria_I32Vector : 1DTensorOf<[I32]>;
 def Cria_F32Vector : 1DTensorOf<[F32]>;
-def Cria_KeyCache : TensorOf<[F32, F16, BF16]>;
+def Cria_KeyCache : TensorOf<[F32, F16, BF16, I8]>;
 def Cria_AnyWeight : AnyTypeOf<[Cria_WeightType]>;
 
 def Cria_ParamOp : Cria_Op<"param", [Symbol]> {
@@ -219,6 +219,14 @@ def Cria_KvAppendOp : Cria_Op<"kv_append", [Pure, AllTypesMatch<["cache", "resul
     `layers x pages x kv_heads x 4 x head_dim x 16`, value caches
     `layers x pages x kv_heads x 64 x head_dim`. Slots of one batch are
     distinct.
+
+    Caches of i8 are `layers x pages x kv_heads x 64 (head_dim + 4)`: the codes
+    of a page's head in the order above, then its 64 scales in f32, so that a
+    page stays one piece. For a position and head, with m = max |x|:
+
+        scale = m / 127,  code = rne(x * (127 / m))     all 0 for m < 1e-30
+
+    and what is read back is code * scale.
 
     Labels: kv_append_c1: the cache has the role's shape. kv_append_c2: x has
     kv_heads * head_dim columns. kv_append_c3: one slot a row.

@@ -61,8 +61,8 @@ inline std::string spell(int64_t size) {
 }
 
 /// Shape of a whole KV cache of the given role, with dynamic layers and pages.
-llvm::SmallVector<int64_t> getCacheShape(CacheRole role, int64_t kvHeads,
-                                         int64_t headDim);
+llvm::SmallVector<int64_t> getCacheShape(CacheRole role, mlir::Type element,
+                                         int64_t kvHeads, int64_t headDim);
 
 /// kv_heads and head_dim of a cache of the right rank.
 int64_t getCacheKvHeads(CacheRole role, llvm::ArrayRef<int64_t> shape);

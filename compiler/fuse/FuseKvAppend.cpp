@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/Passes.h"
 #include "compiler/fuse/FuseUtils.h"
+#include "dialect/CacheLayout.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -80,12 +81,143 @@ Value appendHeads(OpBuilder &b, KvAppendOp append) {
   return loop.getResult(0);
 }
 
+/// The arithmetic of a quantised append, on the bits of floats where that is
+/// exact on every machine.
+struct Quantizer {
+  OpBuilder &b;
+  Location loc;
+
+  Value f32(float v) {
+    return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(v));
+  }
+  Value i32(int32_t v) {
+    return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(v));
+  }
+  Value idx(int64_t v) { return arith::ConstantIndexOp::create(b, loc, v); }
+  Value bits(Value x) {
+    return arith::BitcastOp::create(b, loc, b.getI32Type(), x);
+  }
+  Value byte(Value word) {
+    return arith::TruncIOp::create(b, loc, b.getI8Type(), word);
+  }
+  /// The bits of |x|: ordered as the floats are.
+  Value magnitude(Value x) {
+    return arith::AndIOp::create(b, loc, bits(x), i32(0x7fffffff));
+  }
+  /// 127 / m, or 0 for an m that is as good as 0.
+  Value inverse(Value m) {
+    Value small = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLT, m,
+                                        f32(1e-30f));
+    Value inverse = arith::DivFOp::create(b, loc, f32(127.0f), m);
+    return arith::SelectOp::create(b, loc, small, f32(0.0f), inverse);
+  }
+  /// Adding 1.5 * 2^23 rounds to nearest even, into the low mantissa bits.
+  Value code(Value x, Value inverse) {
+    Value scaled = arith::MulFOp::create(b, loc, x, inverse);
+    Value sum = arith::AddFOp::create(b, loc, scaled, f32(12582912.0f));
+    return byte(bits(sum));
+  }
+};
+
+/// An append to a cache of i8. It needs all of a head before it can store the
+/// first element, so it goes into no linear.
+Value appendQuantized(OpBuilder &b, KvAppendOp append) {
+  Location loc = append.getLoc();
+  Quantizer q{b, loc};
+  auto cacheType = cast<RankedTensorType>(append.getCache().getType());
+  int64_t heads = cacheType.getDimSize(2), bytes = cacheType.getDimSize(3);
+  int64_t headDim = i8HeadDim(bytes);
+  constexpr int64_t lanes = CriaDialect::kLanes;
+  OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
+  OpFoldResult bounds[] = {tensor::getMixedSize(b, loc, append.getX(), 0),
+                           b.getIndexAttr(heads)};
+  auto loop = scf::ForallOp::create(b, loc, bounds, append.getCache(),
+                                    /*mapping=*/std::nullopt);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  Value token = loop.getInductionVar(0), head = loop.getInductionVar(1);
+  Value cache = loop.getRegionIterArgs()[0];
+
+  auto add = [&](Value x, Value y) -> Value {
+    return arith::AddIOp::create(b, loc, x, y);
+  };
+  auto mul = [&](Value x, int64_t y) -> Value {
+    return arith::MulIOp::create(b, loc, x, q.idx(y));
+  };
+  auto divide = [&](Value v, int64_t by) -> std::pair<Value, Value> {
+    return {arith::DivUIOp::create(b, loc, v, q.idx(by)),
+            arith::RemUIOp::create(b, loc, v, q.idx(by))};
+  };
+  Value slot = arith::IndexCastUIOp::create(
+      b, loc, b.getIndexType(),
+      tensor::ExtractOp::create(b, loc, append.getSlots(), token));
+  auto [page, place] = divide(slot, CriaDialect::kPageTokens);
+  // Where the first code goes, and how far the next one is from it.
+  Value first = mul(place, headDim);
+  int64_t step = 1;
+  if (append.getRole() == CacheRole::key) {
+    auto [block, lane] = divide(place, lanes);
+    first = add(mul(block, headDim * lanes), lane);
+    step = lanes;
+  }
+  Value column = mul(head, headDim);
+  auto element = [&](Value d) -> Value {
+    return tensor::ExtractOp::create(b, loc, append.getX(),
+                                     ValueRange{token, add(column, d)});
+  };
+  auto elements = [&](Value init, auto body) {
+    return scf::ForOp::create(
+               b, loc, q.idx(0), q.idx(headDim), q.idx(1), init,
+               [&](OpBuilder &, Location, Value d, ValueRange carried) {
+                 OpBuilder::InsertionGuard guard(b);
+                 b.setInsertionPointToEnd(d.getParentBlock());
+                 Value next = body(d, carried[0]);
+                 scf::YieldOp::create(b, loc, next);
+               })
+        .getResult(0);
+  };
+  Value most = elements(q.i32(0), [&](Value d, Value carried) -> Value {
+    return arith::MaxUIOp::create(b, loc, carried, q.magnitude(element(d)));
+  });
+  most = arith::BitcastOp::create(b, loc, b.getF32Type(), most);
+  Value inverse = q.inverse(most);
+  Value scale = q.bits(arith::DivFOp::create(b, loc, most, q.f32(127.0f)));
+
+  OpFoldResult offsets[] = {append.getLayer(), page, head, zero};
+  OpFoldResult sizes[] = {one, one, one, b.getIndexAttr(bytes)};
+  SmallVector<OpFoldResult> strides(4, one);
+  Value stored = tensor::ExtractSliceOp::create(
+      b, loc, RankedTensorType::get({bytes}, cacheType.getElementType()), cache,
+      offsets, sizes, strides);
+  stored = elements(stored, [&](Value d, Value carried) -> Value {
+    return tensor::InsertOp::create(b, loc, q.code(element(d), inverse),
+                                    carried, add(first, mul(d, step)));
+  });
+  // Little endian, as every target is.
+  Value at =
+      add(mul(place, kI8ScaleBytes), q.idx(CriaDialect::kPageTokens * headDim));
+  for (int64_t i = 0; i < kI8ScaleBytes; ++i)
+    stored = tensor::InsertOp::create(
+        b, loc, q.byte(arith::ShRUIOp::create(b, loc, scale, q.i32(8 * i))),
+        stored, add(at, q.idx(i)));
+  b.setInsertionPointToStart(loop.getTerminator().getBody());
+  tensor::ParallelInsertSliceOp::create(b, loc, stored, cache, offsets, sizes,
+                                        strides);
+  return loop.getResult(0);
+}
+
 struct FuseKvAppend : cria::impl::FuseKvAppendBase<FuseKvAppend> {
   void runOnOperation() override {
     SmallVector<KvAppendOp> appends;
     getOperation()->walk([&](KvAppendOp append) { appends.push_back(append); });
     IRRewriter rewriter(&getContext());
     for (KvAppendOp append : appends) {
+      auto cache = cast<RankedTensorType>(append.getCache().getType());
+      if (cache.getElementType().isInteger(8)) {
+        rewriter.setInsertionPoint(append);
+        rewriter.replaceOp(append, appendQuantized(rewriter, append));
+        continue;
+      }
       StringRef why;
       FusedLinearOp linear = fusableProducer(append.getX(), &why);
       if (!why.empty()) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/Passes.h"
+#include "dialect/CacheLayout.h"
 #include "dialect/CriaOps.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -23,11 +24,12 @@ struct SetKvType : cria::impl::SetKvTypeBase<SetKvType> {
                        .Case("f32", b.getF32Type())
                        .Case("f16", b.getF16Type())
                        .Case("bf16", b.getBF16Type())
+                       .Case("i8", b.getI8Type())
                        .Default(nullptr);
     if (!element) {
       getOperation().emitError()
           << "option type: '" << type
-          << "' is not a KV type; accepted: f32, f16, bf16";
+          << "' is not a KV type; accepted: f32, f16, bf16, i8";
       return signalPassFailure();
     }
     // Caches are the values that reach a kv_append or an attention: follow
@@ -41,9 +43,18 @@ struct SetKvType : cria::impl::SetKvTypeBase<SetKvType> {
         cacheTypes.insert(attention.getValues().getType());
       }
     });
+    auto convertCache = [&](Type type) -> Type {
+      auto cache = cast<RankedTensorType>(type);
+      if (!element.isInteger(8))
+        return cache.clone(element);
+      // Of rank 6 and 5 alike, and head_dim is dimension 4 of both.
+      SmallVector<int64_t> shape(cache.getShape().take_front(3));
+      shape.push_back(i8PageBytes(cache.getDimSize(4)));
+      return RankedTensorType::get(shape, element);
+    };
     auto update = [&](Value v) {
       if (cacheTypes.contains(v.getType()))
-        v.setType(cast<RankedTensorType>(v.getType()).clone(element));
+        v.setType(convertCache(v.getType()));
     };
     getOperation()->walk([&](Operation *op) {
       for (Value result : op->getResults())
@@ -55,9 +66,7 @@ struct SetKvType : cria::impl::SetKvTypeBase<SetKvType> {
       if (auto func = dyn_cast<func::FuncOp>(op)) {
         auto convert = [&](ArrayRef<Type> types) {
           return llvm::map_to_vector(types, [&](Type t) -> Type {
-            return cacheTypes.contains(t)
-                       ? cast<RankedTensorType>(t).clone(element)
-                       : t;
+            return cacheTypes.contains(t) ? convertCache(t) : t;
           });
         };
         FunctionType type = func.getFunctionType();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/llvm/ModelInfo.h"
+#include "dialect/CriaDialect.h"
 
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/MathExtras.h"
@@ -71,8 +72,14 @@ public:
         if (failed(readWeight(func, role, memref)))
           return failure();
       } else if ((role == "keys" || role == "values") &&
-                 memref.getElementType().isIntOrFloat()) {
+                 memref.getElementType().isIntOrFloat() &&
+                 memref.getRank() >= 4) {
         info.kvElementBytes = memref.getElementTypeBitWidth() / 8;
+        int64_t elements = 1;
+        for (int64_t d : memref.getShape().drop_front(3))
+          elements *= d;
+        info.kvHeadBytes =
+            elements * info.kvElementBytes / CriaDialect::kPageTokens;
       }
     }
     return success();
@@ -154,7 +161,6 @@ FailureOr<ModelInfo> ModelInfo::get(ModuleOp module) {
         "the module needs one entry function (attribute cria.entry): either "
         "one without cria.version, or a \"prefill\" with an optional "
         "\"decode\" version");
-  info.kvBytesPerToken =
-      2 * info.layers * info.kvHeads * info.headDim * info.kvElementBytes;
+  info.kvBytesPerToken = 2 * info.layers * info.kvHeads * info.kvHeadBytes;
   return info;
 }

@@ -33,6 +33,8 @@ struct ModelInfo {
   int64_t vocab = 0, width = 0, layers = 0, heads = 0, kvHeads = 0, headDim = 0,
           ffn = 0, context = 0, maxBatch = 0;
   int64_t kvElementBytes = 0, kvBytesPerToken = 0;
+  /// Bytes of one position of one head, keys or values.
+  int64_t kvHeadBytes = 0;
   /// Sum over `weights`.
   uint64_t weightsBytes = 0;
   /// Multiples of 64.

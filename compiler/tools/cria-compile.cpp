@@ -77,8 +77,8 @@ struct Options {
                              cl::desc("Tokens that one call may have")};
   cl::opt<std::string> kvType{"kv-type", cl::init("f16"),
                               cl::value_desc("TYPE"), cl::cat(category),
-                              cl::desc("f16, bf16 or f32: elements of the KV "
-                                       "cache (default: f16)")};
+                              cl::desc("f16, bf16, f32 or i8: elements of the "
+                                       "KV cache (default: f16)")};
   cl::opt<std::string> quantize{
       "quantize", cl::value_desc("SPEC"), cl::cat(category),
       cl::desc("Convert weights: q4, q4_0, q8, bf16, f16, f32 or keep, and "
@@ -247,9 +247,9 @@ llvm::Error Driver::checkOptions() {
   if (options->outputPath.empty() && !stop)
     return failure("-o DIR is missing: where the outputs go");
   if (options->kvType != "f16" && options->kvType != "bf16" &&
-      options->kvType != "f32")
+      options->kvType != "f32" && options->kvType != "i8")
     return failure("--kv-type " + options->kvType +
-                   ": accepted are f16, bf16, f32");
+                   ": accepted are f16, bf16, f32, i8");
   for (const std::string &fusion : options->disabledFusions)
     if (!llvm::is_contained(kFusions, llvm::StringRef(fusion)))
       return failure("--disable-fusion " + fusion + ": accepted are " +

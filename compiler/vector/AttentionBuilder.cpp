@@ -29,6 +29,8 @@ Value AttentionBuilder::loadVector(Value memref, ValueRange at, int64_t width) {
   Value v =
       vector::LoadOp::create(b, VectorType::get(width, element), memref, at);
   auto type = VectorType::get(width, b.getF32Type());
+  if (element.isInteger())
+    return arith::SIToFPOp::create(b, type, v);
   return element.isF32() ? v : arith::ExtFOp::create(b, type, v);
 }
 

@@ -20,6 +20,7 @@
 
 #include "compiler/Passes.h"
 #include "compiler/vector/AttentionBuilder.h"
+#include "dialect/CacheLayout.h"
 
 #include "mlir/Interfaces/FunctionInterfaces.h"
 
@@ -74,13 +75,44 @@ private:
   Value emitFits(Value row, int64_t tokens);
   void emitTile(const Tile &tile);
   void emitScores(const Tile &tile, Value pageBegin, Value pageEnd);
-  void emitExp(const Tile &tile, Value count);
+  void emitExp(const Tile &tile, Value pageBegin, Value pageEnd);
   void emitMerge(const Tile &tile);
   void emitPartialSums(const Tile &tile);
   void emitValues(const Tile &tile, Value pageBegin, Value pageEnd);
   void emitColumns(const Tile &tile, Value pageBegin, Value pageEnd,
                    Value column, int64_t width, int64_t vectors);
   void emitResult(const Tile &tile);
+
+  bool isQuantized() {
+    return cast<MemRefType>(keyCache.getType()).getElementType().isInteger();
+  }
+  /// Element d of the 16 keys of a block.
+  Value loadKeys(const Tile &tile, Value physical, Value block, Value d) {
+    if (!isQuantized())
+      return loadVector(keyCache,
+                        {layer, physical, tile.kvHead, block, d, idx(0)});
+    Value row = add(mul(block, headDim), d);
+    return loadVector(keyCache,
+                      {layer, physical, tile.kvHead, mul(row, kLanes)});
+  }
+  /// Elements of the value at place t of its page.
+  Value loadValue(const Tile &tile, Value physical, Value t, Value column,
+                  int64_t width) {
+    if (!isQuantized())
+      return loadVector(valueCache, {layer, physical, tile.kvHead, t, column},
+                        width);
+    return loadVector(
+        valueCache,
+        {layer, physical, tile.kvHead, add(mul(t, headDim), column)}, width);
+  }
+  /// Scales of 16 positions from place t of a page of i8.
+  Value loadScales(Value cache, const Tile &tile, Value physical, Value t) {
+    Value at = add(mul(t, kI8ScaleBytes), kPage * headDim);
+    auto bytes = VectorType::get(kLanes * kI8ScaleBytes, b.getI8Type());
+    Value v = vector::LoadOp::create(
+        b, bytes, cache, ValueRange{layer, physical, tile.kvHead, at});
+    return vector::BitCastOp::create(b, vecType, v);
+  }
 
   /// Asks for `elements` elements of a page (of either cache: a page is
   /// contiguous, whatever its inner shape) from the given one on, into L2: the
@@ -238,7 +270,7 @@ void Emitter::emitTile(const Tile &tile) {
     Value pageBegin = maxIndex(page, firstPage);
     Value pageEnd = minIndex(add(page, kChunkPages), endPage);
     emitScores(tile, pageBegin, pageEnd);
-    emitExp(tile, mul(sub(pageEnd, pageBegin), kPage));
+    emitExp(tile, pageBegin, pageEnd);
     if (!isPartial())
       emitMerge(tile);
     emitValues(tile, pageBegin, pageEnd);
@@ -300,9 +332,7 @@ void Emitter::emitScores(const Tile &tile, Value pageBegin, Value pageEnd) {
                               blocks * kLanes);
                    Values keys;
                    for (int64_t k = 0; k < blocks; ++k)
-                     keys.push_back(
-                         loadVector(keyCache, {layer, physical, tile.kvHead,
-                                               add(block, k), d, idx(0)}));
+                     keys.push_back(loadKeys(tile, physical, add(block, k), d));
                    for (int64_t row = 0; row < rows; ++row) {
                      Value query = loadSplat(
                          q,
@@ -319,6 +349,9 @@ void Emitter::emitScores(const Tile &tile, Value pageBegin, Value pageEnd) {
                });
       for (int64_t k = 0; k < blocks; ++k) {
         Value offset = mul(add(block, k), kLanes);
+        Value factor = vec(scale);
+        if (isQuantized())
+          factor = fmul(factor, loadScales(keyCache, tile, physical, offset));
         Value positions = add(splat(add(mul(page, kPage), offset)), iota);
         Value at = add(mul(sub(page, pageBegin), kPage), offset);
         Value seen;
@@ -331,7 +364,7 @@ void Emitter::emitScores(const Tile &tile, Value pageBegin, Value pageEnd) {
                   b, seen,
                   cmp(arith::CmpIPredicate::sge, positions, splat(lowest(p))));
           }
-          Value s = fmul(sums[row * blocks + k], vec(scale));
+          Value s = fmul(sums[row * blocks + k], factor);
           if (softcap) {
             s = math::TanhOp::create(b, fmul(s, vec(1.0 / *softcap)));
             s = fmul(s, vec(*softcap));
@@ -344,8 +377,11 @@ void Emitter::emitScores(const Tile &tile, Value pageBegin, Value pageEnd) {
   });
 }
 
-/// Scores to exp(score - chunk maximum), and the chunk's sums.
-void Emitter::emitExp(const Tile &tile, Value count) {
+/// Scores to exp(score - chunk maximum), and the chunk's sums. The scales of
+/// values go onto the numbers that multiply them; those past the token's own
+/// position are never read again.
+void Emitter::emitExp(const Tile &tile, Value pageBegin, Value pageEnd) {
+  Value count = mul(sub(pageEnd, pageBegin), kPage);
   auto larger = [&](Value x, Value y) { return fmax(x, y); };
   loop(idx(0), idx(tile.rows()), 1, [&](Value row) {
     Values four =
@@ -364,11 +400,18 @@ void Emitter::emitExp(const Tile &tile, Value count) {
     Values l =
         loop(idx(0), count, kPage, vec(0.0), [&](Value t, ValueRange carried) {
           Value l = carried[0];
+          Value physical;
+          if (isQuantized())
+            physical = loadIndex(pageTables,
+                                 {sequence, add(pageBegin, div(t, kPage))});
           for (int64_t k = 0; k < kPageBlocks; ++k) {
             Value at = add(t, k * kLanes);
             Value p = expNonPositive(fsub(loadVector(scores, {row, at}), all));
-            storeVector(p, scores, {row, at});
             l = fadd(l, p);
+            if (isQuantized())
+              p = fmul(p,
+                       loadScales(valueCache, tile, physical, idx(k * kLanes)));
+            storeVector(p, scores, {row, at});
           }
           return Values{l};
         });
@@ -443,32 +486,29 @@ void Emitter::emitColumns(const Tile &tile, Value pageBegin, Value pageEnd,
         auto range = [&](int64_t first, int64_t count, Value from, Value to) {
           MutableArrayRef<Value> part = MutableArrayRef<Value>(acc).slice(
               first * perToken, count * perToken);
-          Values next =
-              loop(from, to, 1, ValueRange(ArrayRef<Value>(part)),
-                   [&](Value t, ValueRange carried) {
-                     Values acc(carried);
-                     Values values;
-                     for (int64_t k = 0; k < vectors; ++k)
-                       values.push_back(
-                           loadVector(valueCache,
-                                      {layer, physical, tile.kvHead,
-                                       sub(t, start), add(column, k * kLanes)},
-                                      width));
-                     Value at = sub(t, base);
-                     if (ahead)
-                       prefetch(keyCache, ahead, tile.kvHead,
-                                add(mul(sub(t, start), headDim), column),
-                                vectors * kLanes);
-                     for (int64_t row = 0; row < count * tile.heads; ++row) {
-                       Value p = loadSplat(
-                           scores, {idx(first * tile.heads + row), at}, type);
-                       for (int64_t k = 0; k < vectors; ++k) {
-                         Value &sum = acc[row * vectors + k];
-                         sum = fma(p, values[k], sum);
-                       }
-                     }
-                     return acc;
-                   });
+          Values next = loop(
+              from, to, 1, ValueRange(ArrayRef<Value>(part)),
+              [&](Value t, ValueRange carried) {
+                Values acc(carried);
+                Values values;
+                for (int64_t k = 0; k < vectors; ++k)
+                  values.push_back(loadValue(tile, physical, sub(t, start),
+                                             add(column, k * kLanes), width));
+                Value at = sub(t, base);
+                if (ahead)
+                  prefetch(keyCache, ahead, tile.kvHead,
+                           add(mul(sub(t, start), headDim), column),
+                           vectors * kLanes);
+                for (int64_t row = 0; row < count * tile.heads; ++row) {
+                  Value p = loadSplat(
+                      scores, {idx(first * tile.heads + row), at}, type);
+                  for (int64_t k = 0; k < vectors; ++k) {
+                    Value &sum = acc[row * vectors + k];
+                    sum = fma(p, values[k], sum);
+                  }
+                }
+                return acc;
+              });
           llvm::copy(next, part.begin());
         };
         int64_t last = tile.tokens - 1;
@@ -544,9 +584,13 @@ struct VectorizeAttentionPass
     if (!op->getParentOfType<FunctionOpInterface>())
       return op->emitOpError("is not in a function");
     for (Value cache : {keys, values}) {
-      int64_t rank = cast<MemRefType>(cache.getType()).getRank();
-      if (rank != (cache == keys ? 6 : 5))
-        return op->emitOpError("keys have rank 6 and values rank 5, not ")
+      auto type = cast<MemRefType>(cache.getType());
+      int64_t rank = type.getElementType().isInteger() ? 4
+                     : cache == keys                   ? 6
+                                                       : 5;
+      if (type.getRank() != rank)
+        return op->emitOpError("keys have rank 6 and values rank 5, both 4 "
+                               "with i8, not ")
                << cache.getType();
     }
     return success();

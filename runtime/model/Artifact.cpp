@@ -153,6 +153,7 @@ cria_status cria::runtime::checkModel(const cria_model *Model,
       {"context", Model->context, 1},
       {"max_batch", Model->max_batch, 1},
       {"kv_element_bytes", Model->kv_element_bytes, 1},
+      {"kv_bytes_per_token", Model->kv_bytes_per_token, 1},
       {"n_weights", Model->n_weights, 0},
       {"n_clones", Model->n_clones, 1},
   };

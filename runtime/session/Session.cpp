@@ -156,10 +156,10 @@ cria_status cria_session::allocate(cria_error *Error) {
       (Capacity + (CRIA_PAGE_TOKENS - 1) * Sequences) / CRIA_PAGE_TOKENS;
   int64_t Stride = std::min(
       (Model->context + CRIA_PAGE_TOKENS - 1) / CRIA_PAGE_TOKENS, PageCount);
-  uint64_t HeadBytes, KvBytes, ArenaBytes, LogitBytes;
-  if (!productSum(Model->head_dim, Model->kv_element_bytes, 0, 0, HeadBytes) ||
-      !productSum(HeadBytes, CRIA_PAGE_TOKENS * Model->kv_heads, 0, 0,
-                  PageBytes) ||
+  uint64_t KvBytes, ArenaBytes, LogitBytes;
+  // Elements and whatever else, like scales, a page holds beside them.
+  uint64_t LayerBytes = Model->kv_bytes_per_token / (2 * Model->layers);
+  if (!productSum(LayerBytes, CRIA_PAGE_TOKENS, 0, 0, PageBytes) ||
       !productSum(PageBytes, static_cast<uint64_t>(PageCount) * Model->layers,
                   0, 0, KvBytes) ||
       !productSum(Model->arena_bytes, 1, Model->thread_arena_bytes, Threads,

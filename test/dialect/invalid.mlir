@@ -272,6 +272,14 @@ func.func @f(%x: tensor<4x64xf32>, %k: tensor<2x?x2x4x32x16xf16>, %l: index, %s:
 
 // -----
 
+func.func @f(%x: tensor<4x64xf32>, %k: tensor<2x?x2x2300xi8>, %l: index, %s: tensor<4xi32>) {
+  // expected-error @below {{kv_append_c1: a key cache has shape ?x?x?x?, got 'tensor<2x?x2x2300xi8>'}}
+  %0 = cria.kv_append key %x into %k[%l] at %s : tensor<4x64xf32>, tensor<2x?x2x2300xi8>, tensor<4xi32>
+  return
+}
+
+// -----
+
 func.func @f(%x: tensor<4x64xf32>, %k: tensor<*xf16>, %l: index, %s: tensor<4xi32>) {
   // expected-error @below {{kv_append_c1: a value cache has shape ?x?x?x64x?}}
   %0 = cria.kv_append value %x into %k[%l] at %s : tensor<4x64xf32>, tensor<*xf16>, tensor<4xi32>

@@ -3,7 +3,15 @@
 // RUN: cria-opt %s -cria-set-kv-type | FileCheck %s --check-prefix=DEFAULT
 // RUN: not cria-opt %s -cria-set-kv-type=type=f8 2>&1 | FileCheck %s --check-prefix=ERROR
 
-// ERROR: error: option type: 'f8' is not a KV type; accepted: f32, f16, bf16
+// ERROR: error: option type: 'f8' is not a KV type; accepted: f32, f16, bf16, i8
+
+// A page of i8 holds the codes of 64 positions and their scales.
+// RUN: cria-opt %s -cria-set-kv-type=type=i8 | FileCheck %s --check-prefix=I8
+// I8-LABEL: func.func private @layer
+// I8-SAME:    -> tensor<2x?x2x2304xi8>
+// I8:         cria.kv_append key {{.*}} : tensor<?x64xf32>, tensor<2x?x2x2304xi8>, tensor<?xi32>
+// I8-LABEL: func.func @loop
+// I8:         scf.for {{.*}} -> (tensor<2x?x2x2304xi8>)
 
 // CHECK-LABEL: func.func private @layer
 // CHECK-SAME:    -> tensor<2x?x2x4x32x16xbf16>

@@ -66,6 +66,20 @@ def to_storage(values, element):
     return values.astype({"f32": np.float32, "f16": np.float16}[element])
 
 
+def to_int8(values):
+    """Codes, and the scale of each vector."""
+    most = np.abs(values).max(axis=-1, keepdims=True)
+    codes = np.rint(values * (np.float32(127) / most)).astype(np.int8)
+    return codes, (most / np.float32(127)).astype(np.float32)
+
+
+def to_pages(codes, scales):
+    """Caches of i8: codes, then 64 scales, of each page and head."""
+    lead = codes.shape[:3]
+    return np.concatenate([codes.reshape(*lead, -1),
+                           scales.view(np.int8).reshape(*lead, -1)], axis=3)
+
+
 def from_storage(values, element):
     if element == "bf16":
         return (values.astype(np.uint32) << 16).view(np.float32)
@@ -95,8 +109,12 @@ class Case:
         kshape = (layers, pages, kv, PAGE // LANES, head_dim, LANES)
         vshape = (layers, pages, kv, PAGE, head_dim)
         nan = np.full(1, np.nan, np.float32)
-        keys = np.full(kshape, to_storage(nan, element)[0])
-        values = np.full(vshape, to_storage(nan, element)[0])
+        quantized = element == "i8"
+        nothing = np.int8(77) if quantized else to_storage(nan, element)[0]
+        keys, values = np.full(kshape, nothing), np.full(vshape, nothing)
+        # Of i8 caches: unwritten ones are NaN.
+        kscales = np.full((layers, pages, kv, PAGE), np.nan, np.float32)
+        vscales = kscales.copy()
         self.k, self.v = [], []
         self.pages = []
         used = 0
@@ -107,17 +125,27 @@ class Case:
             used += count
             self.pages.append(mine)
             self.tables[s, :count] = mine
-            k = to_storage(rng.standard_normal(
-                (length, kv_heads, head_dim), np.float32), element)
-            v = to_storage(rng.standard_normal(
-                (length, kv_heads, head_dim), np.float32), element)
+            k, v = (rng.standard_normal((length, kv_heads, head_dim),
+                                        np.float32) for _ in range(2))
+            if quantized:
+                (k, kscale), (v, vscale) = to_int8(k), to_int8(v)
+            else:
+                k, v = to_storage(k, element), to_storage(v, element)
             for t in range(length):
                 page, slot = mine[t // PAGE], t % PAGE
                 keys[self.layer, page, kv0:kv0 + kv_heads, slot // LANES, :,
                      slot % LANES] = k[t]
                 values[self.layer, page, kv0:kv0 + kv_heads, slot] = v[t]
-            self.k.append(from_storage(k, element))
-            self.v.append(from_storage(v, element))
+                if quantized:
+                    kscales[self.layer, page, kv0:kv0 + kv_heads,
+                            slot] = kscale[t, :, 0]
+                    vscales[self.layer, page, kv0:kv0 + kv_heads,
+                            slot] = vscale[t, :, 0]
+            self.k.append(k * kscale if quantized else from_storage(k, element))
+            self.v.append(v * vscale if quantized else from_storage(v, element))
+        if quantized:
+            keys = to_pages(keys, kscales)
+            values = to_pages(values, vscales)
         self.keys = keys[:, :, kv0:kv0 + kv_heads]
         self.values = values[:, :, kv0:kv0 + kv_heads]
         self.positions = np.concatenate(
@@ -139,6 +167,10 @@ class Case:
                 f"{self.element}, {dyn}>")
         values = (f"memref<{self.layers}x?x{self.kv_heads}x64x{d}x"
                   f"{self.element}, {dyn.replace('?, ', '', 1)}>")
+        if self.element == "i8":
+            page = f"{self.layers}x?x{self.kv_heads}x{64 * (d + 4)}xi8"
+            keys = f"memref<{page}, strided<[?, ?, ?, 1], offset: ?>>"
+            values = keys
         rows = f"memref<?x{self.heads * d}xf32, strided<[?, 1], offset: ?>>"
         shape = [f"heads = {self.heads} : i64", f"head_dim = {d} : i64"]
         if self.window:
@@ -239,6 +271,9 @@ CASES = [
     Case("mha", 2, 2, 32),
     Case("gqa3", 9, 3, 64),
     Case("gqa4_bf16", 8, 2, 128, "bf16"),
+    Case("gqa3_i8", 9, 3, 64, "i8"),
+    Case("head_dim_20_i8", 6, 2, 20, "i8", sliced=True),
+    Case("window_i8", 6, 2, 32, "i8", window=100),
     Case("mqa8_f32", 8, 1, 16, "f32"),
     Case("mqa9", 9, 1, 32),
     Case("head_dim_80", 4, 2, 80),

@@ -73,7 +73,10 @@ typedef struct cria_forward_args {
   int64_t n_sequences;
   int64_t table_stride;
   void *keys; /* [layers][pages][kv_heads][4][head_dim][16], 64-byte aligned */
-  void *values; /* [layers][pages][kv_heads][64][head_dim], 64-byte aligned */
+  void *values; /* [layers][pages][kv_heads][64][head_dim], 64-byte aligned.
+                 * Where kv_element_bytes is 1, each [kv_heads] part of a page
+                 * of either holds its int8 codes in that order, then 64 f32
+                 * scales, one a position. */
   int64_t pages;
   const void *const
       *weights; /* one pointer per cria_weight_info, 64-byte aligned */
@@ -151,7 +154,7 @@ typedef struct cria_model {
   int64_t context;   /* positions a sequence may have */
   int64_t max_batch; /* tokens a call may have */
   int64_t kv_element_bytes;
-  int64_t kv_bytes_per_token; /* keys and values, all layers */
+  int64_t kv_bytes_per_token; /* keys and values with scales, all layers */
   uint64_t weights_bytes;
   uint64_t arena_bytes;        /* shared by the threads of one call */
   uint64_t thread_arena_bytes; /* more for each thread */
