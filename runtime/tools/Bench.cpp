@@ -41,10 +41,15 @@ struct Options {
   std::string HtmlPath;
 };
 
+/// Bytes; Peak is 0 where the system does not tell.
+struct Memory {
+  uint64_t Peak = 0, Weights = 0, Cache = 0, Other = 0;
+};
+
 class Bench {
 public:
   Bench(const Options &Chosen, const cria_artifact *Artifact, int64_t Threads)
-      : Chosen(Chosen),
+      : Chosen(Chosen), Model(cria_artifact_model(Artifact)),
         Feed(Artifact, sessionOptions(Chosen, Threads), Chosen.Batch,
              Chosen.Depth + std::max(Chosen.Prompt, Chosen.Count)) {
     if (Chosen.Depth)
@@ -60,6 +65,13 @@ public:
       note(Result, I, Chosen.Prompt, Start);
     }
     return Result;
+  }
+
+  /// What the process holds beyond weights and cache is the rest.
+  Memory memory() const {
+    uint64_t Peak = peakMemory(), Weights = Model->weights_bytes,
+             Cache = cacheBytes(Feed.session(), Model);
+    return {Peak, Weights, Cache, Peak - std::min(Peak, Weights + Cache)};
   }
 
   const char *target() const {
@@ -97,6 +109,7 @@ private:
   }
 
   const Options &Chosen;
+  const cria_model *Model;
   BenchFeed Feed;
 };
 
@@ -109,6 +122,10 @@ void addSeries(Json &Entry, const std::string &Name, const Series &Result) {
   Entry[Name + "_min"] = Result.least();
   Entry[Name + "_max"] = Result.most();
   Entry[Name + "_samples"] = Result.Samples;
+}
+
+Json jsonBytes(const Memory &Held, uint64_t Bytes) {
+  return Held.Peak ? Json(Bytes) : Json(nullptr);
 }
 
 std::string row(const char *Model, const std::string &Size,
@@ -199,6 +216,7 @@ void bench(const Options &Chosen) {
                      Chosen.AsJson, Chosen.HtmlPath});
   }
   Json All = Json::array();
+  Memory Held; // with the last number of threads: the peak only grows
   if (!Chosen.AsJson)
     print(row("model", "size", "threads", "test", "tokens/s") +
           "| :----------------- | --------: | ------: | --------------: | "
@@ -210,6 +228,7 @@ void bench(const Options &Chosen) {
       printRow(Model, Threads, format("pp%" PRId64, Chosen.Prompt), Chosen,
                Prefill);
     Series Decode = Runner.decode();
+    Held = Runner.memory();
     if (!Chosen.AsJson) {
       printRow(Model, Threads, format("tg%" PRId64, Chosen.Count), Chosen,
                Decode);
@@ -224,10 +243,18 @@ void bench(const Options &Chosen) {
         {"batch", Chosen.Batch},     {"repetitions", Chosen.Repetitions}};
     addSeries(Entry, "prefill_tps", Prefill);
     addSeries(Entry, "decode_tps", Decode);
+    Entry["memory_peak_bytes"] = jsonBytes(Held, Held.Peak);
+    Entry["kv_bytes"] = Held.Cache;
+    Entry["memory_other_bytes"] = jsonBytes(Held, Held.Other);
     All.push_back(std::move(Entry));
   }
   if (Chosen.AsJson)
     print(All.dump(2) + "\n");
+  else if (Held.Peak)
+    print(format("memory: weights %s + KV %s + other %s\n",
+                 bytesText(static_cast<double>(Held.Weights)).c_str(),
+                 bytesText(static_cast<double>(Held.Cache)).c_str(),
+                 bytesText(static_cast<double>(Held.Other)).c_str()));
 }
 
 } // namespace
@@ -281,7 +308,8 @@ Action addBench(Arguments &Declared) {
       "Figures are medians; \u00B1 is half the distance from the slowest to "
       "the "
       "fastest.\npp512 is a prefill of 512 tokens, tg128 a generation of 128, "
-      "\"@ d1024\" after\n1024 tokens, \"b4\" with 4 sequences at once.");
+      "\"@ d1024\" after\n1024 tokens, \"b4\" with 4 sequences at once.\n"
+      "\"other\" is what was resident at most beyond weights and KV cache.");
   return [Chosen] {
     Chosen->Model.Profile = Chosen->Roofline;
     bench(*Chosen);

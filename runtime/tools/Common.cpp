@@ -8,6 +8,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <unistd.h>
 
 namespace cria::tools {
@@ -102,6 +103,15 @@ double secondsNow() {
       .count();
 }
 
+uint64_t peakMemory() {
+  std::ifstream Status("/proc/self/status");
+  uint64_t Kilobytes = 0;
+  for (std::string Line; std::getline(Status, Line);)
+    if (std::sscanf(Line.c_str(), "VmHWM: %" SCNu64, &Kilobytes) == 1)
+      break;
+  return 1024 * Kilobytes;
+}
+
 ArtifactPtr openArtifact(const std::string &Dir) {
   cria_artifact *Artifact;
   cria_error Error;
@@ -115,6 +125,11 @@ SessionPtr openSession(const cria_artifact *Artifact,
   cria_error Error;
   check(cria_session_create(Artifact, &Options, &Session, &Error), Error);
   return SessionPtr(Session);
+}
+
+uint64_t cacheBytes(const cria_session *Session, const cria_model *Model) {
+  return static_cast<uint64_t>(cria_session_pages(Session)) * CRIA_PAGE_TOKENS *
+         static_cast<uint64_t>(Model->kv_bytes_per_token);
 }
 
 TokenizerPtr openTokenizer(const std::string &Dir, const char *Command) {

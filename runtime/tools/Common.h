@@ -46,6 +46,10 @@ std::vector<int64_t> parseNumbers(const std::string &Text, const char *Option,
 
 double secondsNow();
 
+/// The most bytes that were resident, with the pages of mapped files; 0 where
+/// the system does not tell.
+uint64_t peakMemory();
+
 template <typename T, void (*Free)(T *)> struct Release {
   void operator()(T *Object) const { Free(Object); }
 };
@@ -60,6 +64,8 @@ using TokenizerPtr =
 ArtifactPtr openArtifact(const std::string &Dir);
 SessionPtr openSession(const cria_artifact *Artifact,
                        const cria_session_options &Options);
+/// Bytes that all pages of the KV cache have, in use or not.
+uint64_t cacheBytes(const cria_session *Session, const cria_model *Model);
 /// `Dir`/tokenizer.json; the message of a missing one says who needs it.
 TokenizerPtr openTokenizer(const std::string &Dir, const char *Command);
 

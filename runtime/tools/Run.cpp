@@ -7,7 +7,6 @@
 
 #include <cinttypes>
 #include <cstdio>
-#include <fstream>
 
 namespace cria::tools {
 
@@ -67,16 +66,6 @@ void report(const char *Phase, int64_t Tokens, double Seconds) {
                  Tokens, Seconds, Tokens / std::max(Seconds, 1e-9));
 }
 
-/// The most memory that was resident, with the pages of mapped files.
-uint64_t peakMemory() {
-  std::ifstream Status("/proc/self/status");
-  uint64_t Kilobytes = 0;
-  for (std::string Line; std::getline(Status, Line);)
-    if (std::sscanf(Line.c_str(), "VmHWM: %" SCNu64, &Kilobytes) == 1)
-      break;
-  return 1024 * Kilobytes;
-}
-
 void run(const Options &Chosen) {
   if (Chosen.Prompt.empty())
     throw Failure{"-p: the prompt is empty; give at least one character"};
@@ -115,9 +104,7 @@ void run(const Options &Chosen) {
         stderr, "memory   %s at most: weights %s, KV cache up to %s\n",
         bytesText(static_cast<double>(Peak)).c_str(),
         bytesText(static_cast<double>(Model->weights_bytes)).c_str(),
-        bytesText(static_cast<double>(cria_session_pages(Session.get())) *
-                  CRIA_PAGE_TOKENS *
-                  static_cast<double>(Model->kv_bytes_per_token))
+        bytesText(static_cast<double>(cacheBytes(Session.get(), Model)))
             .c_str());
 }
 
