@@ -629,18 +629,26 @@ OwningOpRef<ModuleOp> ModuleBuilder::build() {
 
 } // namespace
 
+int64_t usualBatch(int64_t width, int64_t ffn) {
+  constexpr int64_t most = 512, least = 128, bytes = 16'000'000;
+  // Any more has the least; no product overflows.
+  if (width > bytes || ffn > bytes)
+    return least;
+  int64_t batch = most;
+  while (batch > least && batch * (4 * width + 6 * ffn) > bytes)
+    batch /= 2;
+  return batch;
+}
+
 Expected<Capacity> chooseCapacity(StringRef path, int64_t context,
-                                  std::optional<int64_t> modelBatch,
-                                  const ImportOptions &options) {
+                                  int64_t batch, const ImportOptions &options) {
   Capacity result;
   result.context = options.context.value_or(context);
   if (result.context < 1 || result.context > context)
     return fileError(path, "a context of " + Twine(result.context) +
                                " is asked for; accepted: 1 to " +
                                Twine(context) + ", the model's own");
-  constexpr int64_t usualBatch = 512;
-  result.batch = options.batch.value_or(
-      std::min(modelBatch.value_or(usualBatch), result.context));
+  result.batch = options.batch.value_or(std::min(batch, result.context));
   if (result.batch < 1 || result.batch > result.context)
     return fileError(path, "a batch of " + Twine(result.batch) +
                                " tokens is asked for; accepted: 1 to " +
@@ -656,7 +664,8 @@ Expected<OwningOpRef<ModuleOp>> buildLlamaModule(const LlamaDescription &llama,
   if (Error error = tensors.load())
     return error;
   Expected<Capacity> capacity =
-      chooseCapacity(source.path(), llama.context, std::nullopt, options);
+      chooseCapacity(source.path(), llama.context,
+                     usualBatch(llama.width, llama.ffn), options);
   if (!capacity)
     return capacity.takeError();
   // Only the file's own name: the same model gives the same module anywhere.

@@ -41,13 +41,20 @@ llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
 buildLlamaModule(const LlamaDescription &llama, const TensorSource &source,
                  const ImportOptions &options, mlir::MLIRContext &context);
 
+/// Tokens that a call may have where nobody asks: 512, 256 or 128, the most
+/// with which the widest activations stay within 16 MB, and 128 where none do.
+/// A token's are the residual stream and the feed-forward's hidden values as
+/// f32, and the latter in up to two bytes as the next linear's input. Prefill
+/// is no slower: 256 tokens are already enough work for each read of a weight.
+int64_t usualBatch(int64_t width, int64_t ffn);
+
 /// The context and batch that `options` ask of a model with `context`
-/// positions.
+/// positions, and with `batch` where they ask for none.
 struct Capacity {
   int64_t context, batch;
 };
 llvm::Expected<Capacity> chooseCapacity(llvm::StringRef path, int64_t context,
-                                        std::optional<int64_t> modelBatch,
+                                        int64_t batch,
                                         const ImportOptions &options);
 
 // The importers behind importModel.

@@ -79,10 +79,13 @@ Error MlirImporter::complete(const ImportOptions &options) {
                  " is missing; accepted: an integer above 0, such as " + name +
                  " = 64 : i64");
   }
-  int64_t context = module->getAttrOfType<mlir::IntegerAttr>("cria.context")
-                        .getValue()
-                        .getSExtValue();
-  std::optional<int64_t> batch;
+  auto size = [&](StringRef name) {
+    return module->getAttrOfType<mlir::IntegerAttr>(name)
+        .getValue()
+        .getSExtValue();
+  };
+  int64_t context = size("cria.context");
+  int64_t batch = usualBatch(size("cria.width"), size("cria.ffn"));
   if (mlir::Attribute attr = module->getAttr("cria.max_batch")) {
     auto number = dyn_cast<mlir::IntegerAttr>(attr);
     if (!number || number.getValue().getSignificantBits() > 63 ||

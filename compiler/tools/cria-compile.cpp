@@ -74,7 +74,10 @@ struct Options {
                                cl::cat(category),
                                cl::desc("Positions that a sequence may have")};
   cl::opt<int64_t> batchSize{"batch", cl::value_desc("N"), cl::cat(category),
-                             cl::desc("Tokens that one call may have")};
+                             cl::desc("Tokens that one call may have (default: "
+                                      "512, or 256 or 128 for a wide model, "
+                                      "whose activations of 512 would take "
+                                      "more than 16 MB)")};
   cl::opt<std::string> kvType{"kv-type", cl::init("f16"),
                               cl::value_desc("TYPE"), cl::cat(category),
                               cl::desc("f16, bf16, f32 or i8: elements of the "

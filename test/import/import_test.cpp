@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/import/Import.h"
 
+#include "compiler/import/LlamaModule.h"
 #include "compiler/import/PackWeights.h"
 #include "dialect/CriaOps.h"
 #include "import_fixture.h"
 
 #include <functional>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -159,6 +161,18 @@ TEST_F(ImportGguf, CapacityFromOptions) {
   std::string module = text();
   EXPECT_HAS(module, "cria.context = 100");
   EXPECT_HAS(module, "cria.max_batch = 7");
+}
+
+TEST(UsualBatch, KeepsTheActivationsOfWideModelsSmall) {
+  EXPECT_EQ(cria::usualBatch(576, 1536), 512);
+  EXPECT_EQ(cria::usualBatch(2048, 8192), 256);
+  EXPECT_EQ(cria::usualBatch(4096, 14336), 128);
+}
+
+TEST(UsualBatch, TakesAnyWidth) {
+  int64_t most = std::numeric_limits<int64_t>::max();
+  EXPECT_EQ(cria::usualBatch(most, most), 128);
+  EXPECT_EQ(cria::usualBatch(1, 1), 512);
 }
 
 TEST_F(ImportGguf, BatchIsAtMostTheContext) {
