@@ -987,6 +987,40 @@ def ResolveWeights : Pass<"cria-resolve-weights", "::mlir::ModuleOp"> {
 
 //===-- llvm --------------------------------------------------------------===//
 
+def LowerDotTile : Pass<"cria-lower-dot-tile"> {
+  let summary = "cria.dot_tile to AMX tiles, or to cria.dot4";
+  let description = [{
+    | isa | form |
+    |---|---|
+    | amx | tile registers: one load of `acts` for all panels, then a load of codes, `tdpbsud` and a store of the sums each |
+    | generic | loops over panels and tokens, of 8 `cria.dot4` |
+
+    Both give the same integers, so the second is also how a kernel that is
+    made for AMX is tested on a CPU without.
+
+    Before:
+    ```mlir
+    cria.dot_tile %acts[%t, %w], %codes, %out : memref<?x144xi32>, memref<1x8x64xi8>, memref<1x16x16xi32>
+    ```
+    After, with isa=amx:
+    ```mlir
+    %a = llvm.call_intrinsic "llvm.x86.tileloadd64.internal"(%rows, %bytes, %acts, %stride)
+    %b = llvm.call_intrinsic "llvm.x86.tileloadd64.internal"(%words, %line, %codes, %line)
+    %z = llvm.call_intrinsic "llvm.x86.tilezero.internal"(%rows, %line)
+    %c = llvm.call_intrinsic "llvm.x86.tdpbsud.internal"(%rows, %line, %bytes, %z, %a, %b)
+    llvm.call_intrinsic "llvm.x86.tilestored64.internal"(%rows, %line, %out, %line, %c)
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect"
+  ];
+  let options = [
+    Option<"isa", "isa", "std::string", "\"generic\"", "one of generic, amx">
+  ];
+}
+
 def LowerDot4 : Pass<"cria-lower-dot4"> {
   let summary = "cria.dot4 to the target's byte dot product";
   let description = [{

@@ -69,14 +69,15 @@ StringRef criaViolation(Operation *op, Stage stage) {
   if (isa<ParamOp>(op))
     return "";
   if (stage == Stage::vector)
-    return isThreadOp(op) || isa<Dot4Op>(op)
+    return isThreadOp(op) || isa<Dot4Op, DotTileOp>(op)
                ? ""
-               : "of cria, allowed are param, dot4, thread_id, num_threads, "
-                 "barrier and stamp";
+               : "of cria, allowed are param, dot4, dot_tile, thread_id, "
+                 "num_threads, barrier and stamp";
   if (isa<LoadOp>(op))
     return "";
-  bool isModelOp = !isKernelOp(op) && !isThreadOp(op) &&
-                   !isa<YieldOp, WeightSliceOp, WeightDataOp, Dot4Op>(op);
+  bool isModelOp =
+      !isKernelOp(op) && !isThreadOp(op) &&
+      !isa<YieldOp, WeightSliceOp, WeightDataOp, Dot4Op, DotTileOp>(op);
   if (stage == Stage::dialect)
     return isModelOp ? "" : "of cria, allowed are model ops, param and load";
   if (isInsideKernel(op))
@@ -84,7 +85,7 @@ StringRef criaViolation(Operation *op, Stage stage) {
   if (isModelOp)
     return "a kernel or a plain lowering takes its place; of cria, allowed "
            "are kernel ops, param and load";
-  if (isa<WeightDataOp, Dot4Op>(op))
+  if (isa<WeightDataOp, Dot4Op, DotTileOp>(op))
     return "the stage 'vector' makes it";
   // How work is cut may depend on the number of threads.
   bool isCount = stage == Stage::tile && isa<NumThreadsOp>(op);

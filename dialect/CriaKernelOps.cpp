@@ -380,3 +380,20 @@ LogicalResult Dot4Op::verify() {
                          << ") must be 4 or 8";
   return success();
 }
+
+LogicalResult DotTileOp::verify() {
+  MemRefType codes = getCodes().getType(), out = getOut().getType();
+  int64_t panels = codes.getDimSize(0);
+  if (panels < 1 || codes.getShape().drop_front() != ArrayRef<int64_t>{8, 64} ||
+      out.getShape() != ArrayRef<int64_t>{panels, 16, 16})
+    return emitOpError() << "dot_tile_c1: codes " << codes << " and out " << out
+                         << " must be memref<Px8x64xi8> and "
+                            "memref<Px16x16xi32> with the same P";
+  MemRefType acts = getActs().getType();
+  if (!acts.isLastDimUnitStride() || !codes.getLayout().isIdentity() ||
+      !out.getLayout().isIdentity())
+    return emitOpError() << "dot_tile_c2: the words of a row of acts " << acts
+                         << ", codes " << codes << " and out " << out
+                         << " must be contiguous";
+  return success();
+}

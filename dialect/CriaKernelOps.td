@@ -385,6 +385,34 @@ def Cria_Dot4Op : Cria_Op<"dot4", [Pure, AllTypesMatch<["acc", "result"]>]> {
   let hasVerifier = 1;
 }
 
+def Cria_DotTileOp : Cria_Op<"dot_tile"> {
+  let summary = "One block of K of 16 tokens times panels of 16 rows, in bytes";
+  let description = [{
+    For each panel p, token t and row i, exact in i32:
+    `out[p][t][i] = sum_{w<8, j<4} u8(codes[p][w][4i+j]) * s8(byte j of acts[token + t][word + w])`.
+
+    A panel is 8 vectors of the n16k4 layout, unpacked to bytes; it is at once
+    the B operand of AMX's byte products (8 rows of 64 bytes), 16 words of 16
+    rows of `acts` are the A operand, and `out` the sums.
+
+    Labels: dot_tile_c1: codes is memref<Px8x64xi8> and out memref<Px16x16xi32>
+    with the same P. dot_tile_c2: the words of a row of acts, the bytes of
+    codes and the sums of out are contiguous.
+
+    ```mlir
+    cria.dot_tile %acts[%t, %w], %codes, %out : memref<?x144xi32>, memref<2x8x64xi8>, memref<2x16x16xi32>
+    ```
+  }];
+  let arguments = (ins Arg<MemRefRankOf<[I32], [2]>, "", [MemRead]>:$acts, Index:$token, Index:$word,
+    Arg<MemRefRankOf<[I8], [3]>, "", [MemRead]>:$codes, Arg<MemRefRankOf<[I32], [3]>, "", [MemWrite]>:$out);
+  let assemblyFormat = "$acts `[` $token `,` $word `]` `,` $codes `,` $out attr-dict `:` type($acts) `,` type($codes) `,` type($out)";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    static constexpr int64_t kTokens = 16, kWords = 8;
+    int64_t getPanels() { return getCodes().getType().getDimSize(0); }
+  }];
+}
+
 def Cria_ThreadIdOp : Cria_Op<"thread_id", [Pure]> {
   let summary = "index of the calling thread, in [0, cria.num_threads)";
   let description = [{

@@ -449,3 +449,19 @@ func.func @f(%acc: vector<16xi32>, %a: vector<64xi8>, %b: vector<64xi8>) {
   %0 = cria.dot4 %acc, %a, %b {a_bits = 7 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
   return
 }
+
+// -----
+
+func.func @dot_tile_c1(%acts: memref<?x144xi32>, %codes: memref<2x8x64xi8>, %out: memref<1x16x16xi32>, %i: index) {
+  // expected-error @below {{dot_tile_c1: codes 'memref<2x8x64xi8>' and out 'memref<1x16x16xi32>' must be memref<Px8x64xi8> and memref<Px16x16xi32> with the same P}}
+  cria.dot_tile %acts[%i, %i], %codes, %out : memref<?x144xi32>, memref<2x8x64xi8>, memref<1x16x16xi32>
+  return
+}
+
+// -----
+
+func.func @dot_tile_c2(%acts: memref<?x144xi32, strided<[288, 2]>>, %codes: memref<1x8x64xi8>, %out: memref<1x16x16xi32>, %i: index) {
+  // expected-error @below {{dot_tile_c2: the words of a row of acts 'memref<?x144xi32, strided<[288, 2]>>', codes 'memref<1x8x64xi8>' and out 'memref<1x16x16xi32>' must be contiguous}}
+  cria.dot_tile %acts[%i, %i], %codes, %out : memref<?x144xi32, strided<[288, 2]>>, memref<1x8x64xi8>, memref<1x16x16xi32>
+  return
+}

@@ -136,6 +136,13 @@ func.func @dot4(%acc: vector<16xi32>, %a: vector<64xi8>, %b: vector<64xi8>) {
   return
 }
 
+// CHECK-LABEL: func.func @dot_tile(
+// CHECK-NEXT: cria.dot_tile %arg0[%arg3, %arg3], %arg1, %arg2 : memref<?x144xi32>, memref<2x8x64xi8>, memref<2x16x16xi32>
+func.func @dot_tile(%acts: memref<?x144xi32>, %codes: memref<2x8x64xi8>, %out: memref<2x16x16xi32>, %i: index) {
+  cria.dot_tile %acts[%i, %i], %codes, %out : memref<?x144xi32>, memref<2x8x64xi8>, memref<2x16x16xi32>
+  return
+}
+
 // CHECK-LABEL: func.func @threads(
 // CHECK-NEXT: %0 = cria.thread_id
 // CHECK-NEXT: %1 = cria.num_threads
