@@ -712,6 +712,18 @@ def VectorizeLinear : Pass<"cria-vectorize-linear"> {
       }
     }
     ```
+    With `dot-tile` the block's codes wait in memory instead, and 16 tokens at
+    a time leave their integers there; what is left of the tokens goes on as
+    above:
+    ```mlir
+    vector.store %codes, %unpacked[0, 0, 0]            // 16 of them
+    scf.for %t = 0 to %whole step 16 {
+      cria.dot_tile %acts[%t, %word], %unpacked, %dots
+      scf.for %i = 0 to 16 {
+        ... (arith.sitofp (arith.addi (vector.load %dots[0, %i, 0]), %first)) ...
+      }
+    }
+    ```
 
     Before:
     ```mlir
@@ -753,6 +765,8 @@ def VectorizeLinear : Pass<"cria-vectorize-linear"> {
            "vectors of 16 rows that share a pass over K, 1 or 2: floats, and codes with block-tokens">,
     Option<"blockTokens", "block-tokens", "int64_t", "0",
            "tokens that go over a block's codes in registers at once, in other versions than decode; 0: sums are in registers, not codes">,
+    Option<"dotTile", "dot-tile", "bool", "false",
+           "with block-tokens: 16 tokens at a time are cria.dot_tile">,
     Option<"prefetch", "prefetch", "int64_t", "4096",
            "bytes of weights to prefetch ahead of their use, or 0">
   ];

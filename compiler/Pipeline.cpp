@@ -114,7 +114,7 @@ static void buildBufferize(OpPassManager &pm, const PipelineOptions &options) {
 }
 
 /// Alive after: vector, memref, scf, arith, math, affine, func, and of cria
-/// dot4, the thread ops and barriers.
+/// dot4, dot_tile, the thread ops and barriers.
 static void buildVector(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createVectorizeRopeTable());
   pm.addPass(createVectorizeEmbed());
@@ -123,6 +123,7 @@ static void buildVector(OpPassManager &pm, const PipelineOptions &options) {
   linear.tokens = options.linearTokens;
   linear.panels = options.linearPanels;
   linear.blockTokens = options.linearBlockTokens;
+  linear.dotTile = options.linearDotTile;
   pm.addPass(createVectorizeLinear(linear));
   VectorizeAttentionOptions attention;
   attention.accumulators = options.attentionAccumulators;

@@ -33,6 +33,8 @@ struct PipelineOptions {
   /// vectors' codes of a block (16 registers) at once: see VectorizeLinear.
   int64_t linearPanels = 2;
   int64_t linearBlockTokens = 4;
+  /// Of a block's tokens, 16 at a time are a cria.dot_tile.
+  bool linearDotTile = false;
   /// Fusions to leave out, by the names of kFusions: to see what one is worth.
   std::vector<std::string> disabledFusions;
   /// Time stamps around kernels, for cria_session_profile.

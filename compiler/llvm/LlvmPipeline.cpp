@@ -19,6 +19,12 @@ using namespace mlir;
 void cria::buildLlvmPipeline(OpPassManager &pm,
                              const LlvmPipelineOptions &options) {
   const Target &target = options.targets[options.clone];
+  // Before dot4, which one of its forms is made of.
+  if (!target.tileIsa.empty()) {
+    LowerDotTileOptions dotTile;
+    dotTile.isa = target.tileIsa;
+    pm.addPass(createLowerDotTile(dotTile));
+  }
   LowerDot4Options dot4;
   dot4.isa = target.isa;
   pm.addPass(createLowerDot4(dot4));

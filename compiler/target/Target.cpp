@@ -44,9 +44,10 @@ constexpr Level kLevels[] = {
 };
 
 /// Features beyond the levels. Those that would change results are left out:
-/// AVX512-BF16 flushes denormals when it converts, and AMX has no kernel. A row
-/// for AMX is all that its kernels need here: the runtime gets the permission
-/// for its registers wherever a clone has the bit.
+/// AVX512-BF16 and AMX-BF16 flush denormals. AMX-INT8 is exact, and comes with
+/// AVX512-VNNI wherever it is: its tiles take prefill, 16 tokens at a time. The
+/// runtime gets the permission for their registers wherever a clone has the
+/// bit.
 struct Feature {
   llvm::StringLiteral name;
   uint64_t bit;
@@ -57,6 +58,7 @@ constexpr Feature kFeatures[] = {
     {"+avxvnni", CRIA_CPU_AVXVNNI, 2, "avxvnni"},
     {"+avx512vnni", CRIA_CPU_AVX512VNNI, 3, "avx512vnni"},
     {"+gfni", CRIA_CPU_GFNI, 3, ""},
+    {"+amx-tile,+amx-int8", CRIA_CPU_AMX_INT8, 3, ""},
 };
 
 /// What AArch64's baseline, Armv8.0-A with NEON, may lack; the last that a CPU
@@ -180,6 +182,8 @@ Target makeX86(const Backend &backend, llvm::StringRef cpu,
     target.attentionAccumulators = 24;
   if (target.isa == "avx512vnni")
     target.linearTokens = 12;
+  if (target.cpuFeatures & CRIA_CPU_AMX_INT8)
+    target.tileIsa = "amx";
   return target;
 }
 

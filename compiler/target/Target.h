@@ -42,6 +42,8 @@ struct Target {
   /// What `cria-lower-dot4` takes: generic, avx2, avxvnni or avx512vnni; for
   /// AArch64 neon, dotprod or i8mm.
   std::string isa;
+  /// What `cria-lower-dot-tile` takes, or "" where linears do without tiles.
+  std::string tileIsa;
   /// Has instructions that convert between f16 and f32.
   bool hasF16Conversion = false;
   /// LLVM's "prefer-vector-width" in bits.

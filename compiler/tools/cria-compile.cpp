@@ -129,6 +129,9 @@ struct Options {
       "profile", cl::cat(category),
       cl::desc("Count the time of every op while the model runs: for `cria "
                "bench --roofline` and cria_session_profile")};
+  cl::opt<std::string> tileIsa{
+      "tile-isa", cl::ReallyHidden, cl::value_desc("ISA"), cl::cat(category),
+      cl::desc("Linears in tiles, by this isa of cria-lower-dot-tile")};
   cl::opt<uint64_t> seedValue{"seed", cl::value_desc("S"), cl::cat(category),
                               cl::desc("Random weights for a model without")};
   cl::opt<bool> showTiming{
@@ -282,6 +285,10 @@ llvm::Error Driver::checkOptions() {
     return failure("--target: " + llvm::toString(found.takeError()));
   targetNames = found->text();
   targets = std::move(found->targets);
+  // Tests a kernel that is made for tiles on a CPU without.
+  if (options->tileIsa.getNumOccurrences())
+    for (Target &target : targets)
+      target.tileIsa = options->tileIsa;
   for (const std::string &remark : found->remarks)
     llvm::errs() << "cria: remark: --target: " << remark << "\n";
   if (stop && *stop >= Stage::vector && targets.size() > 1 &&
@@ -449,6 +456,7 @@ llvm::Error Driver::runPasses(Stage stage, mlir::ModuleOp module,
     line.quantize = options->quantize;
     line.linearTokens = targets[clone].linearTokens;
     line.attentionAccumulators = targets[clone].attentionAccumulators;
+    line.linearDotTile = !targets[clone].tileIsa.empty();
     line.disabledFusions = options->disabledFusions;
     line.profile = options->profileOps;
     if (targets[clone].isa != "avx512vnni") {

@@ -89,6 +89,11 @@ void storeLanes(ImplicitLocOpBuilder &b, Value value, Value memref,
     vector::StoreOp::create(b, value, memref, indices);
 }
 
+void prefetchLine(ImplicitLocOpBuilder &b, Value memref, ValueRange indices) {
+  memref::PrefetchOp::create(b, memref, indices, /*isWrite=*/false,
+                             /*localityHint=*/3, /*isDataCache=*/true);
+}
+
 Value tailMask(ImplicitLocOpBuilder &b, int64_t count, int64_t lanes) {
   SmallVector<bool> bits(lanes, false);
   std::fill_n(bits.begin(), std::min(count, lanes), true);

@@ -61,6 +61,10 @@ void storeLanes(mlir::ImplicitLocOpBuilder &b, mlir::Value value,
                 mlir::Value memref, mlir::ValueRange indices,
                 mlir::Value mask = {});
 
+/// Asks for a line that will be read soon, in all levels of cache.
+void prefetchLine(mlir::ImplicitLocOpBuilder &b, mlir::Value memref,
+                  mlir::ValueRange indices);
+
 /// True in the first `count` lanes.
 mlir::Value tailMask(mlir::ImplicitLocOpBuilder &b, int64_t count,
                      int64_t lanes = kLanes);

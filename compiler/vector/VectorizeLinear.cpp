@@ -8,6 +8,7 @@
 #include "compiler/Passes.h"
 #include "compiler/target/Tiles.h"
 #include "compiler/vector/KernelUtils.h"
+#include "compiler/vector/LinearEpilogue.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -34,6 +35,7 @@ struct KernelShape {
   int64_t blockTokens;   // that go over a block's codes in registers; 0: none
   int64_t prefetchBytes; // of weights, ahead of their use
   Value sums;            // f32 sums outside of registers, or null
+  Value tiles;           // bytes for the operands of dot_tile, or null
 };
 
 /// Emits the loops for one fused_linear.
@@ -61,12 +63,22 @@ private:
     Value lane; // its first row
     Value mask; // null where all 16 rows exist
   };
+  /// A block of K of one panel, in registers.
+  struct BlockOperands {
+    SmallVector<Value> codes; // by words of K
+    Value scale, min;
+  };
 
   void emitGroups(Value first, int64_t count);
   void emitTiles(ArrayRef<Panel> panels);
   void emitTokens(ArrayRef<Panel> panels, Value token, int64_t count);
   void emitBlockStationary(ArrayRef<Panel> panels);
   void emitBlock(ArrayRef<Panel> panels, Value from, Value count, Value block);
+  void emitBlockTiles(ArrayRef<Panel> panels, ArrayRef<BlockOperands> operands,
+                      Value from, Value count, Value block);
+  void prefetchActs(Value token, int64_t ahead, Value word);
+  void addToSums(Value dot, const BlockOperands &operands, Value place,
+                 int64_t panel, Value token, Value block);
   SmallVector<Value> accumulateQuantized(const Panel &panel, ValueRange tokens);
   SmallVector<Value> accumulateFloat(ArrayRef<Panel> panels, ValueRange tokens);
   SmallVector<Value> loadCodes(const Panel &panel, Value block, int64_t vector);
@@ -83,8 +95,6 @@ private:
                 int64_t line);
   void prefetchBlock(const Panel &panel, Value block);
   void emitEpilogue(Value token, ArrayRef<Value> accumulators);
-  void storeToCache(Value tile, Value token);
-  Value loadRope(Value table, Value token, int64_t part);
 
   ImplicitLocOpBuilder &b;
   FusedLinearOp op;
@@ -289,8 +299,7 @@ void LinearKernel::prefetch(Value memref, const Panel &panel, Value step,
   }
   if (line != 0)
     indices[2] = constIndex(b, line);
-  memref::PrefetchOp::create(b, memref, indices, /*isWrite=*/false,
-                             /*localityHint=*/3, /*isDataCache=*/true);
+  prefetchLine(b, memref, indices);
 }
 
 /// Prefetches scales and minima for `block`.
@@ -451,16 +460,12 @@ void LinearKernel::emitBlock(ArrayRef<Panel> panels, Value from, Value count,
                              Value block) {
   constexpr int64_t kWords = kQuantBlock / 4;
   Value zero = constIndex(b, 0);
-  struct Operands {
-    SmallVector<Value> codes; // by words of K
-    Value scale, min;
-  };
-  SmallVector<Operands> operands;
+  SmallVector<BlockOperands> operands;
   int64_t vectors =
       cast<MemRefType>(panels[0].weight->codes.getType()).getDimSize(2);
   for (const Panel &panel : panels) {
     prefetchBlock(panel, block);
-    Operands &these = operands.emplace_back();
+    BlockOperands &these = operands.emplace_back();
     these.codes.resize(kWords);
     for (int64_t v = 0; v < vectors; ++v)
       for (auto [i, codes] : llvm::enumerate(loadCodes(panel, block, v)))
@@ -476,12 +481,7 @@ void LinearKernel::emitBlock(ArrayRef<Panel> panels, Value from, Value count,
     for (int64_t t = 0; t < tokens; ++t) {
       Value i = addIndex(b, first, t);
       rows.push_back(arith::AddIOp::create(b, from, i));
-      // Rows of 1 KB and more share few sets of L1: the next tokens' codes.
-      if (weight.getK() >= 1024)
-        memref::PrefetchOp::create(
-            b, op.getActs()[0],
-            ValueRange{addIndex(b, rows.back(), tokens), word},
-            /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
+      prefetchActs(rows.back(), tokens, word);
       for (const Panel &panel : panels)
         dots.push_back(isWide ? splatInt(b, b.getI32Type(), 0)
                               : firstSum(panel, rows.back(), block));
@@ -509,25 +509,94 @@ void LinearKernel::emitBlock(ArrayRef<Panel> panels, Value from, Value count,
       dotBlock(kWords);
     }
     for (int64_t t = 0; t < tokens; ++t)
-      for (size_t p = 0; p < panels.size(); ++p) {
-        SmallVector<Value> place = {addIndex(b, first, t), constIndex(b, p),
-                                    zero};
-        Value sum = scaleDot(dots[t * panels.size() + p],
-                             loadLanes(b, shape.sums, place), operands[p].scale,
-                             operands[p].min, rows[t], block);
-        storeLanes(b, sum, shape.sums, place);
-      }
+      for (size_t p = 0; p < panels.size(); ++p)
+        addToSums(dots[t * panels.size() + p], operands[p],
+                  addIndex(b, first, t), p, rows[t], block);
   };
-  Value rest =
-      arith::RemUIOp::create(b, count, constIndex(b, shape.blockTokens));
-  Value full = arith::SubIOp::create(b, count, rest);
-  for (auto [lower, upper, tokens] : {std::tuple(zero, full, shape.blockTokens),
-                                      std::tuple(full, count, int64_t(1))})
+  auto upTo = [&](Value lower, int64_t step) -> Value {
+    Value left = arith::SubIOp::create(b, count, lower);
+    Value rest = arith::RemUIOp::create(b, left, constIndex(b, step));
+    return arith::SubIOp::create(b, count, rest);
+  };
+  Value tiled = zero;
+  if (shape.tiles) {
+    tiled = upTo(zero, DotTileOp::kTokens);
+    emitBlockTiles(panels, operands, from, tiled, block);
+  }
+  Value full = upTo(tiled, shape.blockTokens);
+  for (auto [lower, upper, tokens] :
+       {std::tuple(tiled, full, shape.blockTokens),
+        std::tuple(full, count, int64_t(1))})
     buildLoop(b, lower, upper, tokens, {},
               [&, tokens = tokens](Value first, ValueRange) {
                 step(first, tokens);
                 return SmallVector<Value>();
               });
+}
+
+/// Rows of 1 KB and more share few sets of L1: the codes of a later token.
+void LinearKernel::prefetchActs(Value token, int64_t ahead, Value word) {
+  if (weight.getK() >= 1024)
+    prefetchLine(b, op.getActs()[0], {addIndex(b, token, ahead), word});
+}
+
+/// Adds a block's exact dot to the sum at `place` of the tokens' buffer.
+void LinearKernel::addToSums(Value dot, const BlockOperands &operands,
+                             Value place, int64_t panel, Value token,
+                             Value block) {
+  SmallVector<Value> indices = {place, constIndex(b, panel), constIndex(b, 0)};
+  Value sum = scaleDot(dot, loadLanes(b, shape.sums, indices), operands.scale,
+                       operands.min, token, block);
+  storeLanes(b, sum, shape.sums, indices);
+}
+
+/// As emitBlock for the first `count` tokens, a multiple of 16. Their integers
+/// come through memory, from cria.dot_tile.
+void LinearKernel::emitBlockTiles(ArrayRef<Panel> panels,
+                                  ArrayRef<BlockOperands> operands, Value from,
+                                  Value count, Value block) {
+  constexpr int64_t kWords = DotTileOp::kWords, kTokens = DotTileOp::kTokens;
+  int64_t numPanels = panels.size(), used = 0;
+  auto allocate = [&](ArrayRef<int64_t> sizes, Type element) -> Value {
+    auto type = MemRefType::get(sizes, element);
+    Value offset = constIndex(b, used);
+    used += type.getNumElements() * type.getElementTypeBitWidth() / 8;
+    return memref::ViewOp::create(b, type, shape.tiles, offset, ValueRange());
+  };
+  Value zero = constIndex(b, 0), tokens = constIndex(b, kTokens);
+  Value codes = allocate({numPanels, kWords, 4 * kLanes}, b.getI8Type());
+  for (int64_t p = 0; p < numPanels; ++p)
+    for (int64_t k = 0; k < kWords; ++k)
+      storeLanes(b, operands[p].codes[k], codes,
+                 {constIndex(b, p), constIndex(b, k), zero});
+  SmallVector<Value> dots; // of wide codes, the high bytes' and the low ones'
+  for (int64_t part = 0; part < (isWide ? 2 : 1); ++part)
+    dots.push_back(allocate({numPanels, kTokens, kLanes}, b.getI32Type()));
+
+  Value word =
+      arith::MulIOp::create(b, block, constIndex(b, kWords * dots.size()));
+  buildLoop(b, zero, count, kTokens, {}, [&](Value first, ValueRange) {
+    Value row = arith::AddIOp::create(b, from, first);
+    for (auto [part, out] : llvm::enumerate(dots))
+      DotTileOp::create(b, op.getActs()[0], row,
+                        addIndex(b, word, part * kWords), codes, out);
+    return buildLoop(b, zero, tokens, 1, {}, [&](Value t, ValueRange) {
+      Value place = arith::AddIOp::create(b, first, t);
+      Value token = arith::AddIOp::create(b, row, t);
+      prefetchActs(token, kTokens, word);
+      for (int64_t p = 0; p < numPanels; ++p) {
+        SmallVector<Value> indices = {constIndex(b, p), t, zero};
+        Value dot = loadLanes(b, dots[0], indices);
+        if (isWide)
+          dot = arith::AddIOp::create(
+              b, arith::ShLIOp::create(b, dot, splatInt(b, b.getI32Type(), 8)),
+              loadLanes(b, dots[1], indices));
+        dot = arith::AddIOp::create(b, dot, firstSum(panels[p], token, block));
+        addToSums(dot, operands[p], place, p, token, block);
+      }
+      return SmallVector<Value>();
+    });
+  });
 }
 
 /// Sums of floats, by panel and then by token.
@@ -606,25 +675,6 @@ SmallVector<Value> LinearKernel::accumulateFloat(ArrayRef<Panel> panels,
   return sums;
 }
 
-/// The lanes' cosines (part 0) or sines (part 1) of a token.
-Value LinearKernel::loadRope(Value table, Value token, int64_t part) {
-  int64_t headDim = cast<MemRefType>(table.getType()).getDimSize(2);
-  Value index = constIndex(b, part);
-  Value offset = arith::RemUIOp::create(b, lane, constIndex(b, headDim));
-  if (headDim % kLanes == 0)
-    return loadLanes(b, table, {token, index, offset});
-  // The group straddles heads: the lanes wrap around.
-  Value lanes = splat(b, 0.0f);
-  for (int64_t i = 0; i < kLanes; ++i) {
-    Value wrapped = arith::RemUIOp::create(b, addIndex(b, offset, i),
-                                           constIndex(b, headDim));
-    Value element =
-        memref::LoadOp::create(b, table, ValueRange{token, index, wrapped});
-    lanes = vector::InsertOp::create(b, element, lanes, i);
-  }
-  return lanes;
-}
-
 void LinearKernel::emitEpilogue(Value token, ArrayRef<Value> accumulators) {
   Block &region = op.getEpilogue().front();
   SmallVector<Value> values(accumulators);
@@ -637,8 +687,8 @@ void LinearKernel::emitEpilogue(Value token, ArrayRef<Value> accumulators) {
       values.push_back(loadLanes(b, extra, {lane}, mask));
       break;
     case ExtraKind::rope:
-      values.push_back(loadRope(extra, token, 0));
-      values.push_back(loadRope(extra, token, 1));
+      values.push_back(loadRope(b, extra, token, lane, 0));
+      values.push_back(loadRope(b, extra, token, lane, 1));
       break;
     }
   }
@@ -659,67 +709,7 @@ void LinearKernel::emitEpilogue(Value token, ArrayRef<Value> accumulators) {
   if (op.getOut() == OutKind::rows)
     storeLanes(b, tile, op.getInit(), {token, lane}, mask);
   else
-    storeToCache(tile, token);
-}
-
-void LinearKernel::storeToCache(Value tile, Value token) {
-  Value cache = op.getInit();
-  auto type = cast<MemRefType>(cache.getType());
-  bool isKey = op.getOut() == OutKind::key;
-  int64_t headDim = type.getDimSize(4);
-  tile = truncateFromF32(b, tile, type.getElementType());
-
-  Value slot = arith::IndexCastUIOp::create(
-      b, b.getIndexType(),
-      memref::LoadOp::create(b, op.getSlots(), ValueRange{token}));
-  auto divide = [&](Value value, int64_t by) -> Value {
-    return arith::DivUIOp::create(b, value, constIndex(b, by));
-  };
-  auto remainder = [&](Value value, int64_t by) -> Value {
-    return arith::RemUIOp::create(b, value, constIndex(b, by));
-  };
-  Value page = divide(slot, CriaDialect::kPageTokens);
-  Value position = remainder(slot, CriaDialect::kPageTokens);
-  // [layer][page][head][position / 16][d][position % 16], or
-  // [layer][page][head][position][d].
-  auto indices = [&](Value head, Value d) -> SmallVector<Value> {
-    if (isKey)
-      return {op.getLayer(),
-              page,
-              head,
-              divide(position, kLanes),
-              d,
-              remainder(position, kLanes)};
-    return {op.getLayer(), page, head, position, d};
-  };
-
-  bool straddles = headDim % kLanes != 0;
-  if (!straddles && !isKey) {
-    storeLanes(b, tile, cache,
-               indices(divide(lane, headDim), remainder(lane, headDim)));
-    return;
-  }
-  for (int64_t i = 0; i < kLanes; ++i) {
-    Value row = addIndex(b, lane, i);
-    auto scatter = [&] {
-      Value element = vector::ExtractOp::create(b, tile, i);
-      Value head = divide(straddles ? row : lane, headDim);
-      Value d = straddles ? remainder(row, headDim)
-                          : addIndex(b, remainder(lane, headDim), i);
-      memref::StoreOp::create(b, element, cache, indices(head, d));
-    };
-    if (!straddles) {
-      scatter();
-      continue;
-    }
-    // The last group may have lanes past N.
-    Value exists =
-        arith::CmpIOp::create(b, arith::CmpIPredicate::ult, row, numRows);
-    auto branch = scf::IfOp::create(b, TypeRange(), exists, false);
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(branch.thenBlock());
-    scatter();
-  }
+    storeToCache(b, op, tile, token, lane, numRows);
 }
 
 namespace {
@@ -742,11 +732,11 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
       return signalPassFailure();
     SmallVector<FusedLinearOp> ops;
     getOperation()->walk([&](FusedLinearOp op) { ops.push_back(op); });
-    llvm::DenseMap<Operation *, Value> sums; // by function
+    llvm::DenseMap<Operation *, Buffers> buffers; // by function
     for (FusedLinearOp op : ops) {
       if (failed(checkBufferized(op)) || failed(checkLayout(op)))
         return signalPassFailure();
-      KernelShape shape = {tokens, panels, blockTokens, prefetch, {}};
+      KernelShape shape = {tokens, panels, blockTokens, prefetch, {}, {}};
       auto func = op->getParentOfType<FunctionOpInterface>();
       // The decode version never has more tokens: larger tiles would be dead
       // code there, and all sums fit in registers.
@@ -756,10 +746,11 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
           shape.blockTokens = 0;
         }
       if (shape.blockTokens > 0) {
-        Value &buffer = sums[func];
-        if (!buffer)
-          buffer = allocateSums(func);
-        shape.sums = buffer;
+        auto [place, isNew] = buffers.try_emplace(func);
+        if (isNew)
+          place->second = allocateBuffers(func, dotTile);
+        shape.sums = place->second.sums;
+        shape.tiles = place->second.tiles;
       }
       ImplicitLocOpBuilder b(op.getLoc(), op);
       LinearKernel(b, op, shape).emit();
@@ -767,13 +758,25 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
     }
   }
 
-  /// f32 sums of a block of tokens by the panels of a pass, which a function's
-  /// kernels use one after the other.
-  static Value allocateSums(FunctionOpInterface func) {
+  /// What a function's kernels use one after the other: f32 sums of a block of
+  /// tokens by the panels of a pass; and codes of two panels with two parts of
+  /// the integers, or null.
+  struct Buffers {
+    Value sums, tiles;
+  };
+  static Buffers allocateBuffers(FunctionOpInterface func, bool dotTile) {
     auto b = ImplicitLocOpBuilder::atBlockBegin(
         func.getLoc(), &func.getFunctionBody().front());
-    auto type = MemRefType::get({kTokenBlock, 2, kLanes}, b.getF32Type());
-    return memref::AllocaOp::create(b, type, b.getI64IntegerAttr(64));
+    auto allocate = [&](ArrayRef<int64_t> sizes, Type element) -> Value {
+      auto type = MemRefType::get(sizes, element);
+      return memref::AllocaOp::create(b, type, b.getI64IntegerAttr(64));
+    };
+    Buffers buffers = {allocate({kTokenBlock, 2, kLanes}, b.getF32Type()), {}};
+    constexpr int64_t kCodes = DotTileOp::kWords * 4 * kLanes,
+                      kDots = DotTileOp::kTokens * 4 * kLanes;
+    if (dotTile)
+      buffers.tiles = allocate({2 * (kCodes + 2 * kDots)}, b.getI8Type());
+    return buffers;
   }
 
   static LogicalResult checkLayout(FusedLinearOp op) {

@@ -13,6 +13,7 @@ cria.param @rows : !cria.weight<7x48, q8, block = 32, none, rows>
 """
 
 BATCHES = (1, 3, 8, 13)
+LINEAR_BATCHES = BATCHES + (16, 31, 67)  # tiles of 16 tokens, blocks of 64
 FLOATS = ("f32", "f16", "bf16")
 LAYOUT = {"f32": "n16", "f16": "n16", "bf16": "n16k2"}
 
@@ -20,8 +21,9 @@ LAYOUT = {"f32": "n16", "f16": "n16", "bf16": "n16k2"}
 class Acts:
     """Activations of a linear over `weight`: types, operands, values."""
 
-    def __init__(self, weight):
+    def __init__(self, weight, wide=False):
         self.k, self.is_float = weight.k, weight.element in FLOATS
+        self.wide = wide
         kb = ref.ceil_div(self.k, 32)
         self.zero_point = None
         if weight.offset == "zero_point":
@@ -30,15 +32,15 @@ class Acts:
             self.types = [f"memref<?x{self.k}xf32>"]
         else:
             sums = "f32" if self.zero_point is None else "i32"
-            self.types = [f"memref<?x{8 * kb}xi32>", f"memref<?x{kb}xf32>",
-                          f"memref<?x{kb}x{sums}>"]
+            self.types = [f"memref<?x{(16 if wide else 8) * kb}xi32>",
+                          f"memref<?x{kb}xf32>", f"memref<?x{kb}x{sums}>"]
 
     def make(self, rng, n):
         """The arrays, and the values that they stand for."""
         x = rng.standard_normal((n, self.k)).astype(np.float32)
         if self.is_float:
             return [x], x.astype(np.float64)
-        words, d, sums, values = ref.quantise(x, self.zero_point)
+        words, d, sums, values = ref.quantise(x, self.zero_point, self.wide)
         return [words, d, sums], values
 
 
@@ -68,10 +70,11 @@ func.func @{name}({arguments(acts.types)}, {wargs}, {tail_types})
 """
 
 
-def plain_linear(Case, name, n_rows, k, element, offset="none", dynamic=False):
+def plain_linear(Case, name, n_rows, k, element, offset="none", dynamic=False,
+                 wide=False):
     weight = ref.Weight(np.random.default_rng(k), n_rows, k, element, offset,
                         LAYOUT.get(element, "n16k4"))
-    acts = Acts(weight)
+    acts = Acts(weight, wide)
     out = f"memref<?x{'?' if dynamic else n_rows}xf32>"
     text = linear_text(
         name, acts, [weight.type("?" if dynamic else None)], f"%y: {out}",
@@ -89,7 +92,7 @@ def plain_linear(Case, name, n_rows, k, element, offset="none", dynamic=False):
                  bound(state["values"], weight.dense))]
 
     last = count + len(weight.parts)
-    return Case(name, text, make, expect, [last], [*range(count), last], BATCHES)
+    return Case(name, text, make, expect, [last], [*range(count), last], LINEAR_BATCHES)
 
 
 def epilogue_linear(Case, name, n_rows, k, element, offset):
@@ -124,7 +127,7 @@ def epilogue_linear(Case, name, n_rows, k, element, offset):
                  bound(values, weight.dense, np.abs(gate)) + 1e-5)]
 
     return Case(name, text, make, expect, [count + 2],
-                [*range(len(acts.types)), count, count + 2], BATCHES)
+                [*range(len(acts.types)), count, count + 2], LINEAR_BATCHES)
 
 
 def activation(kind, x):
@@ -171,7 +174,7 @@ def glu_linear(Case, name, n_rows, k, element, offset, kind):
         return [(activation(kind, g) * u, slack)]
 
     last = count + len(parts)
-    return Case(name, text, make, expect, [last], [*range(count), last], BATCHES)
+    return Case(name, text, make, expect, [last], [*range(count), last], LINEAR_BATCHES)
 
 
 def cache_linear(Case, name, role, heads, head_dim, element, k):
@@ -227,7 +230,7 @@ def cache_linear(Case, name, role, heads, head_dim, element, k):
         return [(want, slack)]
 
     return Case(name, text, make, expect, [count + 3],
-                [*range(len(acts.types)), count, count + 2], BATCHES)
+                [*range(len(acts.types)), count, count + 2], LINEAR_BATCHES)
 
 
 def sliced_linear(Case):
@@ -271,7 +274,7 @@ func.func @{name}({arguments(acts.types)}, %layer: index, %y: memref<?x{n_rows}x
         dense = weight.dense[2]
         return [(state["values"] @ dense.T, bound(state["values"], dense))]
 
-    return Case(name, text, make, expect, [4], [0, 1, 2, 4], BATCHES)
+    return Case(name, text, make, expect, [4], [0, 1, 2, 4], LINEAR_BATCHES)
 
 
 def rows(Case, name, k, kind=None, zero_point=None, quantised=True,
@@ -490,7 +493,11 @@ def all_cases(Case):
                                               [(64, 96), (96, 576), (20, 36), (64, 64)]):
         cases.append(plain_linear(Case, f"{element}_{offset}_{n_rows}x{k}", n_rows, k,
                                   element, offset))
+        cases.append(plain_linear(Case, f"wide_{element}_{offset}_{n_rows}x{k}", n_rows,
+                                  k, element, offset, wide=True))
     cases.append(plain_linear(Case, "q4_min_dynamic", 20, 68, "q4", "min", True))
+    # Rows of more than 1 KB: activations are prefetched.
+    cases.append(plain_linear(Case, "q8_long", 48, 1056, "q8", "min"))
     for element, (n_rows, k) in zip(FLOATS, [(64, 36), (20, 96), (96, 97)]):
         cases.append(plain_linear(Case, f"{element}_{n_rows}x{k}", n_rows, k, element))
     cases.append(plain_linear(Case, "bf16_16x1", 16, 1, "bf16"))

@@ -2,8 +2,10 @@
 """Runs the linear, rows and embed kernels against numpy.
 
 Each ISA that the machine has, and "generic", is compiled from one module of
-functions. Asserted: results agree with numpy within a stated tolerance, and
-bit for bit between ISAs, between cuts of the kernels and between batches.
+functions. Kernels of AMX tiles run on any machine, their instructions replaced
+by amx_emulation.c. Asserted: results agree with numpy within a stated
+tolerance, and bit for bit between ISAs, between cuts of the kernels and between
+batches.
 
 usage: kernel_numeric.py [--keep DIR] [--isa ISA]... [--only SUBSTRING]
 """
@@ -11,6 +13,7 @@ usage: kernel_numeric.py [--keep DIR] [--isa ISA]... [--only SUBSTRING]
 import argparse
 import ctypes
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -38,6 +41,56 @@ ISAS = {
                     "avx512_vnni"}, ["-march=x86-64-v4", "-mavx512vnni"]),
 }
 
+# Tiles as vectors, and the instructions as calls to amx_emulation.c.
+AMX_EMULATION = os.path.join(os.path.dirname(__file__), "amx_emulation.c")
+AMX_WRAPPERS = """
+declare void @amx_load(ptr, i16, i16, ptr, i64)
+declare void @amx_zero(ptr, i16, i16)
+declare void @amx_tdpbsud(ptr, i16, i16, i16, ptr, ptr)
+declare void @amx_store(i16, i16, ptr, i64, ptr)
+define internal <1024 x i8> @tileloadd64(i16 %m, i16 %n, ptr %p, i64 %stride) alwaysinline {
+  %t = alloca <1024 x i8>
+  call void @amx_load(ptr %t, i16 %m, i16 %n, ptr %p, i64 %stride)
+  %r = load <1024 x i8>, ptr %t
+  ret <1024 x i8> %r
+}
+define internal <1024 x i8> @tilezero(i16 %m, i16 %n) alwaysinline {
+  %t = alloca <1024 x i8>
+  call void @amx_zero(ptr %t, i16 %m, i16 %n)
+  %r = load <1024 x i8>, ptr %t
+  ret <1024 x i8> %r
+}
+define internal <1024 x i8> @tdpbsud(i16 %m, i16 %n, i16 %k, <1024 x i8> %c, <1024 x i8> %a, <1024 x i8> %b) alwaysinline {
+  %tc = alloca <1024 x i8>
+  %ta = alloca <1024 x i8>
+  %tb = alloca <1024 x i8>
+  store <1024 x i8> %c, ptr %tc
+  store <1024 x i8> %a, ptr %ta
+  store <1024 x i8> %b, ptr %tb
+  call void @amx_tdpbsud(ptr %tc, i16 %m, i16 %n, i16 %k, ptr %ta, ptr %tb)
+  %r = load <1024 x i8>, ptr %tc
+  ret <1024 x i8> %r
+}
+define internal void @tilestored64(i16 %m, i16 %n, ptr %p, i64 %stride, <1024 x i8> %c) alwaysinline {
+  %t = alloca <1024 x i8>
+  store <1024 x i8> %c, ptr %t
+  call void @amx_store(i16 %m, i16 %n, ptr %p, i64 %stride, ptr %t)
+  ret void
+}
+"""
+
+
+def emulate_amx(path):
+    """Rewrites the LLVM IR in `path`; fails where it has no tiles."""
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    if "@llvm.x86.tdpbsud.internal" not in text:
+        fail(f"{path}: no tile instructions")
+    text = re.sub(r"^declare .*x86_amx.*\n", "", text, flags=re.M)
+    text = re.sub(r"@llvm\.x86\.(\w+)\.internal", r"@\1", text)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text.replace("x86_amx", "<1024 x i8>") + AMX_WRAPPERS)
+
 
 def cpu_flags():
     try:
@@ -51,16 +104,20 @@ def cpu_flags():
 
 
 class Library:
-    """The functions of one module, compiled for one ISA."""
+    """The functions of one module, compiled for one ISA; `tiles` is that of
+    cria.dot_tile, if the shape has it."""
 
-    def __init__(self, source, isa, shape, folder):
-        stem = os.path.join(folder, f"{isa}-{shape.replace(' ', '-')}")
+    def __init__(self, source, isa, shape, tiles, folder):
+        stem = os.path.join(folder, f"{isa}-{shape.replace(' ', '-')}-{tiles}")
         with open(stem + ".in.mlir", "w", encoding="utf-8") as file:
             file.write(source)
         command = ["cria-opt", stem + ".in.mlir", "-o", stem + ".mlir",
                    f"--cria-vectorize-linear={shape}",
                    "--cria-vectorize-rows", "--cria-vectorize-embed",
-                   "--cria-resolve-weights", f"--cria-lower-dot4=isa={isa}"]
+                   "--cria-resolve-weights"]
+        if tiles:
+            command.append(f"--cria-lower-dot-tile=isa={tiles}")
+        command.append(f"--cria-lower-dot4=isa={isa}")
         if isa == "generic":
             command.append("--cria-expand-f16")
         subprocess.run(command + LOWERING, check=True)
@@ -71,7 +128,11 @@ class Library:
             file.writelines(lines)
         subprocess.run(["mlir-translate", "--mlir-to-llvmir", stem + ".mlir",
                         "-o", stem + ".ll"], check=True)
-        subprocess.run(["clang", "-O2", "-fPIC", "-shared", "-w", stem + ".ll",
+        sources = [stem + ".ll"]
+        if tiles == "amx":
+            emulate_amx(stem + ".ll")
+            sources.append(AMX_EMULATION)
+        subprocess.run(["clang", "-O2", "-fPIC", "-shared", "-w", *sources,
                         "-o", stem + ".so", "-lm"] + ISAS[isa][1], check=True)
         self.lib = ctypes.CDLL(stem + ".so")
 
@@ -171,14 +232,17 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = options.keep or folder
         os.makedirs(folder, exist_ok=True)
-        wanted = [(isa, "tokens=4") for isa in isas]
-        wanted += [(isas[-1], "tokens=6"),
-                   (isas[-1], "tokens=12 panels=2 block-tokens=4")]
-        libraries = {f"{isa} {shape}": Library(source, isa, shape, folder)
-                     for isa, shape in wanted}
+        wanted = [(isa, "tokens=4", "") for isa in isas]
+        blocks = "tokens=12 panels=2 block-tokens=4"
+        wanted += [(isas[-1], "tokens=6", ""), (isas[-1], blocks, ""),
+                   (isas[-1], blocks + " dot-tile", "generic"),
+                   (isas[-1], blocks + " dot-tile", "amx")]
+        libraries = {f"{isa} {shape} {tiles}": Library(source, isa, shape, tiles,
+                                                       folder)
+                     for isa, shape, tiles in wanted}
         for case in cases:
             run_case(case, libraries)
-    print(f"PASS {len(cases)} kernels on {' '.join(isas)}")
+    print(f"PASS {len(cases)} kernels on {' '.join(isas)}, and in tiles")
 
 
 if __name__ == "__main__":

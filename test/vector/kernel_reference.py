@@ -145,26 +145,31 @@ class Weight:
         return padded.reshape(nb, LANES, kb).transpose(0, 2, 1)
 
 
-def quantise(x, zero_point=None):
-    """codes (i32 words), scales and sums as cria.rows makes them; and the
-    rows that they stand for."""
+def quantise(x, zero_point=None, wide=False):
+    """codes (i32 words), scales and sums as cria.rows makes them, wide ones
+    of 16 bits; and the rows that they stand for."""
+    most = np.float32(32512 if wide else 127)
     n, k = x.shape
     kb = ceil_div(k, BLOCK)
     padded = np.zeros((n, kb * BLOCK), np.float32)
     padded[:, :k] = x
     blocks = padded.reshape(n, kb, BLOCK)
     amax = np.abs(blocks).max(2)
-    d = amax / np.float32(127)
+    d = amax / most
     with np.errstate(divide="ignore"):
         inverse = np.where(amax < 2.0 ** -100, np.float32(0),
-                           np.float32(127) / amax).astype(np.float32)
-    codes = np.rint(blocks * inverse[:, :, None]).astype(np.int8)
-    total = codes.astype(np.int32).sum(2, dtype=np.int32)
+                           most / amax).astype(np.float32)
+    codes = np.rint(blocks * inverse[:, :, None]).astype(np.int32)
+    total = codes.sum(2, dtype=np.int32)
     if zero_point is None:
         sums = (d * total.astype(np.float32)).astype(np.float32)
     else:
         sums = (-zero_point * total).astype(np.int32)
-    words = codes.reshape(n, kb * BLOCK).view(np.int32)
+    parts = [codes]
+    if wide:
+        high = (codes + 128) >> 8
+        parts = [high, codes - 256 * high]
+    words = np.concatenate(parts, 2).astype(np.int8).reshape(n, -1).view(np.int32)
     values = codes.astype(np.float64) * d[:, :, None].astype(np.float64)
     return words, d, sums, values.reshape(n, kb * BLOCK)[:, :k]
 

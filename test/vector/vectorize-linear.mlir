@@ -4,6 +4,7 @@
 // RUN: not cria-opt %s -split-input-file -cria-vectorize-linear=tokens=0 2>&1 | FileCheck %s --check-prefix=OPTION
 // OPTION: cria-vectorize-linear: tokens = 0 is not in 1 to 64
 // RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 panels=2 block-tokens=2 prefetch=1024" -canonicalize -cse | FileCheck %s --check-prefix=PAIR
+// RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 panels=2 block-tokens=2 prefetch=1024 dot-tile" -canonicalize -cse | FileCheck %s --check-prefix=TILE
 // RUN: not cria-opt %s -split-input-file -cria-vectorize-linear=panels=3 2>&1 | FileCheck %s --check-prefix=PANELS
 // PANELS: cria-vectorize-linear: panels = 3 is not in 1 to 2
 // RUN: not cria-opt %s -split-input-file -cria-vectorize-linear=block-tokens=65 2>&1 | FileCheck %s --check-prefix=TOGETHER
@@ -103,6 +104,34 @@ func.func @one_token(%c: memref<1x16xi32>, %s: memref<1x2xf32>, %m: memref<1x2xi
 // PAIR-NOT:           cria.dot4
 // PAIR:           scf.for
 // PAIR:             vector.store {{.*}} memref<?x96xf32>
+// Codes of both panels wait in memory: of a vector's nibbles the low ones are
+// words 0 to 3. 16 tokens at a time; then as above, from the first one left.
+// TILE-LABEL: func.func @tiles
+// TILE-SAME:    (%[[CODES:[^:]*]]: memref<?x16xi32>
+// TILE-DAG:     %[[SUMS:.*]] = memref.alloca() {alignment = 64 : i64} : memref<64x2x16xf32>
+// TILE-DAG:     %[[BYTES:.*]] = memref.alloca() {alignment = 64 : i64} : memref<5120xi8>
+// TILE:         scf.for %[[FROM:.*]] = %c0 to %{{.*}} step %c64
+// TILE:           scf.for %[[BLOCK:.*]] = %c0 to %c2
+// TILE:             %[[HIGH:.*]] = arith.shrui %{{.*}} : vector<64xi8>
+// TILE:             %[[UNPACKED:.*]] = memref.view %[[BYTES]][%c0][] : memref<5120xi8> to memref<2x8x64xi8>
+// TILE-COUNT-4:     vector.store %{{.*}}, %[[UNPACKED]][%c0,
+// TILE:             vector.store %[[HIGH]], %[[UNPACKED]][%c0, %c4, %c0]
+// TILE-COUNT-11:    vector.store %{{.*}}, %[[UNPACKED]]
+// TILE:             %[[DOTS:.*]] = memref.view %[[BYTES]][%c1024][] : memref<5120xi8> to memref<2x16x16xi32>
+// TILE:             scf.for %[[FIRST:.*]] = %c0 to %[[TILED:.*]] step %c16
+// TILE:               %[[ROW:.*]] = arith.addi %[[FROM]], %[[FIRST]]
+// TILE:               cria.dot_tile %[[CODES]][%[[ROW]], %{{.*}}], %[[UNPACKED]], %[[DOTS]] : memref<?x16xi32>, memref<2x8x64xi8>, memref<2x16x16xi32>
+// TILE:               scf.for %[[T:.*]] = %c0 to %c16 step %c1
+// TILE:                 %[[PLACE:.*]] = arith.addi %[[FIRST]], %[[T]]
+// TILE:                 %[[DOT:.*]] = vector.load %[[DOTS]][%c0, %[[T]], %c0]
+// TILE:                 %[[OLD:.*]] = vector.load %[[SUMS]][%[[PLACE]], %c0, %c0]
+// TILE:                 %[[F:.*]] = arith.sitofp %[[DOT]]
+// TILE:                 %[[PROD:.*]] = math.fma %[[F]], %{{.*}}, %[[OLD]]
+// TILE:                 %[[SUM:.*]] = math.fma %{{.*}}, %{{.*}}, %[[PROD]]
+// TILE:                 vector.store %[[SUM]], %[[SUMS]][%[[PLACE]], %c0, %c0]
+// TILE:                 vector.load %[[DOTS]][%c1, %[[T]], %c0]
+// TILE:             scf.for %{{.*}} = %[[TILED]] to %[[EVEN:.*]] step %c2
+// TILE:             scf.for %{{.*}} = %[[EVEN]] to %{{.*}} step %c1
 // CHECK:             scf.for {{.*}} -> (vector<16xf32>) {
 func.func @tiles(%c: memref<?x16xi32>, %s: memref<?x2xf32>, %m: memref<?x2xf32>,
                  %w: !cria.weight<96x64, q4, block = 32, min, n16k4>, %y: memref<?x96xf32>) {
@@ -235,10 +264,50 @@ func.func @key(%a: memref<1x32xf32>, %w: !cria.weight<64x32, f32, n16>, %t: memr
 // PAIR:           scf.for
 // PAIR:             %[[NEXT:.*]] = arith.addi %{{.*}}, %c2
 // PAIR:             memref.prefetch %[[CODES]][%[[NEXT]], %[[WORD]]]
+// One panel; the zero point's share comes on top of the tile's integers, and
+// the next tile's tokens are prefetched.
+// TILE-LABEL: func.func @long_rows
+// TILE-SAME:    (%[[CODES:[^:]*]]: memref<?x256xi32>, %{{[^:]*}}: memref<?x32xf32>, %[[SHARES:[^:]*]]: memref<?x32xi32>
+// TILE:         cria.dot_tile %[[CODES]][%[[ROW:.*]], %[[WORD:.*]]], %{{.*}}, %[[DOTS:.*]] : memref<?x256xi32>, memref<1x8x64xi8>, memref<1x16x16xi32>
+// TILE:         scf.for %[[T:.*]] = %c0 to %c16
+// TILE:           %[[TOKEN:.*]] = arith.addi %[[ROW]], %[[T]]
+// TILE:           %[[NEXT:.*]] = arith.addi %[[TOKEN]], %c16
+// TILE:           memref.prefetch %[[CODES]][%[[NEXT]], %[[WORD]]]
+// TILE:           %[[TILE:.*]] = vector.load %[[DOTS]][%c0, %[[T]], %c0]
+// TILE:           %[[SHARE:.*]] = memref.load %[[SHARES]][%[[TOKEN]],
+// TILE:           %[[ALL:.*]] = vector.broadcast %[[SHARE]]
+// TILE:           arith.addi %[[TILE]], %[[ALL]]
 func.func @long_rows(%c: memref<?x256xi32>, %s: memref<?x32xf32>, %m: memref<?x32xi32>,
                      %w: !cria.weight<16x1024, q8, block = 32, zero_point, n16k4>, %y: memref<?x16xf32>) {
   cria.fused_linear acts(%c, %s, %m : memref<?x256xi32>, memref<?x32xf32>, memref<?x32xi32>)
     weights(%w : !cria.weight<16x1024, q8, block = 32, zero_point, n16k4>) outs(%y : memref<?x16xf32>)
+    attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  }
+  return
+}
+
+// -----
+
+// Codes of 16 bits: a tile of their high bytes, which count 256, and one of
+// the low bytes.
+
+// TILE-LABEL: func.func @wide
+// TILE-SAME:    (%[[CODES:[^:]*]]: memref<?x16xi32>
+// TILE:         %[[HIGH:.*]] = memref.view %{{.*}}[%c512][] : memref<5120xi8> to memref<1x16x16xi32>
+// TILE:         %[[LOW:.*]] = memref.view %{{.*}}[%c1536][] : memref<5120xi8> to memref<1x16x16xi32>
+// TILE:         cria.dot_tile %[[CODES]][%[[ROW:.*]], %c0], %[[UNPACKED:.*]], %[[HIGH]] :
+// TILE:         cria.dot_tile %[[CODES]][%[[ROW]], %c8], %[[UNPACKED]], %[[LOW]] :
+// TILE:         %[[H:.*]] = vector.load %[[HIGH]]
+// TILE:         %[[SHIFTED:.*]] = arith.shli %[[H]], %{{.*}}
+// TILE:         %[[L:.*]] = vector.load %[[LOW]]
+// TILE:         %[[DOT:.*]] = arith.addi %[[SHIFTED]], %[[L]]
+// TILE:         arith.sitofp %[[DOT]]
+func.func @wide(%c: memref<?x16xi32>, %s: memref<?x1xf32>, %m: memref<?x1xf32>,
+                %w: !cria.weight<16x32, q8, block = 32, min, n16k4>, %y: memref<?x16xf32>) {
+  cria.fused_linear acts(%c, %s, %m : memref<?x16xi32>, memref<?x1xf32>, memref<?x1xf32>)
+    weights(%w : !cria.weight<16x32, q8, block = 32, min, n16k4>) outs(%y : memref<?x16xf32>)
     attributes {extra_kinds = [], out = #cria<out rows>} {
   ^bb0(%acc: vector<16xf32>):
     cria.yield %acc : vector<16xf32>
