@@ -17,6 +17,11 @@
 #include <optional>
 #include <vector>
 
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 using namespace cria;
 
 namespace {
@@ -134,10 +139,25 @@ llvm::Error unknownTarget(const Backend &x86, const Backend &arm,
       name.str().c_str(), x86.listCpus().c_str(), arm.listCpus().c_str());
 }
 
+/// Whether Linux lets a process use AMX's tile registers, for which it has to
+/// ask: a sandbox may say no where the CPU says yes.
+bool mayUseTiles() {
+#if defined(__x86_64__) && defined(__linux__)
+  // ARCH_REQ_XCOMP_PERM of XFEATURE_XTILEDATA (Linux, arch/x86/xstate.rst).
+  return syscall(SYS_arch_prctl, 0x1023, 18) == 0;
+#else
+  return false;
+#endif
+}
+
 std::string hostFeatures() {
   std::vector<std::string> features;
-  for (const auto &feature : llvm::sys::getHostCPUFeatures())
-    features.push_back((feature.second ? "+" : "-") + feature.first().str());
+  for (const auto &feature : llvm::sys::getHostCPUFeatures()) {
+    llvm::StringRef name = feature.first();
+    bool present =
+        feature.second && (!name.starts_with("amx-") || mayUseTiles());
+    features.push_back((present ? "+" : "-") + name.str());
+  }
   llvm::sort(features);
   return llvm::join(features, ",");
 }
