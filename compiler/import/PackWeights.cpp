@@ -418,6 +418,7 @@ Error Packer::run(mlir::MLIRContext *context, SafetensorsWriter &writer) {
              static_cast<size_t>(unit.layer)];
   std::atomic<size_t> next(0);
   std::optional<std::pair<size_t, std::string>> failed;
+  std::atomic<uint64_t> unreleased = 0; // of what has been read
   auto work = [&] {
     for (size_t i; (i = next.fetch_add(1)) < units.size();) {
       const Unit &unit = units[i];
@@ -432,8 +433,18 @@ Error Packer::run(mlir::MLIRContext *context, SafetensorsWriter &writer) {
       const Output &output = outputs[unit.output];
       if (!output.weight || !source || !hasSources(output.param))
         continue;
-      if (--left[output.firstReport + static_cast<size_t>(unit.layer)] == 0)
-        source->release(**findSource(output.param, unit.layer, *source));
+      // Pages that are still wanted come back from the page cache.
+      constexpr uint64_t releaseBytes = 64 << 20;
+      const TensorView &view = **findSource(output.param, unit.layer, *source);
+      uint64_t bytes = view.data.size() /
+                       static_cast<uint64_t>(output.format.n) *
+                       static_cast<uint64_t>(unit.count);
+      bool last =
+          --left[output.firstReport + static_cast<size_t>(unit.layer)] == 0;
+      if (unreleased.fetch_add(bytes) + bytes >= releaseBytes || last) {
+        unreleased = 0;
+        source->release(view);
+      }
     }
   };
   if (context->isMultithreadingEnabled()) {

@@ -38,10 +38,8 @@ constexpr FeatureName FeatureNames[] = {
     {CRIA_CPU_AMX_BF16, "AMX-BF16", "AMX-BF16 (with Linux 5.16 or later)"},
     {CRIA_CPU_GFNI, "GFNI", nullptr},
     {CRIA_CPU_AVXVNNI, "AVX-VNNI", nullptr},
-    {CRIA_CPU_DOTPROD, "DotProd",
-     "the dot products of FEAT_DotProd (asimddp)"},
-    {CRIA_CPU_I8MM, "I8MM",
-     "the mixed-sign dot products of FEAT_I8MM (i8mm)"},
+    {CRIA_CPU_DOTPROD, "DotProd", "the dot products of FEAT_DotProd (asimddp)"},
+    {CRIA_CPU_I8MM, "I8MM", "the mixed-sign dot products of FEAT_I8MM (i8mm)"},
 };
 
 constexpr uint64_t TileFeatures = CRIA_CPU_AMX_INT8 | CRIA_CPU_AMX_BF16;
