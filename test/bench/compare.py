@@ -26,6 +26,8 @@ tokens. PyTorch (--torch) runs random bf16 weights of the same shape.
 KV cache) against the read loop: memory of the size of the weights,
 the same number of threads, compiled from read_speed.c with cc.
 
+Ctrl-C ends the measurement and prints what there is.
+
 Run it on an idle machine: llama.cpp's threads wait for each other by spinning
 and collapse where cores are shared. What other programs took meanwhile is
 measured too, and the table says so where it was much (--retries and
@@ -119,15 +121,24 @@ class Measurement:
         return {"tps": tps, "raw": share, "others": taken}
 
     def run(self):
-        for turn in range(self.rounds):
-            note(f"round {turn + 1} of {self.rounds}, load {os.getloadavg()[0]:.2f}")
-            at = turn % len(self.peers)
-            for work in self.works:
-                for peer in self.peers[at:] + self.peers[:at]:
-                    if (peer, work) in self.samples:
-                        self.patience.wait()
-                        self.sample(peer, work)
+        try:
+            for turn in range(self.rounds):
+                note(
+                    f"round {turn + 1} of {self.rounds}, "
+                    f"load {os.getloadavg()[0]:.2f}"
+                )
+                self.round(turn)
+        except KeyboardInterrupt:
+            note("interrupted: what has been measured is what is shown")
         self.samples = {key: each for key, each in self.samples.items() if each["tps"]}
+
+    def round(self, turn):
+        at = turn % len(self.peers)
+        for work in self.works:
+            for peer in self.peers[at:] + self.peers[:at]:
+                if (peer, work) in self.samples:
+                    self.patience.wait()
+                    self.sample(peer, work)
 
     def sample(self, peer, work):
         # Chosen by what others did, never by the figure itself.
