@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Declarations of every cria pass; Passes.td documents them.
+// Declarations of every cria pass; Passes.td and what it includes document
+// them.
 
 #ifndef CRIA_COMPILER_PASSES_H
 #define CRIA_COMPILER_PASSES_H

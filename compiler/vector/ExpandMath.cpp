@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// exp, tanh and erf to arithmetic; see Passes.td.
+// exp, tanh and erf to arithmetic; see VectorPasses.td.
 
 #include "compiler/Passes.h"
 

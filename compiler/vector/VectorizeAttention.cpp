@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // cria.fused_attention and cria.attention_partials on memrefs to vector loops;
-// see Passes.td.
+// see VectorPasses.td.
 //
 // A tile is T consecutive tokens of one sequence times R query heads of one kv
 // head: T * R rows that read the same K and V. Every row's arithmetic is that

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// cria.attention_merge on memrefs to vector loops; see Passes.td.
+// cria.attention_merge on memrefs to vector loops; see VectorPasses.td.
 
 #include "compiler/Passes.h"
 #include "compiler/vector/AttentionBuilder.h"

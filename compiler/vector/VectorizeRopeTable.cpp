@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// cria.rope_table on memrefs to vector loops; see Passes.td.
+// cria.rope_table on memrefs to vector loops; see VectorPasses.td.
 //
 // Sines and cosines are computed here, in f64 with fma and without a library
 // call, so that they are the same bits on every machine. The angle is the

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // RUN: cria-opt %s -split-input-file -cria-profile | FileCheck %s
 
-// The case of Passes.td. A stamp of 6, the number of entries, starts the
+// The case of BufferizePasses.td. A stamp of 6, the number of entries, starts the
 // clock; then one follows each kernel, or its thread's range, and each
 // barrier. The layer loop is no op of its own.
 

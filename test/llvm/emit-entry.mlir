@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // RUN: cria-opt %s --split-input-file --cria-emit-entry="prefix=p_ target=x86-64-v3 features=1" | FileCheck %s
 
-// The case of Passes.td: what a version is called with, and by whom.
+// The case of LlvmPasses.td: what a version is called with, and by whom.
 
 // CHECK-LABEL: func.func private @forward_prefill(
 // CHECK-SAME: memref<?x8xf32> {cria.arg = "logits"}, %[[T:.*]]: index, %[[N:.*]]: index, %[[ARGS:.*]]: !llvm.ptr)

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The passes of the stage llvm.
+
+#ifndef CRIA_COMPILER_LLVM_LLVMPASSES
+#define CRIA_COMPILER_LLVM_LLVMPASSES
+
+include "mlir/Pass/PassBase.td"
+
+def LowerDotTile : Pass<"cria-lower-dot-tile"> {
+  let summary = "cria.dot_tile to AMX tiles, or to cria.dot4";
+  let description = [{
+    | isa | form |
+    |---|---|
+    | amx | tile registers: one load of `acts` for all panels, then a load of codes, `tdpbsud` and a store of the sums each |
+    | generic | loops over panels and tokens, of 8 `cria.dot4` |
+
+    Both give the same integers, so the second is also how a kernel that is
+    made for AMX is tested on a CPU without.
+
+    Before:
+    ```mlir
+    cria.dot_tile %acts[%t, %w], %codes, %out : memref<?x144xi32>, memref<1x8x64xi8>, memref<1x16x16xi32>
+    ```
+    After, with isa=amx:
+    ```mlir
+    %a = llvm.call_intrinsic "llvm.x86.tileloadd64.internal"(%rows, %bytes, %acts, %stride)
+    %b = llvm.call_intrinsic "llvm.x86.tileloadd64.internal"(%words, %line, %codes, %line)
+    %z = llvm.call_intrinsic "llvm.x86.tilezero.internal"(%rows, %line)
+    %c = llvm.call_intrinsic "llvm.x86.tdpbsud.internal"(%rows, %line, %bytes, %z, %a, %b)
+    llvm.call_intrinsic "llvm.x86.tilestored64.internal"(%rows, %line, %out, %line, %c)
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect"
+  ];
+  let options = [
+    Option<"isa", "isa", "std::string", "\"generic\"", "one of generic, amx">
+  ];
+}
+
+def LowerDot4 : Pass<"cria-lower-dot4"> {
+  let summary = "cria.dot4 to the target's byte dot product";
+  let description = [{
+    | isa | form |
+    |---|---|
+    | avx512vnni | one 512-bit `vpdpbusd` |
+    | avxvnni | two 256-bit `vpdpbusd` |
+    | avx2 | `vpmaddubsw` and `vpmaddwd` on two halves; up to 8 chained ops of 4-bit codes add up in 16 bits before the second; 8-bit codes in two parts, as the first saturates |
+    | i8mm | four 128-bit `usdot` |
+    | dotprod | four 128-bit `sdot`; 8-bit codes less 128, and 128 times the sums of b by another `sdot` |
+    | neon | 16-bit products: up to 8 chained ops of 4-bit codes add up (`smlal`) before they are widened, those of 8-bit codes are widened one by one |
+    | generic | 16-bit products, in arith |
+
+    All give the same integers. For `sdot` and `usdot`, which take their second
+    operand by element, four words of b that are loaded from one place and
+    broadcast come with one load: `vector.shuffle %four [j, j, ...]`.
+
+    Before:
+    ```mlir
+    %r = cria.dot4 %acc, %a, %b {a_bits = 4 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
+    ```
+    After, with isa=avx512vnni:
+    ```mlir
+    %r = llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"(%acc, %a, %b)
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
+    "::mlir::vector::VectorDialect"
+  ];
+  let options = [
+    Option<"isa", "isa", "std::string", "\"generic\"",
+           "one of generic, avx2, avxvnni, avx512vnni, neon, dotprod, i8mm">
+  ];
+}
+
+def ExpandF16 : Pass<"cria-expand-f16"> {
+  let summary = "f16 conversions to integer arithmetic where the target has none";
+  let description = [{
+    For targets without F16C, where LLVM would call a library. Rounds to
+    nearest even; subnormals, infinities and NaNs as F16C has them.
+
+    Before:
+    ```mlir
+    %y = arith.extf %x : vector<16xf16> to vector<16xf32>
+    ```
+    After:
+    ```mlir
+    %h = arith.extui (arith.bitcast %x : vector<16xf16> to vector<16xi16>) : vector<16xi16> to vector<16xi32>
+    %s = arith.shli (arith.andi %h, 0x8000), 16
+    %m = arith.andi %h, 0x7fff
+    %normal = arith.addi (arith.shli %m, 13), 0x38000000
+    ...                                        // subnormals, infinities, NaNs
+    %y = arith.bitcast (arith.ori %chosen, %s) : vector<16xi32> to vector<16xf32>
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+def EmitEntry : Pass<"cria-emit-entry", "::mlir::ModuleOp"> {
+  let summary = "the C functions of a compiled model around its entry functions";
+  let description = [{
+    Adds the exported `<prefix>get`, which returns a constant cria_model of
+    abi.h (not with describe=false: another module of the artifact has it), and
+    the hidden `<prefix>forward`, which makes each memref argument
+    from the fields of cria_forward_args (by its `cria.arg`) and calls the
+    version for the number of tokens. Functions that use `cria.thread_id`,
+    `cria.num_threads` or `cria.barrier`, directly or through calls, take
+    (thread, threads, args) at their end. With `cria.profile` on the module,
+    the thread's counters follow, `<prefix>forward_profiled` takes them, and
+    `<prefix>forward` calls it without.
+
+    With several `clones` the function is `<prefix>forward_<target>`; those of
+    the other clones are declared where the model is described.
+
+    Entry functions without `cria.version` are run by thread 0 alone. Runs
+    before the conversion of func and memref, whose descriptors it builds.
+
+    ```mlir
+    func.func @forward_prefill(%out: memref<?x8xf32> {cria.arg = "logits"})
+        attributes {cria.entry, cria.version = "prefill"} {
+      %t = cria.thread_id
+      ...
+    }
+    ```
+
+    becomes
+
+    ```mlir
+    func.func private @forward_prefill(%out: memref<?x8xf32> {cria.arg = "logits"},
+        %t: index, %threads: index, %args: !llvm.ptr) attributes {llvm.linkage = ...} {...}
+    llvm.func hidden @model_forward(%args: !llvm.ptr, %thread: i64, %threads: i64) {
+      %p = llvm.getelementptr inbounds %args[120] : (!llvm.ptr) -> !llvm.ptr, i8
+      %logits = llvm.load %p : !llvm.ptr -> !llvm.ptr
+      ...
+      func.call @forward_prefill(...)
+      llvm.return
+    }
+    llvm.func @model_get() -> !llvm.ptr {...}
+    ```
+  }];
+  let options = [
+    Option<"prefix", "prefix", "std::string", "\"model_\"",
+           "what the names of the C functions begin with">,
+    Option<"target", "target", "std::string", "\"\"",
+           "cria_clone.target of this module's code">,
+    Option<"features", "features", "uint64_t", "0",
+           "cria_clone.features: CRIA_CPU_* that the code needs">,
+    ListOption<"clones", "clones", "std::string",
+               "TARGET=FEATURES of all clones, this one among them, the most "
+               "capable first; empty: there is no other">,
+    Option<"describe", "describe", "bool", "true",
+           "make `<prefix>get` and the model's description">,
+    Option<"steadyCounter", "steady-counter", "bool", "false",
+           "cria.stamp reads llvm.readsteadycounter instead of llvm.readcyclecounter">
+  ];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect"];
+}
+
+#endif // CRIA_COMPILER_LLVM_LLVMPASSES

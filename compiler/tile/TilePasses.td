@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The passes of the stage tile.
+
+#ifndef CRIA_COMPILER_TILE_TILEPASSES
+#define CRIA_COMPILER_TILE_TILEPASSES
+
+include "mlir/Pass/PassBase.td"
+
+def Specialize : Pass<"cria-specialize", "::mlir::ModuleOp"> {
+  let summary = "one version of the entry for few tokens and one for many";
+  let description = [{
+    Before:
+    ```mlir
+    func.func @forward(%x: tensor<?xi32>) attributes {cria.entry}
+    ```
+    After:
+    ```mlir
+    func.func @forward_decode(%x: tensor<?xi32>) attributes {cria.entry, cria.version = "decode"}
+    func.func @forward_prefill(%x: tensor<?xi32>) attributes {cria.entry, cria.version = "prefill"}
+    ```
+  }];
+}
+
+def SplitAttention : Pass<"cria-split-attention", "::mlir::func::FuncOp"> {
+  let summary = "decode attention over KV chunks where whole heads leave threads idle";
+  let description = [{
+    Only the decode version changes. How many chunks there are and how many
+    threads is known when the code runs: the condition compares what the
+    slowest thread reads either way (3 heads of 8 chunks on 2 threads: 16
+    against 12). The partials of all chunks of `cria.context` positions have
+    room in the arena.
+
+    Before:
+    ```mlir
+    %y = cria.fused_attention ins(%q, %k, %v, %p, %s, %t : tensor<?x192xf32>, ...) layer %l outs(%o : tensor<?x192xf32>) ...
+    ```
+    After:
+    ```mlir
+    %chunks, %longest = scf.for %i = 0 to %n ...            // of all tokens; of one
+    %threads = cria.num_threads
+    %whole = ceildiv(%n * kv_heads, %threads) * %longest
+    %even = ceildiv(%chunks * kv_heads, %threads)
+    %y = scf.if (%whole >= %even + 1) -> tensor<?x192xf32> {
+      %0 = tensor.empty(%n) : tensor<?x6x32x64xf32>
+      %1 = scf.forall (%w) in (%chunks * kv_heads) shared_outs(%out = %0) {
+        %token, %head, %chunk = ...                          // of item %w of the list
+        %2 = cria.attention_partials ins(%q[%token, %head], ...) layer %l first %chunk
+            outs(%out[%token, %head, %chunk]) : tensor<1x3x1x64xf32>
+        tensor.parallel_insert_slice %2 into %out[%token, %head, %chunk]
+      }
+      %3 = cria.attention_merge ins(%1, %p : tensor<?x6x32x64xf32>, tensor<?xi32>) outs(%o : tensor<?x192xf32>) ...
+      scf.yield %3
+    } else {
+      %2 = cria.fused_attention ...
+      scf.yield %2
+    }
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"
+  ];
+}
+
+def Tile : Pass<"cria-tile", "::mlir::func::FuncOp"> {
+  let summary = "kernels to parallel loops over tiles";
+  let description = [{
+    Tile sizes are those of `compiler/target/Tiles.h`. `cria.cost` is the work
+    of a tile, by which `cria-spmd` splits neighbouring loops together;
+    `cria.cyclic` asks it to deal the tiles out, as they differ in work. In the
+    decode version every thread prepares the rows of linears for itself.
+
+    Before:
+    ```mlir
+    %y = cria.fused_linear acts(%x : tensor<?x64xf32>) weights(%w : !cria.weight<96x64, f32, n16>) outs(%0 : tensor<?x96xf32>) ...
+    ```
+    After:
+    ```mlir
+    %y = scf.forall (%j) = (0) to (96) step (32) shared_outs(%out = %0) -> (tensor<?x96xf32>) {
+      %wj = cria.weight_slice %w[%j] : !cria.weight<96x64, f32, n16> to !cria.weight<32x64, f32, n16>
+      %slice = tensor.extract_slice %out[0, %j] [%n, 32] [1, 1] : tensor<?x96xf32> to tensor<?x32xf32>
+      %tile = cria.fused_linear acts(%x : ...) weights(%wj : !cria.weight<32x64, f32, n16>) outs(%slice : tensor<?x32xf32>) ...
+      scf.forall.in_parallel {
+        tensor.parallel_insert_slice %tile into %out[0, %j] [%n, 32] [1, 1] : tensor<?x32xf32> into tensor<?x96xf32>
+      }
+    } {cria.cost = 2048 : i64}
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"
+  ];
+}
+
+#endif // CRIA_COMPILER_TILE_TILEPASSES
