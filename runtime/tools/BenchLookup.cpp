@@ -8,31 +8,14 @@
 
 #include <nlohmann/json.hpp>
 
-#include <cerrno>
 #include <cinttypes>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 namespace cria::tools {
 
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string readPrompt(const std::string &Path) {
-  std::ifstream File(Path, std::ios::binary);
-  if (!File)
-    throw Failure{format("--prompt-file %s: cannot be opened: %s", Path.c_str(),
-                         std::strerror(errno))};
-  std::string Text((std::istreambuf_iterator<char>(File)),
-                   std::istreambuf_iterator<char>());
-  if (File.bad() || Text.empty())
-    throw Failure{format("--prompt-file %s: %s", Path.c_str(),
-                         File.bad() ? "cannot be read" : "is empty")};
-  return Text;
-}
 
 struct Result {
   Series Plain, Drafted, Ratio; // tokens per second, and by pairs
@@ -144,7 +127,7 @@ void benchLookup(const LookupBench &Chosen) {
                   "depends on the text"};
   std::vector<std::string> Texts;
   for (const std::string &File : Chosen.PromptFiles)
-    Texts.push_back(readPrompt(File));
+    Texts.push_back(readWhole(File, "--prompt-file"));
   std::string Dir = resolveModel(Chosen.Model);
   TokenizerPtr Tokenizer = openTokenizer(Dir, "bench --lookup");
   ArtifactPtr Artifact = openArtifact(Dir);

@@ -346,9 +346,16 @@ std::string resolveModel(const ModelChoice &Choice) {
   }
 }
 
-std::string resolvePlain(const std::string &Dir) {
+ArtifactPtr openPlain(const std::string &Dir) {
   try {
-    return plain(Dir);
+    std::string Code = plain(Dir) + "/model.so";
+    std::string Weights = Dir + "/model.safetensors";
+    cria_artifact *Artifact;
+    cria_error Error;
+    check(cria_artifact_open_files(Code.c_str(), Weights.c_str(), "model_get",
+                                   &Artifact, &Error),
+          Error);
+    return ArtifactPtr(Artifact);
   } catch (const fs::filesystem_error &Cause) {
     throw Failure{Cause.what()};
   }

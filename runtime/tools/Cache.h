@@ -7,6 +7,7 @@
 #define CRIA_TOOLS_CACHE_H
 
 #include "tools/Arguments.h"
+#include "tools/Common.h"
 
 namespace cria::tools {
 
@@ -26,9 +27,9 @@ void addModelOptions(Arguments &Declared, ModelChoice &Choice,
 /// The folder of the compiled model. Throws a Failure.
 std::string resolveModel(const ModelChoice &Choice);
 
-/// A folder with model.so of the plain lowering of the artifact in `Dir`,
-/// which goes with the artifact's weights. Throws a Failure.
-std::string resolvePlain(const std::string &Dir);
+/// The plain lowering of the artifact in `Dir`, compiled on first use, with the
+/// artifact's weights. Throws a Failure.
+ArtifactPtr openPlain(const std::string &Dir);
 
 } // namespace cria::tools
 

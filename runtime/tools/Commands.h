@@ -10,6 +10,7 @@ Action addRun(Arguments &Declared);
 Action addTokenize(Arguments &Declared);
 Action addLogits(Arguments &Declared);
 Action addBench(Arguments &Declared);
+Action addEval(Arguments &Declared);
 Action addInspect(Arguments &Declared);
 
 } // namespace cria::tools

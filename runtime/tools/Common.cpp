@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <unistd.h>
 
 namespace cria::tools {
@@ -144,23 +145,35 @@ TokenizerPtr openTokenizer(const std::string &Dir, const char *Command) {
   return TokenizerPtr(Tokenizer);
 }
 
-std::vector<int32_t> encodePrompt(const cria_tokenizer *Tokenizer,
-                                  const std::string &Prompt) {
+std::vector<int32_t> encodeText(const cria_tokenizer *Tokenizer,
+                                const std::string &Text, unsigned Flags) {
   cria_error Error;
   size_t Count = 0;
-  std::vector<int32_t> Ids(Prompt.size() + 16);
-  cria_status Status = cria_tokenizer_encode(
-      Tokenizer, Prompt.data(), Prompt.size(), CRIA_ENCODE_ADD_SPECIAL,
-      Ids.data(), Ids.size(), &Count, &Error);
+  std::vector<int32_t> Ids(Text.size() + 16);
+  cria_status Status =
+      cria_tokenizer_encode(Tokenizer, Text.data(), Text.size(), Flags,
+                            Ids.data(), Ids.size(), &Count, &Error);
   if (Status == CRIA_OUT_OF_RANGE && Count > Ids.size()) {
     Ids.resize(Count);
-    Status = cria_tokenizer_encode(Tokenizer, Prompt.data(), Prompt.size(),
-                                   CRIA_ENCODE_ADD_SPECIAL, Ids.data(),
-                                   Ids.size(), &Count, &Error);
+    Status = cria_tokenizer_encode(Tokenizer, Text.data(), Text.size(), Flags,
+                                   Ids.data(), Ids.size(), &Count, &Error);
   }
   check(Status, Error);
   Ids.resize(Count);
   return Ids;
+}
+
+std::string readWhole(const std::string &Path, const char *Option) {
+  std::ifstream File(Path, std::ios::binary);
+  if (!File)
+    throw Failure{format("%s %s: cannot be opened: %s", Option, Path.c_str(),
+                         std::strerror(errno))};
+  std::string Text((std::istreambuf_iterator<char>(File)),
+                   std::istreambuf_iterator<char>());
+  if (File.bad() || Text.empty())
+    throw Failure{format("%s %s: %s", Option, Path.c_str(),
+                         File.bad() ? "cannot be read" : "is empty")};
+  return Text;
 }
 
 } // namespace cria::tools

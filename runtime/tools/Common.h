@@ -69,8 +69,16 @@ uint64_t cacheBytes(const cria_session *Session, const cria_model *Model);
 /// `Dir`/tokenizer.json; the message of a missing one says who needs it.
 TokenizerPtr openTokenizer(const std::string &Dir, const char *Command);
 
-std::vector<int32_t> encodePrompt(const cria_tokenizer *Tokenizer,
-                                  const std::string &Prompt);
+/// `Flags`: CRIA_ENCODE_*.
+std::vector<int32_t> encodeText(const cria_tokenizer *Tokenizer,
+                                const std::string &Text, unsigned Flags);
+inline std::vector<int32_t> encodePrompt(const cria_tokenizer *Tokenizer,
+                                         const std::string &Prompt) {
+  return encodeText(Tokenizer, Prompt, CRIA_ENCODE_ADD_SPECIAL);
+}
+
+/// The bytes of a file that is not empty. Messages begin with `Option`.
+std::string readWhole(const std::string &Path, const char *Option);
 
 } // namespace cria::tools
 

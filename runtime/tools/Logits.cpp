@@ -23,25 +23,12 @@ struct Options {
   bool Plain = false;
 };
 
-ArtifactPtr open(const Options &Chosen) {
-  std::string Dir = resolveModel(Chosen.Model);
-  if (!Chosen.Plain)
-    return openArtifact(Dir);
-  std::string Code = resolvePlain(Dir) + "/model.so";
-  std::string Weights = Dir + "/model.safetensors";
-  cria_artifact *Artifact;
-  cria_error Error;
-  check(cria_artifact_open_files(Code.c_str(), Weights.c_str(), "model_get",
-                                 &Artifact, &Error),
-        Error);
-  return ArtifactPtr(Artifact);
-}
-
 void logits(const Options &Chosen) {
   std::vector<int64_t> Tokens =
       parseNumbers(Chosen.Tokens, "--tokens", 0, INT32_MAX);
   int64_t Count = static_cast<int64_t>(Tokens.size());
-  ArtifactPtr Artifact = open(Chosen);
+  std::string Dir = resolveModel(Chosen.Model);
+  ArtifactPtr Artifact = Chosen.Plain ? openPlain(Dir) : openArtifact(Dir);
   const cria_model *Model = cria_artifact_model(Artifact.get());
   if (Count > Model->context)
     throw Failure{format("--tokens: %" PRId64

@@ -70,6 +70,7 @@ constexpr Command Commands[] = {
     {"tokenize", "Print the token ids of a text", addTokenize},
     {"logits", "Write the logits of token ids to a file", addLogits},
     {"bench", "Measure prefill and decode speed", addBench},
+    {"eval", "Measure how well a model predicts a text", addEval},
     {"inspect", "Show shapes, sizes and costs of a model", addInspect},
 };
 

@@ -138,8 +138,8 @@ protected:
 };
 
 TEST_F(Cli, HelpHasAnExampleAndFitsEightyColumns) {
-  for (const char *Command :
-       {"", "compile", "run", "tokenize", "logits", "bench", "inspect"}) {
+  for (const char *Command : {"", "compile", "run", "tokenize", "logits",
+                              "bench", "eval", "inspect"}) {
     ASSERT_EQ(run(std::string(Command) + " --help"), 0) << Err;
     EXPECT_TRUE(contains(Out.c_str(), "Example")) << Command;
     std::stringstream Lines(Out);
@@ -182,6 +182,45 @@ TEST_F(Cli, BenchLookupComparesOnAPrompt) {
   EXPECT_EQ(Found[0]["tokens"], 19);
   EXPECT_EQ(Found[0]["plain_tps_samples"].size(), 2u);
   expectError("bench fake --lookup --prompt-file none.txt", "none.txt");
+}
+
+TEST_F(Cli, EvalCutsTheTextIntoWindows) {
+  makeTokenizer();
+  std::ofstream(Root / "t.txt") << "abcdefghijklmnopqrstuvw"; // 23 tokens
+  ASSERT_EQ(run("eval fake --text t.txt --window 10 --skip 2 --json"), 0)
+      << Err;
+  auto Found = nlohmann::json::parse(Out, nullptr, false);
+  EXPECT_EQ(Found["text_tokens"], 23);
+  // Of 10, 10 and 3 tokens all but the last and two are scored.
+  EXPECT_EQ(Found["tokens"], 7 + 7 + 0);
+  EXPECT_EQ(Err, "");
+}
+
+TEST_F(Cli, EvalAgainstItselfFindsNoDifference) {
+  makeTokenizer();
+  std::ofstream(Root / "t.txt") << "abcdefghijklmnopqrstuvw";
+  ASSERT_EQ(run("eval fake --text t.txt --against fake --json"), 0) << Err;
+  auto Found = nlohmann::json::parse(Out, nullptr, false);
+  EXPECT_EQ(Found["tokens"], 22);
+  EXPECT_EQ(Found["kl_max"], 0.0);
+  EXPECT_EQ(Found["same_top"], 1.0);
+  EXPECT_EQ(Found["perplexity"], Found["reference_perplexity"]);
+}
+
+TEST_F(Cli, EvalNamesWhatItCannotScore) {
+  makeTokenizer();
+  std::ofstream(Root / "one.txt") << "a";
+  std::ofstream(Root / "none.txt") << "";
+  std::ofstream(Root / "t.txt") << "abcdef";
+  expectError("eval fake", "--text");
+  expectError("eval fake --text missing.txt", "--text missing.txt: cannot");
+  expectError("eval fake --text none.txt", "--text none.txt: is empty");
+  expectError("eval fake --text one.txt", "needed: at least 2");
+  expectError("eval fake --text t.txt --skip 5", "needed: at least 7");
+  expectError("eval fake --text t.txt --window 301",
+              "--window 301: compiled for a context of 300");
+  expectError("eval fake --text t.txt --against fake --against-plain",
+              "give one of them");
 }
 
 TEST_F(Cli, FailedLogitsLeaveTheOldFile) {
