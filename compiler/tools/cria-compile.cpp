@@ -10,6 +10,7 @@
 #include "compiler/emit/Header.h"
 #include "compiler/emit/Linker.h"
 #include "compiler/emit/OutputFolder.h"
+#include "compiler/emit/Proportions.h"
 #include "compiler/import/Import.h"
 #include "compiler/import/PackWeights.h"
 #include "compiler/import/QuantizeReport.h"
@@ -499,6 +500,7 @@ llvm::Error Driver::describe() {
       metadata = std::move(*object);
   }
   metadata["source_hash"] = sourceHash;
+  metadata["proportions"] = proportions(module);
   if (auto spec = module->getAttrOfType<mlir::StringAttr>("cria.quantize"))
     metadata["quantize"] = spec.getValue();
   std::string text;

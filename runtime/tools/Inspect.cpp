@@ -2,6 +2,7 @@
 //
 // cria inspect: what a compiled model is and what it costs.
 #include "tools/Cache.h"
+#include "tools/Card.h"
 #include "tools/Commands.h"
 #include "tools/Common.h"
 
@@ -20,21 +21,6 @@ struct Options {
   ModelChoice Model;
   bool AsJson = false;
 };
-
-/// Multiplications and additions of the weights for one token: what a Llama
-/// computes from these shapes (gate, up and down; the head for each token).
-double linearFlops(const cria_model &M) {
-  double Attention = static_cast<double>(M.width) * M.head_dim *
-                     (2.0 * M.heads + 2.0 * M.kv_heads);
-  double Ffn = 3.0 * M.width * M.ffn;
-  return 2 * (M.layers * (Attention + Ffn) +
-              static_cast<double>(M.vocab) * M.width);
-}
-
-/// Q times K and probabilities times V, for each position in the cache.
-double attentionFlops(const cria_model &M) {
-  return 4.0 * M.layers * M.heads * M.head_dim;
-}
 
 struct TypeSum {
   int64_t Arrays = 0;
@@ -82,11 +68,45 @@ Json describeClones(const cria_artifact *Artifact) {
   return Clones;
 }
 
+Json describeCard(const cria_artifact *Artifact) {
+  Json Card = Json::object();
+  for (const Proportion &One : proportions(Artifact)) {
+    Json Entry = {{"value", One.Value}};
+    if (One.Most > 0)
+      Entry["usual"] = {One.Least, One.Most};
+    if (!One.Remark.empty())
+      Entry["remark"] = One.Remark;
+    Card[One.Key] = std::move(Entry);
+  }
+  return Card;
+}
+
+std::string cardText(const cria_artifact *Artifact) {
+  std::string Text = format("\n%-34s %9s %15s\n", "proportions", "", "usual");
+  for (const Proportion &One : proportions(Artifact)) {
+    std::string Usual;
+    if (One.Most > One.Least)
+      Usual = One.Least > 0 ? format("%.6g to %.6g", One.Least, One.Most)
+                            : format("up to %.6g", One.Most);
+    else if (One.Most > 0)
+      Usual = format("%.6g", One.Most);
+    Text += format("  %-32s %9.*f", One.Name.c_str(), One.Value < 100 ? 2 : 0,
+                   One.Value);
+    if (!Usual.empty())
+      Text += format(" %15s", Usual.c_str());
+    Text += "\n";
+    if (!One.Remark.empty())
+      Text += "      " + One.Remark + "\n";
+  }
+  return Text;
+}
+
 Json describe(const cria_artifact *Artifact) {
   const cria_model &M = *cria_artifact_model(Artifact);
   Json Types = Json::object();
   for (const auto &[Type, Sum] : sumByType(Artifact))
     Types[Type] = {{"arrays", Sum.Arrays}, {"bytes", Sum.Bytes}};
+  TokenCost Cost = tokenCost(Artifact);
   Json Result = {
       {"name", M.name},
       {"architecture", M.architecture ? M.architecture : ""},
@@ -109,10 +129,11 @@ Json describe(const cria_artifact *Artifact) {
       {"kv_bytes_full_context", M.kv_bytes_per_token * M.context},
       {"arena_bytes", M.arena_bytes},
       {"thread_arena_bytes", M.thread_arena_bytes},
-      {"flops_per_token", linearFlops(M)},
-      {"flops_per_cached_token", attentionFlops(M)},
-      {"bytes_per_token", M.weights_bytes},
-      {"bytes_per_cached_token", M.kv_bytes_per_token},
+      {"flops_per_token", Cost.Flops},
+      {"flops_per_cached_token", Cost.CachedFlops},
+      {"bytes_per_token", static_cast<uint64_t>(Cost.Bytes)},
+      {"bytes_per_cached_token", static_cast<uint64_t>(Cost.CachedBytes)},
+      {"proportions", describeCard(Artifact)},
   };
   if (M.metadata) {
     Json Metadata = Json::parse(M.metadata, nullptr, false);
@@ -124,6 +145,7 @@ Json describe(const cria_artifact *Artifact) {
 
 void printText(const cria_artifact *Artifact) {
   const cria_model &M = *cria_artifact_model(Artifact);
+  TokenCost Cost = tokenCost(Artifact);
   std::string Text;
   auto Line = [&](const char *Name, const std::string &Value) {
     Text += format("%-14s %s\n", Name, Value.c_str());
@@ -171,12 +193,11 @@ void printText(const cria_artifact *Artifact) {
        format("%s, and %s per thread",
               bytesText(static_cast<double>(M.arena_bytes)).c_str(),
               bytesText(static_cast<double>(M.thread_arena_bytes)).c_str()));
-  Line("per token",
-       format("%sflop, %s read", countText(linearFlops(M)).c_str(),
-              bytesText(static_cast<double>(M.weights_bytes)).c_str()));
+  Line("per token", format("%sflop, %s read", countText(Cost.Flops).c_str(),
+                           bytesText(Cost.Bytes).c_str()));
   Line("  and for each token in the cache",
-       format("%sflop, %s read", countText(attentionFlops(M)).c_str(),
-              bytesText(static_cast<double>(M.kv_bytes_per_token)).c_str()));
+       format("%sflop, %s read", countText(Cost.CachedFlops).c_str(),
+              bytesText(Cost.CachedBytes).c_str()));
   if (M.metadata) {
     Json Metadata = Json::parse(M.metadata, nullptr, false);
     if (Metadata.is_object())
@@ -185,7 +206,7 @@ void printText(const cria_artifact *Artifact) {
           Line(Key.c_str(),
                Value.is_string() ? Value.get<std::string>() : Value.dump());
   }
-  print(Text);
+  print(Text + cardText(Artifact));
 }
 
 void inspect(const Options &Chosen) {
@@ -209,7 +230,10 @@ Action addInspect(Arguments &Declared) {
       "  cria inspect smollm2\n"
       "Shapes, weights by type, bytes of KV cache, and the work of one token: "
       "flops\nof its matrix products, bytes of weights read for it, and what "
-      "each token in\nthe cache adds to both.");
+      "each token in\nthe cache adds to both. Then the card of proportions: "
+      "how "
+      "the sizes relate,\nbeside the range of well-known models, with a remark "
+      "where this one leaves it.");
   return [Chosen] { inspect(*Chosen); };
 }
 

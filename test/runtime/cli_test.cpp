@@ -357,6 +357,19 @@ TEST_F(Cli, InspectJsonHasTheFigures) {
   EXPECT_EQ(Parsed["flops_per_token"], 2 * (2 * (432 + 720) + 444));
 }
 
+TEST_F(Cli, InspectSaysWhereAModelLeavesTheUsualRange) {
+  ASSERT_EQ(run("inspect fake --json"), 0) << Err;
+  auto Card = nlohmann::json::parse(Out, nullptr, false)["proportions"];
+  EXPECT_DOUBLE_EQ(Card["ffn_ratio"]["value"], 20.0 / 12.0);
+  EXPECT_EQ(Card["ffn_ratio"]["usual"], nlohmann::json({2.5, 4.0}));
+  EXPECT_EQ(Card["ffn_ratio"]["remark"],
+            "narrow: 8/3 matches a plain network of 4");
+  EXPECT_DOUBLE_EQ(Card["intensity_8"]["value"],
+                   8 * Card["intensity_1"]["value"].get<double>());
+  ASSERT_EQ(run("inspect fake"), 0) << Err;
+  EXPECT_TRUE(contains(Out.c_str(), "d_ff / d_model, gated")) << Out;
+}
+
 TEST_F(Cli, InspectListsClonesAndTheOneThatRuns) {
   ASSERT_EQ(run("inspect fake --json"), 0) << Err;
   auto Clones = nlohmann::json::parse(Out, nullptr, false)["clones"];
