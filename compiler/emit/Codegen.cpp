@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/emit/Codegen.h"
 
+#include "compiler/emit/FreezeAddresses.h"
+
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
@@ -35,6 +37,23 @@ constexpr llvm::StringLiteral kPlainSymbols[] = {
     "powf",  "round", "roundeven", "sinf",   "sinhf",  "sqrtf", "tanf",
     "tanhf", "trunc", "cos",       "exp",    "log",    "pow",   "sin",
     "sqrt",  "tanh",  "erf",       "exp2",   "log2"};
+
+/// What our loops need, where O3 takes three times as long and the code is no
+/// faster (paired runs of each type of weights and level of x86-64): loads and
+/// stores are vectors already, and the tiles are unrolled. The rest is what
+/// comes from the lowering: memref descriptors, loops as branches, index
+/// arithmetic; and elementwise loops of ops without a kernel, to vectorise.
+constexpr llvm::StringLiteral kPasses =
+    "function(sroa,early-cse<memssa>,simplifycfg,"
+    "instcombine<no-verify-fixpoint>),"
+    // What versions know of the number of tokens, from their calls.
+    "ipsccp,cgscc(inline),globaldce,"
+    "function(loop-mssa(licm,loop-rotate,licm),simplifycfg,"
+    "instcombine<max-iterations=1;no-verify-fixpoint>,"
+    "loop(loop-idiom,indvars,loop-deletion),gvn,loop-vectorize,"
+    "instcombine<max-iterations=1;no-verify-fixpoint>,"
+    "dse,loop-mssa(licm),simplifycfg<sink-common-insts;hoist-common-insts>),"
+    "globaldce,constmerge";
 
 /// The linker's own.
 constexpr llvm::StringLiteral kLinkerSymbols[] = {"_GLOBAL_OFFSET_TABLE_"};
@@ -95,7 +114,7 @@ void Codegen::setAttributes() {
   }
 }
 
-void Codegen::optimize() {
+llvm::Error Codegen::optimize() {
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager graph;
@@ -106,8 +125,16 @@ void Codegen::optimize() {
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, graph, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3)
-      .run(*module, modules);
+  llvm::ModulePassManager passes;
+  if (options.plain) {
+    passes = builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3);
+  } else {
+    if (llvm::Error error = builder.parsePassPipeline(passes, kPasses))
+      return error;
+    passes.addPass(createModuleToFunctionPassAdaptor(FreezeAddresses()));
+  }
+  passes.run(*module, modules);
+  return llvm::Error::success();
 }
 
 llvm::Error Codegen::link(const Codegen &other) {

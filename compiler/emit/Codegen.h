@@ -5,7 +5,7 @@
 //
 //   auto code = cria::Codegen::create(module, options);
 //   if (!code) return code.takeError();
-//   code->optimize();
+//   if (llvm::Error e = code->optimize()) return e;
 //   code->link(clone); // another one, created and optimised alike
 //   llvm::SmallVector<char, 0> object;
 //   if (llvm::Error e = code->emitObject(object)) return e;
@@ -44,8 +44,8 @@ public:
   static llvm::Expected<Codegen> create(mlir::ModuleOp module,
                                         const CodegenOptions &options);
 
-  /// LLVM's O3 pipeline.
-  void optimize();
+  /// LLVM's passes.
+  llvm::Error optimize();
 
   /// Adds the code of another clone. Functions keep the target that they were
   /// made for; constants that both have become one.

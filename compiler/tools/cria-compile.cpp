@@ -555,7 +555,9 @@ llvm::Error Driver::writeCode() {
     parts.push_back(std::move(*part));
     clone = nullptr;
   }
-  llvm::parallelFor(0, parts.size(), [&](size_t i) { parts[i].optimize(); });
+  if (llvm::Error error = llvm::parallelForEachError(
+          parts, [](Codegen &part) { return part.optimize(); }))
+    return error;
   llvm::SmallVector<char, 0> bytes;
   for (auto [i, part] : llvm::enumerate(parts)) {
     if (wants(Output::llvm))
