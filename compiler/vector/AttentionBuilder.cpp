@@ -74,6 +74,22 @@ Value AttentionBuilder::lowest(Value position) {
   return maxIndex(add(position, 1 - window), idx(0));
 }
 
+Value AttentionBuilder::sixteenFrom(Value first) {
+  auto lanes = llvm::to_vector(llvm::seq<int32_t>(0, kLanes));
+  Value iota = arith::ConstantOp::create(
+      b, DenseElementsAttr::get(intVecType, ArrayRef<int32_t>(lanes)));
+  return add(splatIndex(first), iota);
+}
+
+Value AttentionBuilder::sees(Value position, Value sixteen) {
+  Value seen = cmp(arith::CmpIPredicate::sle, sixteen, splatIndex(position));
+  if (!window)
+    return seen;
+  Value inWindow =
+      cmp(arith::CmpIPredicate::sge, sixteen, splatIndex(lowest(position)));
+  return arith::AndIOp::create(b, seen, inWindow);
+}
+
 /// x = n ln 2 + r; a minimax polynomial on |r| <= ln 2 / 2 (relative error
 /// 4e-9 before rounding); n goes straight into the exponent's bits.
 Value AttentionBuilder::expNonPositive(Value x) {

@@ -84,6 +84,12 @@ protected:
     mlir::vector::StoreOp::create(b, v, memref, at);
   }
 
+  /// An index in 16 lanes of i32.
+  Value splatIndex(Value index) {
+    Value word = mlir::arith::IndexCastOp::create(b, b.getI32Type(), index);
+    return broadcast(word, intVecType);
+  }
+
   /// body gets the induction variable and the carried values.
   Values loop(Value from, Value to, int64_t step, ValueRange init,
               llvm::function_ref<Values(Value, ValueRange)> body);
@@ -95,6 +101,10 @@ protected:
 
   /// First position that a token sees.
   Value lowest(Value position);
+  /// first, first + 1 .. first + 15, as i32.
+  Value sixteenFrom(Value first);
+  /// Which of such positions a token sees.
+  Value sees(Value position, Value sixteen);
 
   /// exp(x) for x <= 0, under 1 ulp from exp of the same float; exactly 1 at
   /// 0, and 0 below -87, where the result would soon not be a normal number.

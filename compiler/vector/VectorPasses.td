@@ -171,12 +171,14 @@ def VectorizeEmbed : Pass<"cria-vectorize-embed"> {
 def VectorizeAttention : Pass<"cria-vectorize-attention"> {
   let summary = "cria.fused_attention and cria.attention_partials on memrefs to vector loops";
   let description = [{
-    A tile is a few consecutive tokens times the query heads of one kv head
-    (`fits` asks for consecutive positions of one sequence whose first and last
-    pages are the same; other tokens go alone). Per chunk of 256 positions:
-    scores, with positions as lanes; exp of scores less the chunk's maximum;
-    output, with elements of a head as lanes; merge (partials: store, token by
-    token). Scratch is on the stack.
+    A tile is a few consecutive tokens times the query heads of one kv head.
+    Tiles that follow each other form a group (`run` is how many tokens are
+    consecutive positions of one sequence whose first and last pages are the
+    same; other tokens go alone, and read the cache directly). Per chunk of 256
+    positions: scores, with positions as lanes; exp of scores less the chunk's
+    maximum; output, with elements of a head as lanes; merge (partials: store,
+    token by token). A group converts each page of K and V to f32 once. Scratch
+    is on the stack: 100 KB with a head_dim of 64.
     math.tanh (soft cap) is left to `cria-expand-math`.
 
     Before:
@@ -188,14 +190,22 @@ def VectorizeAttention : Pass<"cria-vectorize-attention"> {
     ```mlir
     scf.for %g = 0 to 2 {
       scf.while (%i = 0) : %i < n {                    // tokens
-        scf.if %fits {
+        %run = ...
+        scf.if %run >= 2 {
           scf.for %chunk {
-            scf.for %page { %s:24 = scf.for %d { vector.load %k; math.fma } ; vector.store %scores }
-            scf.for %row { vector.load %scores; ... ; vector.store %scores }
-            scf.for %columns { %o:24 = scf.for %page { scf.for %t { vector.load %v; math.fma } } ; vector.store }
+            scf.for %page {
+              vector.load %k; vector.store %stage
+              scf.for %tile { %s:24 = scf.for %d { vector.load %stage; math.fma } ; vector.store %scores }
+            }
+            scf.for %tile { scf.for %row { vector.load %scores; ... ; vector.store %scores } }
+            scf.for %page {
+              vector.load %v; vector.store %stage
+              scf.for %tile { %o:24 = scf.for %t { vector.load %stage; math.fma } ; vector.store %chunk_o }
+            }
+            scf.for %tile { ... }                      // merge
           }
           vector.store %o
-        } else { the same for one token }
+        } else { the same for one token, without %stage }
       }
     }
     ```

@@ -19,6 +19,7 @@
 // (Rabe and Staats 2021, algorithm 1, with a whole chunk's maximum.)
 
 #include "compiler/Passes.h"
+#include "compiler/target/Tiles.h"
 #include "compiler/vector/AttentionBuilder.h"
 #include "dialect/CacheLayout.h"
 
@@ -35,11 +36,16 @@ using namespace cria;
 namespace {
 
 constexpr int64_t kPageBlocks = CriaDialect::kPageTokens / CriaDialect::kLanes;
-/// Rows of a tile. At 12, one converted K or V vector serves 12 FMAs; more
-/// rows would leave fewer than two blocks' accumulators in the registers.
-constexpr int64_t kMaxRows = 12;
+/// Rows of a tile of several tokens. With four vectors of K or V, 6 rows are 24
+/// FMAs, and take the fewest loads for them: 10; 12 rows by 2 would take 14.
+constexpr int64_t kMaxRows = 6;
 /// Query heads that go over K and V together.
 constexpr int64_t kMaxHeads = 8;
+/// Rows of the tiles that share a page of K or V as f32: converting it takes
+/// 1.5 to 2 instructions a vector, 4 % of 48 FMAs, and the page (16 KB with a
+/// head_dim of 64) stays in L1 with the rows' queries (12 KB) and with what
+/// they write (12 KB). Their scores of a chunk (48 KB) are in L2.
+constexpr int64_t kGroupRows = 48;
 
 /// Writes the loops of one op.
 class Emitter : AttentionBuilder {
@@ -57,70 +63,131 @@ public:
       softcap = op.getSoftcap()->convertToDouble();
     if constexpr (std::is_same_v<OpTy, AttentionPartialsOp>)
       first = op.getFirst();
+    planTiles();
   }
 
   void emit();
 
 private:
+  /// Some of these follow each other: a group.
   struct Tile {
     int64_t tokens, heads;
     Value row;       ///< first token
+    Value position;  ///< of the first token
+    Value index;     ///< in its group
     Value firstHead; ///< first query head
     Value kvHead;
     int64_t rows() const { return tokens * heads; }
   };
+  /// A page of a chunk, where there is one: see cria.kv_append.
+  struct Page {
+    Value index; ///< in the sequence
+    Value place; ///< its first column among a chunk's scores
+    Value physical;
+  };
 
+  void planTiles();
   void allocateScratch();
   void emitRows(Value kvHead, int64_t headOffset, int64_t heads);
-  Value emitFits(Value row, int64_t tokens);
-  void emitTile(const Tile &tile);
-  void emitScores(const Tile &tile, Value pageBegin, Value pageEnd);
+  Value emitRun(Value row);
+  void emitGroup(const Tile &first, Value count);
+  void emitChunk(const Tile &first, Value count, Value pageBegin,
+                 Value pageEnd);
+  void stageKeys(const Tile &tile, const Page &page);
+  void stageValues(const Tile &tile, const Page &page);
+  void emitScores(const Tile &tile, const Page &page);
+  Values emitMask(const Tile &tile, const Page &page, Value block,
+                  Values scores);
   void emitExp(const Tile &tile, Value pageBegin, Value pageEnd);
-  void emitMerge(const Tile &tile);
-  void emitPartialSums(const Tile &tile);
-  void emitValues(const Tile &tile, Value pageBegin, Value pageEnd);
-  void emitColumns(const Tile &tile, Value pageBegin, Value pageEnd,
+  void emitValues(const Tile &tile, const Page &page);
+  void emitColumns(const Tile &tile, const Page &page, Value ahead,
                    Value column, int64_t width, int64_t vectors);
+  void emitMerge(const Tile &tile);
+  void emitPartials(const Tile &tile);
   void emitResult(const Tile &tile);
 
-  bool isQuantized() {
-    return cast<MemRefType>(keyCache.getType()).getElementType().isInteger();
+  bool isPartial() const { return static_cast<bool>(first); }
+  Type cacheElement() const {
+    return cast<MemRefType>(keyCache.getType()).getElementType();
   }
+  bool isQuantized() const { return cacheElement().isInteger(); }
+
+  /// f(column, width, vectors) over the elements of a head, in as many vectors
+  /// at a time as divide it, at most `most`; the last one may be narrower.
+  void eachColumn(int64_t most, function_ref<void(Value, int64_t, int64_t)> f) {
+    int64_t full = headDim / kLanes, tail = headDim % kLanes;
+    int64_t vectors = std::max<int64_t>(1, std::min(full, most));
+    while (full % vectors)
+      --vectors;
+    if (full)
+      loop(idx(0), idx(full * kLanes), vectors * kLanes,
+           [&](Value column) { f(column, kLanes, vectors); });
+    if (tail)
+      f(idx(full * kLanes), tail, 1);
+  }
+  void eachPage(Value begin, Value end, function_ref<void(const Page &)> f) {
+    loop(begin, end, 1, [&](Value page) {
+      f({page, mul(sub(page, begin), kPage),
+         loadIndex(pageTables, {sequence, page})});
+    });
+  }
+  void eachTile(const Tile &first, Value count,
+                function_ref<void(const Tile &)> f) {
+    loop(idx(0), count, 1, [&](Value i) {
+      Tile tile = first;
+      Value token = mul(i, first.tokens);
+      tile.row = add(first.row, token);
+      tile.position = add(first.position, token);
+      tile.index = i;
+      f(tile);
+    });
+  }
+  void eachRow(const Tile &tile, function_ref<void(Value)> f) {
+    loop(idx(0), idx(tile.rows()), 1, f);
+  }
+
   /// Element d of the 16 keys of a block.
-  Value loadKeys(const Tile &tile, Value physical, Value block, Value d) {
+  Value loadKeys(const Tile &tile, const Page &page, Value block, Value d) {
     if (!isQuantized())
       return loadVector(keyCache,
-                        {layer, physical, tile.kvHead, block, d, idx(0)});
+                        {layer, page.physical, tile.kvHead, block, d, idx(0)});
     Value row = add(mul(block, headDim), d);
     return loadVector(keyCache,
-                      {layer, physical, tile.kvHead, mul(row, kLanes)});
+                      {layer, page.physical, tile.kvHead, mul(row, kLanes)});
   }
   /// Elements of the value at place t of its page.
-  Value loadValue(const Tile &tile, Value physical, Value t, Value column,
+  Value loadValue(const Tile &tile, const Page &page, Value t, Value column,
                   int64_t width) {
     if (!isQuantized())
-      return loadVector(valueCache, {layer, physical, tile.kvHead, t, column},
-                        width);
+      return loadVector(valueCache,
+                        {layer, page.physical, tile.kvHead, t, column}, width);
     return loadVector(
         valueCache,
-        {layer, physical, tile.kvHead, add(mul(t, headDim), column)}, width);
+        {layer, page.physical, tile.kvHead, add(mul(t, headDim), column)},
+        width);
   }
   /// Scales of 16 positions from place t of a page of i8.
-  Value loadScales(Value cache, const Tile &tile, Value physical, Value t) {
+  Value loadScales(Value cache, Value physical, Value kvHead, Value t) {
     Value at = add(mul(t, kI8ScaleBytes), kPage * headDim);
     auto bytes = VectorType::get(kLanes * kI8ScaleBytes, b.getI8Type());
-    Value v = vector::LoadOp::create(
-        b, bytes, cache, ValueRange{layer, physical, tile.kvHead, at});
+    Value v = vector::LoadOp::create(b, bytes, cache,
+                                     ValueRange{layer, physical, kvHead, at});
     return vector::BitCastOp::create(b, vecType, v);
   }
 
-  /// Asks for `elements` elements of a page (of either cache: a page is
-  /// contiguous, whatever its inner shape) from the given one on, into L2: the
-  /// L1 cache cannot hold the 64 KB of a chunk.
-  void prefetch(Value cache, Value physical, Value kvHead, Value from,
-                int64_t elements) {
+  /// Reading K and V waits for memory: while the scores of a chunk are
+  /// computed, its values are fetched, and meanwhile the keys of the next, so
+  /// that memory is never idle. A page is asked for in `parts` equal parts, of
+  /// which this is one; to L2, as L1 cannot hold the 64 KB of a chunk. A page
+  /// of either cache is contiguous, whatever its inner shape.
+  void prefetch(Value cache, Value physical, Value kvHead, Value part,
+                int64_t parts) {
     auto type = cast<MemRefType>(cache.getType());
     int64_t line = 64 * 8 / type.getElementTypeBitWidth();
+    int64_t elements = kPage * headDim / parts;
+    if (!elements)
+      return;
+    Value from = mul(part, elements);
     Values at(type.getRank() - 1, idx(0));
     at[0] = layer;
     at[1] = physical;
@@ -132,15 +199,20 @@ private:
                                  /*localityHint=*/2, /*isDataCache=*/true);
     }
   }
-  /// Of the tile's token.
-  Value position(int64_t token) { return add(firstPosition, token); }
-  /// Decode waits for memory: while the scores of a chunk are computed, its
-  /// values are fetched, and meanwhile the keys of the next, so that memory is
-  /// never idle. Tiles of several tokens mostly find K and V in the cache.
-  static bool prefetches(const Tile &tile) { return tile.tokens == 1; }
   /// Rows are ordered token by token.
   static int64_t tokenOf(const Tile &tile, int64_t row) {
     return row / tile.heads;
+  }
+  /// Among the scratch of all tiles of a group.
+  Value scratchRow(const Tile &tile, Value row) {
+    return add(mul(tile.index, tile.rows()), row);
+  }
+  Value scratchRow(const Tile &tile, int64_t row) {
+    return add(mul(tile.index, tile.rows()), row);
+  }
+  /// One number of each row, in all lanes.
+  Value loadRow(Value lanes, const Tile &tile, Value row, VectorType type) {
+    return loadSplat(lanes, {tile.index, row}, type);
   }
 
   Operation *op;
@@ -148,19 +220,46 @@ private:
   Value q, keyCache, valueCache, positionList, sequenceList, pageTables;
   Value sinks, layer, init;
   Value first; ///< chunk of the first partials, or null: merge here
-  bool isPartial() const { return static_cast<bool>(first); }
   int64_t kvHeads, ratio;
   double scale;
   std::optional<double> softcap;
+  int64_t mostHeads;   // of a tile
+  int64_t tileTokens;  // 1: there are no groups
+  int64_t groupTokens; // a power of two times tileTokens
   Value tokens;
-  Value firstPosition, sequence, endPage; // of the tile
-  Value place;                            // of the chunk among the partials
-  // Scratch, on the stack: scores and then p of a chunk (12 KB), the chunk's
-  // l, and a row's running sum and output. Maxima and merge factors hold one
-  // row a lane.
-  Value scores, chunkSum, sum, output;
+  Value sequence, endPage; // of the group
+  bool staged = false;     // whether the group's tiles read `page`
+  int64_t mostTiles = 1;   // of the group
+  Value place;             // of the chunk among the partials
+  // Scratch, on the stack: of each row the scores and then p of a chunk, the
+  // chunk's l and o, the running sum and output. Maxima and merge factors are
+  // one number a row, 16 a tile.
+  Value scores, chunkSum, chunkOutput, sum, output;
   Value chunkMax, max, oldFactor, newFactor;
+  Value page; // of K or V, as f32
 };
+
+/// More heads than the registers allow for read K and V again, in tiles of
+/// equal size as far as possible. Tokens are a power of two, so that from any
+/// misaligned start the tiles soon meet the page boundaries.
+void Emitter::planTiles() {
+  mostHeads = llvm::divideCeil(ratio, llvm::divideCeil(ratio, kMaxHeads));
+  int64_t known = cast<MemRefType>(q.getType()).getDimSize(0);
+  auto isTooMany = [&](int64_t count) {
+    return count > kAttentionTokenTile || (window && count > window) ||
+           (!ShapedType::isDynamic(known) && count > known);
+  };
+  tileTokens = groupTokens = 1;
+  // Partials are of single tokens.
+  if (isPartial() || isTooMany(2))
+    return;
+  while (2 * tileTokens * mostHeads <= kMaxRows && !isTooMany(2 * tileTokens))
+    tileTokens *= 2;
+  groupTokens = tileTokens;
+  while (2 * groupTokens * mostHeads <= kGroupRows &&
+         !isTooMany(2 * groupTokens))
+    groupTokens *= 2;
+}
 
 void Emitter::allocateScratch() {
   // In the entry block: an alloca in a loop would grow the stack.
@@ -171,45 +270,42 @@ void Emitter::allocateScratch() {
     auto type = MemRefType::get(shape, b.getF32Type());
     return memref::AllocaOp::create(b, type, b.getI64IntegerAttr(64));
   };
-  scores = allocate({kMaxRows, kChunkPages * kPage});
-  chunkSum = allocate({kMaxRows, kLanes});
-  chunkMax = allocate({kLanes});
+  int64_t rows = groupTokens * mostHeads, tiles = groupTokens / tileTokens;
+  // A vector more than a chunk: rows 1024 bytes apart would meet in a quarter
+  // of L1's sets.
+  scores = allocate({rows, kChunkPages * kPage + kLanes});
+  chunkSum = allocate({rows, kLanes});
+  chunkOutput = allocate({rows, headDim});
+  chunkMax = allocate({tiles, kLanes});
   if (isPartial())
     return;
-  sum = allocate({kMaxRows, kLanes});
-  output = allocate({kMaxRows, headDim});
+  if (groupTokens > 1)
+    page = allocate({kPage * headDim});
+  sum = allocate({rows, kLanes});
+  output = allocate({rows, headDim});
   for (Value *lanes : {&max, &oldFactor, &newFactor})
-    *lanes = allocate({kLanes});
+    *lanes = allocate({tiles, kLanes});
 }
 
 void Emitter::emit() {
   allocateScratch();
   tokens = memref::DimOp::create(b, q, 0);
-  // More heads than the registers allow for read K and V again, in groups of
-  // equal size as far as possible.
-  int64_t groups = llvm::divideCeil(ratio, kMaxHeads);
-  int64_t heads = llvm::divideCeil(ratio, groups);
   loop(idx(0), idx(kvHeads), 1, [&](Value kvHead) {
-    for (int64_t offset = 0; offset < ratio; offset += heads)
-      emitRows(kvHead, offset, std::min(heads, ratio - offset));
+    for (int64_t offset = 0; offset < ratio; offset += mostHeads)
+      emitRows(kvHead, offset, std::min(mostHeads, ratio - offset));
   });
 }
 
 /// Goes over the tokens in tiles where they fit, one by one elsewhere.
 void Emitter::emitRows(Value kvHead, int64_t headOffset, int64_t heads) {
   Value firstHead = add(mul(kvHead, ratio), headOffset);
-  // A power of two, so that from any misaligned start the tiles soon meet the
-  // page boundaries.
-  int64_t most = 1;
-  while (most < 8 && 2 * most * heads <= kMaxRows)
-    most *= 2;
-  int64_t known = cast<MemRefType>(q.getType()).getDimSize(0);
-  while (most > 1 && ((window && window < most) ||
-                      (!ShapedType::isDynamic(known) && known < most)))
-    most /= 2;
-  if (most == 1) {
-    loop(idx(0), tokens, 1,
-         [&](Value row) { emitTile({1, heads, row, firstHead, kvHead}); });
+  auto single = [&](Value row) {
+    staged = false;
+    mostTiles = 1;
+    emitGroup({1, heads, row, {}, {}, firstHead, kvHead}, idx(1));
+  };
+  if (groupTokens == 1) {
+    loop(idx(0), tokens, 1, single);
     return;
   }
   auto whileOp =
@@ -223,323 +319,410 @@ void Emitter::emitRows(Value kvHead, int64_t headOffset, int64_t heads) {
   Block *after =
       b.createBlock(&whileOp.getAfter(), {}, b.getIndexType(), b.getLoc());
   Value row = after->getArgument(0);
-  auto choice = scf::IfOp::create(b, b.getIndexType(), emitFits(row, most),
+  Value run = emitRun(row);
+  Value isTile = cmp(arith::CmpIPredicate::sge, run,
+                     idx(std::max<int64_t>(2, tileTokens)));
+  auto choice = scf::IfOp::create(b, b.getIndexType(), isTile,
                                   /*withElseRegion=*/true);
-  auto fill = [&](Block *block, int64_t count) {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToEnd(block);
-    emitTile({count, heads, row, firstHead, kvHead});
-    scf::YieldOp::create(b, add(row, count));
-  };
-  fill(choice.thenBlock(), most);
-  fill(choice.elseBlock(), 1);
+  {
+    OpBuilder::InsertionGuard inner(b);
+    b.setInsertionPointToEnd(choice.thenBlock());
+    staged = !cacheElement().isF32();
+    mostTiles = groupTokens / tileTokens;
+    Value count = div(run, tileTokens);
+    emitGroup({tileTokens, heads, row, {}, {}, firstHead, kvHead}, count);
+    scf::YieldOp::create(b, add(row, mul(count, tileTokens)));
+    b.setInsertionPointToEnd(choice.elseBlock());
+    single(row);
+    scf::YieldOp::create(b, add(row, 1));
+  }
   scf::YieldOp::create(b, choice.getResults());
 }
 
-/// Whether the next tokens are consecutive positions of one sequence that read
-/// the same pages, first and last.
-Value Emitter::emitFits(Value row, int64_t count) {
-  Value last = sub(tokens, idx(1));
-  Value fits = cmp(arith::CmpIPredicate::sle, add(row, count), tokens);
-  auto also = [&](Value x, Value y) {
-    fits = arith::AndIOp::create(b, fits, cmp(arith::CmpIPredicate::eq, x, y));
-  };
+/// How many tokens from this one on, up to groupTokens, are consecutive
+/// positions of one sequence that read the same pages, first and last.
+Value Emitter::emitRun(Value row) {
   Value position = loadIndex(positionList, row);
   Value sequence = load(sequenceList, row);
-  for (int64_t i = 1; i < count; ++i) {
-    Value other = minIndex(add(row, i), last);
-    also(loadIndex(positionList, other), add(position, i));
-    also(load(sequenceList, other), sequence);
-  }
-  auto page = [&](Value p) -> Value { return div(p, kPage); };
-  Value end = add(position, count - 1);
-  also(page(position), page(end));
-  if (window)
-    also(page(lowest(position)), page(lowest(end)));
-  return fits;
+  auto firstPage = [&](Value p) { return div(lowest(p), kPage); };
+  Value most = minIndex(sub(tokens, row), idx(groupTokens));
+  Value run = idx(1);
+  run = loop(idx(1), most, 1, run, [&](Value i, ValueRange carried) {
+    Value at = add(row, i), expected = add(position, i);
+    // Behind the first token that does not fit none does.
+    Value fits = cmp(arith::CmpIPredicate::eq, carried[0], i);
+    auto also = [&](Value x, Value y) {
+      Value equal = cmp(arith::CmpIPredicate::eq, x, y);
+      fits = arith::AndIOp::create(b, fits, equal);
+    };
+    also(loadIndex(positionList, at), expected);
+    also(load(sequenceList, at), sequence);
+    also(div(expected, kPage), div(position, kPage));
+    if (window)
+      also(firstPage(expected), firstPage(position));
+    Value next = add(carried[0], 1);
+    return Values{arith::SelectOp::create(b, fits, next, carried[0])};
+  })[0];
+  return run;
 }
 
-void Emitter::emitTile(const Tile &tile) {
-  firstPosition = loadIndex(positionList, tile.row);
-  sequence = loadIndex(sequenceList, tile.row);
-  Value firstPage = div(lowest(firstPosition), kPage);
-  endPage = add(div(firstPosition, kPage), 1);
+/// `count` tiles, of which this is the first.
+void Emitter::emitGroup(const Tile &start, Value count) {
+  Tile first = start;
+  first.position = loadIndex(positionList, first.row);
+  sequence = loadIndex(sequenceList, first.row);
+  Value firstPage = div(lowest(first.position), kPage);
+  endPage = add(div(first.position, kPage), 1);
   Value firstChunk = div(firstPage, kChunkPages);
   // Chunks start at multiples of 256, whatever the window.
-  auto emitChunk = [&](Value page) {
-    Value pageBegin = maxIndex(page, firstPage);
-    Value pageEnd = minIndex(add(page, kChunkPages), endPage);
-    emitScores(tile, pageBegin, pageEnd);
-    emitExp(tile, pageBegin, pageEnd);
-    if (!isPartial())
-      emitMerge(tile);
-    emitValues(tile, pageBegin, pageEnd);
+  auto chunkAt = [&](Value page) {
+    emitChunk(first, count, maxIndex(page, firstPage),
+              minIndex(add(page, kChunkPages), endPage));
   };
   if (isPartial()) {
-    Value offset = add(firstChunk, first);
-    Value count = memref::DimOp::create(b, init, 2);
+    Value offset = add(firstChunk, this->first);
+    Value chunks = memref::DimOp::create(b, init, 2);
     Value end =
-        minIndex(add(offset, count),
+        minIndex(add(offset, chunks),
                  arith::CeilDivUIOp::create(b, endPage, idx(kChunkPages)));
     loop(offset, end, 1, [&](Value chunk) {
       place = sub(chunk, offset);
-      emitChunk(mul(chunk, kChunkPages));
-      emitPartialSums(tile);
+      chunkAt(mul(chunk, kChunkPages));
     });
     return;
   }
-  storeVector(vec(-kInfinity), max, idx(0));
-  loop(idx(0), idx(tile.rows()), 1, [&](Value row) {
-    storeVector(vec(0.0), sum, {row, idx(0)});
-    Value zero = f32(0.0, b.getF32Type());
-    loop(idx(0), idx(headDim), 1, [&](Value column) {
-      memref::StoreOp::create(b, zero, output, ValueRange{row, column});
+  eachTile(first, count, [&](const Tile &tile) {
+    storeVector(vec(-kInfinity), max, {tile.index, idx(0)});
+    eachRow(tile, [&](Value row) {
+      Value at = scratchRow(tile, row);
+      storeVector(vec(0.0), sum, {at, idx(0)});
+      eachColumn(1, [&](Value column, int64_t width, int64_t) {
+        auto type = VectorType::get(width, b.getF32Type());
+        storeVector(f32(0.0, type), output, {at, column});
+      });
     });
   });
-  loop(mul(firstChunk, kChunkPages), endPage, kChunkPages, emitChunk);
-  emitResult(tile);
+  loop(mul(firstChunk, kChunkPages), endPage, kChunkPages, chunkAt);
+  eachTile(first, count, [&](const Tile &tile) { emitResult(tile); });
 }
 
-/// scores[row][t - 64 pageBegin], -inf at positions that the token cannot see.
-void Emitter::emitScores(const Tile &tile, Value pageBegin, Value pageEnd) {
+void Emitter::emitChunk(const Tile &first, Value count, Value pageBegin,
+                        Value pageEnd) {
+  eachPage(pageBegin, pageEnd, [&](const Page &page) {
+    if (staged)
+      stageKeys(first, page);
+    eachTile(first, count, [&](const Tile &tile) { emitScores(tile, page); });
+  });
+  eachTile(first, count,
+           [&](const Tile &tile) { emitExp(tile, pageBegin, pageEnd); });
+  eachPage(pageBegin, pageEnd, [&](const Page &page) {
+    if (staged)
+      stageValues(first, page);
+    eachTile(first, count, [&](const Tile &tile) { emitValues(tile, page); });
+  });
+  eachTile(first, count, [&](const Tile &tile) {
+    isPartial() ? emitPartials(tile) : emitMerge(tile);
+  });
+}
+
+/// A page as f32, in the cache's order of elements.
+void Emitter::stageKeys(const Tile &tile, const Page &keys) {
+  loop(idx(0), idx(kPageBlocks), 1, [&](Value block) {
+    loop(idx(0), idx(headDim), 2, [&](Value start) {
+      for (int64_t u = 0; u < 2; ++u) {
+        Value d = add(start, u);
+        storeVector(loadKeys(tile, keys, block, d), page,
+                    mul(add(mul(block, headDim), d), kLanes));
+      }
+    });
+  });
+}
+
+void Emitter::stageValues(const Tile &tile, const Page &values) {
+  loop(idx(0), idx(kPage), 1, [&](Value t) {
+    eachColumn(4, [&](Value column, int64_t width, int64_t vectors) {
+      for (int64_t k = 0; k < vectors; ++k) {
+        Value at = add(column, k * kLanes);
+        storeVector(loadValue(tile, values, t, at, width), page,
+                    add(mul(t, headDim), at));
+      }
+    });
+  });
+}
+
+/// scores[row][t], -inf at positions that the token cannot see.
+void Emitter::emitScores(const Tile &tile, const Page &keys) {
   int64_t rows = tile.rows();
   // rows * blocks chains of FMAs, all in registers.
   int64_t blocks = kPageBlocks;
   while (blocks > 1 && rows * blocks > accumulators)
     blocks /= 2;
   int64_t unroll = headDim % 4 ? 2 : 4;
-  auto lanes = llvm::to_vector(llvm::seq<int32_t>(0, kLanes));
-  Value iota = arith::ConstantOp::create(
-      b, DenseElementsAttr::get(intVecType, ArrayRef<int32_t>(lanes)));
-  auto splat = [&](Value index) {
-    return broadcast(arith::IndexCastOp::create(b, b.getI32Type(), index),
-                     intVecType);
-  };
+  int64_t steps = headDim / unroll, rounds = kPageBlocks / blocks;
   Value firstColumn = mul(tile.firstHead, headDim);
-  loop(pageBegin, pageEnd, 1, [&](Value page) {
-    Value physical = loadIndex(pageTables, {sequence, page});
-    loop(idx(0), idx(kPageBlocks), blocks, [&](Value block) {
-      Values zeros(rows * blocks, vec(0.0));
-      Values sums =
-          loop(idx(0), idx(headDim), unroll, zeros,
-               [&](Value start, ValueRange carried) {
-                 Values acc(carried);
-                 for (int64_t u = 0; u < unroll; ++u) {
-                   Value d = add(start, u);
-                   if (prefetches(tile))
-                     prefetch(valueCache, physical, tile.kvHead,
-                              add(mul(d, kPage), mul(block, kLanes)),
-                              blocks * kLanes);
-                   Values keys;
-                   for (int64_t k = 0; k < blocks; ++k)
-                     keys.push_back(loadKeys(tile, physical, add(block, k), d));
-                   for (int64_t row = 0; row < rows; ++row) {
-                     Value query = loadSplat(
-                         q,
-                         {add(tile.row, tokenOf(tile, row)),
-                          add(add(firstColumn, d), row % tile.heads * headDim)},
-                         vecType);
-                     for (int64_t k = 0; k < blocks; ++k) {
-                       Value &sum = acc[row * blocks + k];
-                       sum = fma(keys[k], query, sum);
-                     }
-                   }
-                 }
-                 return acc;
-               });
-      for (int64_t k = 0; k < blocks; ++k) {
-        Value offset = mul(add(block, k), kLanes);
-        Value factor = vec(scale);
-        if (isQuantized())
-          factor = fmul(factor, loadScales(keyCache, tile, physical, offset));
-        Value positions = add(splat(add(mul(page, kPage), offset)), iota);
-        Value at = add(mul(sub(page, pageBegin), kPage), offset);
-        Value seen;
-        for (int64_t row = 0; row < rows; ++row) {
-          if (row % tile.heads == 0) {
-            Value p = position(tokenOf(tile, row));
-            seen = cmp(arith::CmpIPredicate::sle, positions, splat(p));
-            if (window)
-              seen = arith::AndIOp::create(
-                  b, seen,
-                  cmp(arith::CmpIPredicate::sge, positions, splat(lowest(p))));
+  loop(idx(0), idx(kPageBlocks), blocks, [&](Value block) {
+    Value round = add(mul(tile.index, rounds), div(block, blocks));
+    Values zeros(rows * blocks, vec(0.0));
+    Values sums = loop(
+        idx(0), idx(headDim), unroll, zeros,
+        [&](Value start, ValueRange carried) {
+          Values acc(carried);
+          prefetch(valueCache, keys.physical, tile.kvHead,
+                   add(mul(round, steps), div(start, unroll)),
+                   mostTiles * rounds * steps);
+          for (int64_t u = 0; u < unroll; ++u) {
+            Value d = add(start, u);
+            Values vectors;
+            for (int64_t k = 0; k < blocks; ++k) {
+              Value at = add(block, k);
+              vectors.push_back(
+                  staged
+                      ? loadVector(page, mul(add(mul(at, headDim), d), kLanes))
+                      : loadKeys(tile, keys, at, d));
+            }
+            for (int64_t row = 0; row < rows; ++row) {
+              Value query = loadSplat(
+                  q,
+                  {add(tile.row, tokenOf(tile, row)),
+                   add(add(firstColumn, d), row % tile.heads * headDim)},
+                  vecType);
+              for (int64_t k = 0; k < blocks; ++k) {
+                Value &sum = acc[row * blocks + k];
+                sum = fma(vectors[k], query, sum);
+              }
+            }
           }
-          Value s = fmul(sums[row * blocks + k], factor);
-          if (softcap) {
-            s = math::TanhOp::create(b, fmul(s, vec(1.0 / *softcap)));
-            s = fmul(s, vec(*softcap));
-          }
-          s = arith::SelectOp::create(b, seen, s, vec(-kInfinity));
-          storeVector(s, scores, {idx(row), at});
+          return acc;
+        });
+    for (int64_t k = 0; k < blocks; ++k) {
+      Value factor = vec(scale);
+      if (isQuantized())
+        factor = fmul(factor, loadScales(keyCache, keys.physical, tile.kvHead,
+                                         mul(add(block, k), kLanes)));
+      for (int64_t row = 0; row < rows; ++row) {
+        Value &s = sums[row * blocks + k];
+        s = fmul(s, factor);
+        if (softcap) {
+          s = math::TanhOp::create(b, fmul(s, vec(1.0 / *softcap)));
+          s = fmul(s, vec(*softcap));
         }
       }
-    });
+    }
+    sums = emitMask(tile, keys, block, sums);
+    for (auto [i, s] : llvm::enumerate(sums))
+      storeVector(
+          s, scores,
+          {scratchRow(tile, i / blocks),
+           add(add(keys.place, mul(block, kLanes)), i % blocks * kLanes)});
   });
 }
 
-/// Scores to exp(score - chunk maximum), and the chunk's sums. The scales of
-/// values go onto the numbers that multiply them; those past the token's own
-/// position are never read again.
+/// -inf for positions that the row's token does not see. Only the pages at
+/// both ends have some.
+Emitter::Values Emitter::emitMask(const Tile &tile, const Page &keys,
+                                  Value block, Values unmasked) {
+  int64_t blocks = unmasked.size() / tile.rows();
+  Value start = mul(keys.index, kPage);
+  Value isEdge =
+      cmp(arith::CmpIPredicate::sgt, add(start, kPage - 1), tile.position);
+  if (window)
+    isEdge =
+        arith::OrIOp::create(b, isEdge,
+                             cmp(arith::CmpIPredicate::slt, start,
+                                 lowest(add(tile.position, tile.tokens - 1))));
+  auto types = llvm::to_vector_of<Type>(ValueRange(unmasked).getTypes());
+  auto choice = scf::IfOp::create(b, types, isEdge, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToEnd(choice.elseBlock());
+  scf::YieldOp::create(b, unmasked);
+  b.setInsertionPointToEnd(choice.thenBlock());
+  Values masked(unmasked);
+  for (int64_t k = 0; k < blocks; ++k) {
+    Value offset = mul(add(block, k), kLanes);
+    Value positions = sixteenFrom(add(start, offset));
+    for (int64_t token = 0; token < tile.tokens; ++token) {
+      Value seen = sees(add(tile.position, token), positions);
+      for (int64_t head = 0; head < tile.heads; ++head) {
+        Value &s = masked[(token * tile.heads + head) * blocks + k];
+        s = arith::SelectOp::create(b, seen, s, vec(-kInfinity));
+      }
+    }
+  }
+  scf::YieldOp::create(b, masked);
+  return Values(choice.getResults());
+}
+
+/// Scores to exp(score - chunk maximum), and the chunk's sums; then the running
+/// maximum and sum, and the factors of the merge. The scales of values go onto
+/// the numbers that multiply them; those past the token's own position are
+/// never read again.
 void Emitter::emitExp(const Tile &tile, Value pageBegin, Value pageEnd) {
+  Value zero = idx(0);
   Value count = mul(sub(pageEnd, pageBegin), kPage);
   auto larger = [&](Value x, Value y) { return fmax(x, y); };
-  loop(idx(0), idx(tile.rows()), 1, [&](Value row) {
+  eachRow(tile, [&](Value row) {
+    Value at = scratchRow(tile, row);
     Values four =
-        loop(idx(0), count, kPage, Values(4, vec(-kInfinity)),
+        loop(zero, count, kPage, Values(4, vec(-kInfinity)),
              [&](Value t, ValueRange carried) {
                Values next;
                for (auto [k, m] : llvm::enumerate(carried))
                  next.push_back(
-                     fmax(m, loadVector(scores, {row, add(t, k * kLanes)})));
+                     fmax(m, loadVector(scores, {at, add(t, k * kLanes)})));
                return next;
              });
     Value m =
         reduce(fmax(fmax(four[0], four[1]), fmax(four[2], four[3])), larger);
-    memref::StoreOp::create(b, m, chunkMax, row);
+    memref::StoreOp::create(b, m, chunkMax, ValueRange{tile.index, row});
     Value all = broadcast(m, vecType);
     Values l =
-        loop(idx(0), count, kPage, vec(0.0), [&](Value t, ValueRange carried) {
+        loop(zero, count, kPage, vec(0.0), [&](Value t, ValueRange carried) {
           Value l = carried[0];
           Value physical;
           if (isQuantized())
             physical = loadIndex(pageTables,
                                  {sequence, add(pageBegin, div(t, kPage))});
           for (int64_t k = 0; k < kPageBlocks; ++k) {
-            Value at = add(t, k * kLanes);
-            Value p = expNonPositive(fsub(loadVector(scores, {row, at}), all));
+            Values place{at, add(t, k * kLanes)};
+            Value p = expNonPositive(fsub(loadVector(scores, place), all));
             l = fadd(l, p);
             if (isQuantized())
-              p = fmul(p,
-                       loadScales(valueCache, tile, physical, idx(k * kLanes)));
-            storeVector(p, scores, {row, at});
+              p = fmul(p, loadScales(valueCache, physical, tile.kvHead,
+                                     idx(k * kLanes)));
+            storeVector(p, scores, place);
           }
           return Values{l};
         });
-    storeVector(l[0], chunkSum, {row, idx(0)});
-  });
-}
-
-/// The factors that the merge multiplies with, a row a lane; merges the sums.
-void Emitter::emitMerge(const Tile &tile) {
-  Value zero = idx(0);
-  Merge merge = mergeFactors(loadVector(max, zero), loadVector(chunkMax, zero));
-  storeVector(merge.max, max, zero);
-  storeVector(merge.oldFactor, oldFactor, zero);
-  storeVector(merge.newFactor, newFactor, zero);
-  loop(idx(0), idx(tile.rows()), 1, [&](Value row) {
-    Value next = merged(
-        loadVector(sum, {row, zero}), loadSplat(oldFactor, row, vecType),
-        loadVector(chunkSum, {row, zero}), loadSplat(newFactor, row, vecType));
-    storeVector(next, sum, {row, zero});
-  });
-}
-
-/// What emitExp left, behind the outputs of the rows' partials.
-void Emitter::emitPartialSums(const Tile &tile) {
-  loop(idx(0), idx(tile.rows()), 1, [&](Value row) {
-    Value token = add(tile.row, div(row, tile.heads));
-    Value head =
-        add(tile.firstHead, arith::RemUIOp::create(b, row, idx(tile.heads)));
-    storeVector(loadVector(chunkSum, {row, idx(0)}), init,
-                {token, head, place, idx(headDim)});
-    memref::StoreOp::create(
-        b, load(chunkMax, row), init,
-        ValueRange{token, head, place, idx(headDim + kLanes)});
-  });
-}
-
-void Emitter::emitValues(const Tile &tile, Value pageBegin, Value pageEnd) {
-  int64_t full = headDim / kLanes, tail = headDim % kLanes;
-  if (full) {
-    int64_t vectors =
-        std::min(full, std::max<int64_t>(1, accumulators / tile.rows()));
-    while (full % vectors)
-      --vectors;
-    loop(idx(0), idx(full * kLanes), vectors * kLanes, [&](Value column) {
-      emitColumns(tile, pageBegin, pageEnd, column, kLanes, vectors);
+    storeVector(l[0], chunkSum, {at, zero});
+    eachColumn(1, [&](Value column, int64_t width, int64_t) {
+      auto type = VectorType::get(width, b.getF32Type());
+      storeVector(f32(0.0, type), chunkOutput, {at, column});
     });
-  }
-  if (tail)
-    emitColumns(tile, pageBegin, pageEnd, idx(full * kLanes), tail, 1);
+  });
+}
+
+void Emitter::emitValues(const Tile &tile, const Page &values) {
+  Value ahead =
+      loadIndex(pageTables, {sequence, minIndex(add(values.index, kChunkPages),
+                                                sub(endPage, idx(1)))});
+  eachColumn(accumulators / tile.rows(),
+             [&](Value column, int64_t width, int64_t vectors) {
+               emitColumns(tile, values, ahead, column, width, vectors);
+             });
 }
 
 /// Adds p times V to `vectors` vectors of each row's output. Only positions
-/// that a token sees are read for it: what else is in the pages may be NaN,
+/// that a token sees are read for it: what else is in the page may be NaN,
 /// and even adding 0 could change the sign of a zero.
-void Emitter::emitColumns(const Tile &tile, Value pageBegin, Value pageEnd,
+void Emitter::emitColumns(const Tile &tile, const Page &values, Value ahead,
                           Value column, int64_t width, int64_t vectors) {
   auto type = VectorType::get(width, b.getF32Type());
   int64_t perToken = tile.heads * vectors;
-  Value base = mul(pageBegin, kPage);
-  Values zeros(tile.rows() * vectors, f32(0.0, type));
-  Values sums =
-      loop(pageBegin, pageEnd, 1, zeros, [&](Value page, ValueRange carried) {
-        Values acc(carried);
-        Value physical = loadIndex(pageTables, {sequence, page});
-        Value start = mul(page, kPage), end = add(start, kPage);
-        Value ahead;
-        if (prefetches(tile))
-          ahead =
-              loadIndex(pageTables, {sequence, minIndex(add(page, kChunkPages),
-                                                        sub(endPage, idx(1)))});
-        // Tokens [first, first + count) over positions [from, to).
-        auto range = [&](int64_t first, int64_t count, Value from, Value to) {
-          MutableArrayRef<Value> part = MutableArrayRef<Value>(acc).slice(
-              first * perToken, count * perToken);
-          Values next = loop(
-              from, to, 1, ValueRange(ArrayRef<Value>(part)),
-              [&](Value t, ValueRange carried) {
-                Values acc(carried);
-                Values values;
-                for (int64_t k = 0; k < vectors; ++k)
-                  values.push_back(loadValue(tile, physical, sub(t, start),
-                                             add(column, k * kLanes), width));
-                Value at = sub(t, base);
-                if (ahead)
-                  prefetch(keyCache, ahead, tile.kvHead,
-                           add(mul(sub(t, start), headDim), column),
-                           vectors * kLanes);
-                for (int64_t row = 0; row < count * tile.heads; ++row) {
-                  Value p = loadSplat(
-                      scores, {idx(first * tile.heads + row), at}, type);
-                  for (int64_t k = 0; k < vectors; ++k) {
-                    Value &sum = acc[row * vectors + k];
-                    sum = fma(p, values[k], sum);
-                  }
-                }
-                return acc;
-              });
-          llvm::copy(next, part.begin());
-        };
-        int64_t last = tile.tokens - 1;
-        // Shared by all tokens: from the last one's lowest position to the
-        // first one's own. Each range is empty but in the first or last page.
-        Value from = maxIndex(start, lowest(position(last)));
-        Value to = minIndex(end, add(firstPosition, 1));
-        if (window)
-          for (int64_t i = 0; i < last; ++i)
-            range(i, 1, maxIndex(start, lowest(position(i))), from);
-        range(0, tile.tokens, from, to);
-        for (int64_t i = 1; i <= last; ++i)
-          range(i, 1, to, minIndex(end, add(position(i), 1)));
-        return acc;
-      });
-  for (int64_t row = 0; row < tile.rows() && isPartial(); ++row)
-    for (int64_t k = 0; k < vectors; ++k)
-      storeVector(sums[row * vectors + k], init,
-                  {add(tile.row, tokenOf(tile, row)),
-                   add(tile.firstHead, row % tile.heads), place,
-                   add(column, k * kLanes)});
-  for (int64_t row = 0; row < tile.rows() && !isPartial(); ++row) {
-    Value old = loadSplat(oldFactor, idx(row), type);
-    Value fresh = loadSplat(newFactor, idx(row), type);
-    for (int64_t k = 0; k < vectors; ++k) {
-      Value at = add(column, k * kLanes);
-      Value previous = loadVector(output, {idx(row), at}, width);
-      storeVector(merged(previous, old, sums[row * vectors + k], fresh), output,
-                  {idx(row), at});
-    }
-  }
+  Value start = mul(values.index, kPage), end = add(start, kPage);
+  auto outputAt = [&](int64_t i) {
+    return Values{scratchRow(tile, i / vectors),
+                  add(column, i % vectors * kLanes)};
+  };
+  Values acc;
+  for (int64_t i = 0; i < tile.rows() * vectors; ++i)
+    acc.push_back(loadVector(chunkOutput, outputAt(i), width));
+  // Of several tiles, each asks for a few lines at once.
+  int64_t groups = llvm::divideCeil(headDim, kLanes * vectors);
+  int64_t parts = mostTiles * groups;
+  Value part = add(mul(tile.index, groups), div(column, kLanes * vectors));
+  if (mostTiles > 1)
+    prefetch(keyCache, ahead, tile.kvHead, part, parts);
+  // Tokens [first, first + count) over positions [from, to).
+  auto range = [&](int64_t first, int64_t count, Value from, Value to) {
+    MutableArrayRef<Value> own =
+        MutableArrayRef<Value>(acc).slice(first * perToken, count * perToken);
+    Values next = loop(
+        from, to, 1, ValueRange(ArrayRef<Value>(own)),
+        [&](Value position, ValueRange carried) {
+          Values acc(carried);
+          Value t = sub(position, start);
+          Values v;
+          for (int64_t k = 0; k < vectors; ++k) {
+            Value at = add(column, k * kLanes);
+            v.push_back(staged
+                            ? loadVector(page, add(mul(t, headDim), at), width)
+                            : loadValue(tile, values, t, at, width));
+          }
+          if (mostTiles == 1)
+            prefetch(keyCache, ahead, tile.kvHead, add(mul(part, kPage), t),
+                     parts * kPage);
+          Value at = add(values.place, t);
+          for (int64_t row = 0; row < count * tile.heads; ++row) {
+            Value p = loadSplat(
+                scores, {scratchRow(tile, first * tile.heads + row), at}, type);
+            for (int64_t k = 0; k < vectors; ++k) {
+              Value &sum = acc[row * vectors + k];
+              sum = fma(p, v[k], sum);
+            }
+          }
+          return acc;
+        });
+    llvm::copy(next, own.begin());
+  };
+  auto position = [&](int64_t token) { return add(tile.position, token); };
+  int64_t last = tile.tokens - 1;
+  // Shared by all tokens: from the last one's lowest position to the first
+  // one's own. Each range is empty but in the first or last page.
+  Value from = maxIndex(start, lowest(position(last)));
+  Value to = minIndex(end, add(tile.position, 1));
+  if (window)
+    for (int64_t i = 0; i < last; ++i)
+      range(i, 1, maxIndex(start, lowest(position(i))), from);
+  range(0, tile.tokens, from, to);
+  for (int64_t i = 1; i <= last; ++i)
+    range(i, 1, to, minIndex(end, add(position(i), 1)));
+  for (auto [i, value] : llvm::enumerate(acc))
+    storeVector(value, chunkOutput, outputAt(i));
+}
+
+/// The chunk's maximum, sum and output into the running ones.
+void Emitter::emitMerge(const Tile &tile) {
+  Value zero = idx(0);
+  Values lanes{tile.index, zero};
+  Merge merge =
+      mergeFactors(loadVector(max, lanes), loadVector(chunkMax, lanes));
+  storeVector(merge.max, max, lanes);
+  storeVector(merge.oldFactor, oldFactor, lanes);
+  storeVector(merge.newFactor, newFactor, lanes);
+  eachRow(tile, [&](Value row) {
+    Value at = scratchRow(tile, row);
+    auto into = [&](Value running, Value chunk, Value column, int64_t width) {
+      auto type = VectorType::get(width, b.getF32Type());
+      Value next = merged(loadVector(running, {at, column}, width),
+                          loadRow(oldFactor, tile, row, type),
+                          loadVector(chunk, {at, column}, width),
+                          loadRow(newFactor, tile, row, type));
+      storeVector(next, running, {at, column});
+    };
+    into(sum, chunkSum, zero, kLanes);
+    eachColumn(1, [&](Value column, int64_t width, int64_t) {
+      into(output, chunkOutput, column, width);
+    });
+  });
+}
+
+/// The chunk's output, and behind it its sums and maximum.
+void Emitter::emitPartials(const Tile &tile) {
+  eachRow(tile, [&](Value row) {
+    Value at = scratchRow(tile, row);
+    Value token = add(tile.row, div(row, tile.heads));
+    Value head =
+        add(tile.firstHead, arith::RemUIOp::create(b, row, idx(tile.heads)));
+    eachColumn(1, [&](Value column, int64_t width, int64_t) {
+      storeVector(loadVector(chunkOutput, {at, column}, width), init,
+                  {token, head, place, column});
+    });
+    storeVector(loadVector(chunkSum, {at, idx(0)}), init,
+                {token, head, place, idx(headDim)});
+    memref::StoreOp::create(
+        b, load(chunkMax, {tile.index, row}), init,
+        ValueRange{token, head, place, idx(headDim + kLanes)});
+  });
 }
 
 void Emitter::emitResult(const Tile &tile) {
@@ -547,23 +730,19 @@ void Emitter::emitResult(const Tile &tile) {
   loop(zero, idx(tile.tokens), 1, [&](Value token) {
     loop(zero, idx(tile.heads), 1, [&](Value head) {
       Value row = add(mul(token, tile.heads), head);
+      Value at = scratchRow(tile, row);
       Value globalHead = add(tile.firstHead, head);
-      Value factor = resultFactor(loadVector(sum, {row, zero}),
-                                  loadSplat(max, row, vecType),
+      Value factor = resultFactor(loadVector(sum, {at, zero}),
+                                  loadRow(max, tile, row, vecType),
                                   sinks ? load(sinks, globalHead) : Value());
       Value outRow = add(tile.row, token);
       Value outColumn = mul(globalHead, headDim);
-      auto store = [&](Value column, int64_t width) {
+      eachColumn(1, [&](Value column, int64_t width, int64_t) {
         auto type = VectorType::get(width, b.getF32Type());
-        Value o = loadVector(output, {row, column}, width);
+        Value o = loadVector(output, {at, column}, width);
         storeVector(fmul(o, broadcast(factor, type)), init,
                     {outRow, add(outColumn, column)});
-      };
-      int64_t full = headDim / kLanes * kLanes;
-      loop(zero, idx(full), kLanes,
-           [&](Value column) { store(column, kLanes); });
-      if (full < headDim)
-        store(idx(full), headDim - full);
+      });
     });
   });
 }

@@ -9,7 +9,7 @@
 func.func @decode(%q: memref<1x32xf32>, %k: memref<2x?x1x4x16x16xf16>,
     %v: memref<2x?x1x64x16xf16>, %p: memref<1xi32>, %s: memref<1xi32>,
     %t: memref<?x?xi32>, %layer: index, %o: memref<1x32xf32>) {
-  // CHECK: %[[SCORES:.*]] = memref.alloca() {{.*}} : memref<12x256xf32>
+  // CHECK: %[[SCORES:.*]] = memref.alloca() {{.*}} : memref<2x272xf32>
   // CHECK-NOT: scf.while
   // CHECK: %[[POSITION:.*]] = memref.load %[[P]]
   // Chunks of four pages, up to the position's own.
@@ -26,13 +26,17 @@ func.func @decode(%q: memref<1x32xf32>, %k: memref<2x?x1x4x16x16xf16>,
   // CHECK: %[[QD:.*]] = vector.broadcast %{{.*}} : f32 to vector<16xf32>
   // CHECK: math.fma %[[KEY]], %[[QD]], %{{.*}} : vector<16xf32>
   // CHECK-NOT: math.tanh
-  // Positions past the token's own.
-  // CHECK: %[[SEEN:.*]] = arith.cmpi sle
+  // Positions past the token's own: in its last page.
   // CHECK: %[[SCALED:.*]] = arith.mulf %[[ACC]]#0,
+  // CHECK: %[[LASTPOS:.*]] = arith.addi %{{.*}}, %c63
+  // CHECK: %[[EDGE:.*]] = arith.cmpi sgt, %[[LASTPOS]],
+  // CHECK: scf.if %[[EDGE]]
+  // CHECK: %[[SEEN:.*]] = arith.cmpi sle
   // CHECK: arith.select %[[SEEN]], %[[SCALED]],
   // CHECK: vector.store %{{.*}}, %[[SCORES]]
   // The values' loop ends at the token's own position.
-  // CHECK: memref.load %[[T]]
+  // CHECK: scf.for %[[PAGE2:.*]] =
+  // CHECK: memref.load %[[T]][%{{.*}}, %[[PAGE2]]]
   // CHECK: arith.minsi
   // CHECK: memref.load %[[T]]
   // CHECK: %[[STOP:.*]] = arith.minsi
@@ -52,27 +56,38 @@ func.func @decode(%q: memref<1x32xf32>, %k: memref<2x?x1x4x16x16xf16>,
 
 // -----
 
-// Many tokens: four at once where they fit, else one. No prefetch in tiles.
+// Many tokens: tiles of two, up to eight of them together where 16 tokens fit,
+// else one token. Tiles read K and V from a page of f32, a single token the
+// cache itself.
 
 // CHECK-LABEL: func @prefill
-// CHECK-SAME: %[[Q:[^ ]*]]: memref<?x32xf32>
+// CHECK-SAME: %[[Q:[^ ]*]]: memref<?x32xf32>, %[[K:[^ ]*]]: memref
+// CHECK: %[[SCORES:.*]] = memref.alloca() {{.*}} : memref<32x272xf32>
+// CHECK: %[[STAGE:.*]] = memref.alloca() {{.*}} : memref<1024xf32>
 // CHECK: %[[N:.*]] = memref.dim %[[Q]], %c0
 // CHECK: scf.while (%[[I:.*]] = %c0)
 // CHECK: arith.cmpi slt, %[[I]], %[[N]]
-// CHECK: scf.if %{{.*}} -> (index) {
+// CHECK: %[[COUNT:.*]] = scf.for
+// CHECK: %[[IS_TILE:.*]] = arith.cmpi sge, %[[COUNT]], %c2
+// CHECK: scf.if %[[IS_TILE]] -> (index) {
+// CHECK: %[[TILES:.*]] = arith.divui %[[COUNT]], %c2
+// CHECK: %[[KEYS:.*]] = vector.load %[[K]]
+// CHECK: %[[WIDE:.*]] = arith.extf %[[KEYS]]
+// CHECK: vector.store %[[WIDE]], %[[STAGE]]
+// CHECK: scf.for %{{.*}} = %c0 to %[[TILES]]
 // CHECK: :16 = scf.for
-// CHECK-NOT: memref.prefetch
+// CHECK: vector.load %[[STAGE]]
 // CHECK: scf.yield %{{.*}} : index
 // CHECK-NEXT: } else {
 // CHECK: :8 = scf.for
-// CHECK: memref.prefetch
+// CHECK: vector.load %[[K]]
 // CHECK: scf.yield %{{.*}} : index
 // CHECK: scf.yield %{{.*}} : index
-func.func @prefill(%q: memref<?x32xf32>, %k: memref<2x?x1x4x16x16xf32>,
-    %v: memref<2x?x1x64x16xf32>, %p: memref<?xi32>, %s: memref<?xi32>,
+func.func @prefill(%q: memref<?x32xf32>, %k: memref<2x?x1x4x16x16xf16>,
+    %v: memref<2x?x1x64x16xf16>, %p: memref<?xi32>, %s: memref<?xi32>,
     %t: memref<?x?xi32>, %layer: index, %o: memref<?x32xf32>) {
   cria.fused_attention ins(%q, %k, %v, %p, %s, %t : memref<?x32xf32>,
-      memref<2x?x1x4x16x16xf32>, memref<2x?x1x64x16xf32>, memref<?xi32>,
+      memref<2x?x1x4x16x16xf16>, memref<2x?x1x64x16xf16>, memref<?xi32>,
       memref<?xi32>, memref<?x?xi32>)
     layer %layer outs(%o : memref<?x32xf32>)
     {heads = 2 : i64, kv_heads = 1 : i64, head_dim = 16 : i64, scale = 0.25 : f32}
@@ -112,19 +127,24 @@ func.func @window_softcap_sinks(%sink: memref<1xf32>, %q: memref<1x6xf32>,
 
 // CHECK-LABEL: func @partials
 // CHECK-SAME: %[[FIRST:[^:]*]]: index, %[[PARTS:[^:]*]]: memref<1x2x1x48xf32>
-// CHECK: %[[SUM:.*]] = memref.alloca() {{.*}} : memref<12x16xf32>
-// CHECK: %[[MAX:.*]] = memref.alloca() {{.*}} : memref<16xf32>
+// CHECK: memref.alloca() {{.*}} : memref<2x272xf32>
+// CHECK: %[[SUM:.*]] = memref.alloca() {{.*}} : memref<2x16xf32>
+// CHECK: %[[OUT:.*]] = memref.alloca() {{.*}} : memref<2x16xf32>
+// CHECK: %[[MAX:.*]] = memref.alloca() {{.*}} : memref<1x16xf32>
 // CHECK-NOT: memref.alloca
 // CHECK: %[[END:.*]] = arith.minsi
 // CHECK: scf.for %[[CHUNK:.*]] = %[[FIRST]] to %[[END]]
 // CHECK: %[[PLACE:.*]] = arith.subi %[[CHUNK]], %[[FIRST]]
 // CHECK: arith.muli %[[CHUNK]], %c4
-// CHECK: vector.store %{{.*}}, %[[PARTS]][%c0, %c0, %[[PLACE]], %{{.*}}]
-// CHECK: vector.store %{{.*}}, %[[PARTS]][%c0, %c1, %[[PLACE]], %{{.*}}]
-// CHECK: scf.for %[[ROW:.*]] =
+// CHECK: scf.for %{{.*}} = %c0 to %c2 step %c1 {
+// CHECK: memref.store %{{.*}}, %[[MAX]]
+// CHECK: scf.for %[[ROW:.*]] = %c0 to %c2 step %c1 {
+// CHECK: %[[HEAD:.*]] = arith.remui %[[ROW]], %c2
+// CHECK: %[[O:.*]] = vector.load %[[OUT]][%[[ROW]], %c0]
+// CHECK: vector.store %[[O]], %[[PARTS]][%{{.*}}, %[[HEAD]], %[[PLACE]], %c0]
 // CHECK: %[[L:.*]] = vector.load %[[SUM]][%[[ROW]], %c0]
 // CHECK: vector.store %[[L]], %[[PARTS]][%{{.*}}, %{{.*}}, %[[PLACE]], %c16]
-// CHECK: %[[M:.*]] = memref.load %[[MAX]][%[[ROW]]]
+// CHECK: %[[M:.*]] = memref.load %[[MAX]][%c0, %[[ROW]]]
 // CHECK: memref.store %[[M]], %[[PARTS]][%{{.*}}, %{{.*}}, %[[PLACE]], %c32]
 // CHECK-NOT: cria.
 func.func @partials(%first: index, %parts: memref<1x2x1x48xf32>, %q: memref<1x32xf32>, %k: memref<2x?x1x4x16x16xf16>,
