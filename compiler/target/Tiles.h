@@ -41,6 +41,10 @@ constexpr int64_t kTokenTile = 8;
 /// out to the threads.
 constexpr int64_t kAttentionTokenTile = 16;
 
+/// Tasks that each thread should get of prefill attention: with 4, the slowest
+/// has at most a quarter more to do than the others.
+constexpr int64_t kAttentionTasks = 4;
+
 /// Chunks of KV cache that a thread must be spared for decode attention to be
 /// split over chunks. One chunk of a 64-wide head in f16 is 64 KB, about 4 us
 /// of reading; the split costs a barrier (up to 1 us), and partials that are

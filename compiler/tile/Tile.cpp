@@ -21,7 +21,7 @@ namespace {
 
 /// How one op is split over threads.
 struct TilePlan {
-  SmallVector<int64_t> sizes; // 0: not split
+  SmallVector<int64_t> sizes; // 0: not split; kDynamic: attentionTokens()
   /// Work of one tile, in arbitrary but common units, so that neighbouring
   /// loops without a barrier between them can share one split.
   int64_t cost = 1;
@@ -47,6 +47,45 @@ int64_t tileRows(FusedLinearOp linear, bool paired) {
   return n;
 }
 
+/// Tokens of a prefill task: fewer than kAttentionTokenTile where that leaves
+/// threads idle. Those of one sequence keep tiles that share K and V; tokens of
+/// several share nothing, as in a batched decode.
+OpFoldResult attentionTokens(OpBuilder &b, FusedAttentionOp op,
+                             func::FuncOp func) {
+  // A loop's step is a symbol of the function, not of a loop in it.
+  Block *entry = &func.getBody().front();
+  auto sequences = dyn_cast<BlockArgument>(op.getSequences());
+  if (!sequences || sequences.getOwner() != entry)
+    return b.getIndexAttr(kAttentionTokenTile);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(entry);
+  Location loc = op.getLoc();
+  auto idx = [&](int64_t v) -> Value {
+    return arith::ConstantIndexOp::create(b, loc, v);
+  };
+  Value zero = idx(0);
+  Value tokens = b.createOrFold<tensor::DimOp>(loc, sequences, zero);
+  Value tiles =
+      arith::CeilDivUIOp::create(b, loc, tokens, idx(kAttentionTokenTile));
+  Value tasks = arith::MulIOp::create(b, loc, tiles, idx(op.getKvHeads()));
+  Value wanted = arith::MulIOp::create(b, loc, NumThreadsOp::create(b, loc),
+                                       idx(kAttentionTasks));
+  Value last = arith::MaxSIOp::create(
+      b, loc, arith::SubIOp::create(b, loc, tokens, idx(1)), zero);
+  auto sequence = [&](Value i) -> Value {
+    return tensor::ExtractOp::create(b, loc, sequences, i);
+  };
+  Value isOne = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq,
+                                      sequence(zero), sequence(last));
+  Value few = arith::SelectOp::create(b, loc, isOne,
+                                      idx(kAttentionTokenTile / 4), idx(1));
+  Value isEnough =
+      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::uge, tasks, wanted);
+  return arith::SelectOp::create(b, loc, isEnough, idx(kAttentionTokenTile),
+                                 few)
+      .getResult();
+}
+
 struct Tile : cria::impl::TileBase<Tile> {
   bool decode = false;
 
@@ -65,7 +104,7 @@ struct Tile : cria::impl::TileBase<Tile> {
     // Causal rows differ in length: deal them out instead of cutting once.
     if (isa<FusedAttentionOp>(op))
       return TilePlan{
-          {decode ? 1 : kAttentionTokenTile, 1}, 1, /*cyclic=*/true};
+          {decode ? 1 : ShapedType::kDynamic, 1}, 1, /*cyclic=*/true};
     if (isa<AttentionMergeOp>(op))
       return TilePlan{{1, 1}};
     if (isa<RowsOp>(op)) {
@@ -111,7 +150,10 @@ struct Tile : cria::impl::TileBase<Tile> {
       rewriter.setInsertionPoint(op);
       SmallVector<OpFoldResult> sizes;
       for (int64_t size : plan.sizes)
-        sizes.push_back(rewriter.getIndexAttr(size));
+        sizes.push_back(
+            size == ShapedType::kDynamic
+                ? attentionTokens(rewriter, cast<FusedAttentionOp>(op), func)
+                : rewriter.getIndexAttr(size));
       scf::SCFTilingOptions options;
       options.setTileSizes(sizes).setLoopType(
           scf::SCFTilingOptions::LoopType::ForallOp);

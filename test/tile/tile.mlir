@@ -196,9 +196,20 @@ func.func @rows_decode_shared(%x: tensor<?x32xf32>, %init: tensor<?x32xf32>) -> 
 
 // -----
 
-// Tokens times kv heads; causal rows differ in length: dealt out.
+// Tokens times kv heads; causal rows differ in length: dealt out. 16 tokens
+// make a task, or 4 of one sequence, or 1 of several, if there are few tasks.
 // CHECK-LABEL: func.func @attention
-// CHECK:         scf.forall (%[[I:.*]], %[[H:.*]]) = (0, 0) to (%{{.*}}, 2) step (16, 1)
+// CHECK-SAME:    %[[SEQUENCES:[^ :]*]]: tensor<?xi32>, %{{[^ ]*}}: tensor<?x?xi32>
+// CHECK-DAG:     %[[N:.*]] = tensor.dim %[[SEQUENCES]], %c0
+// CHECK-DAG:     %[[THREADS:.*]] = cria.num_threads
+// CHECK:         %[[WANTED:.*]] = arith.muli %[[THREADS]], %c4
+// CHECK:         %[[A:.*]] = tensor.extract %[[SEQUENCES]][%c0]
+// CHECK:         %[[Z:.*]] = tensor.extract %[[SEQUENCES]]
+// CHECK:         %[[ONE:.*]] = arith.cmpi eq, %[[A]], %[[Z]]
+// CHECK:         %[[FEW:.*]] = arith.select %[[ONE]], %c4, %c1
+// CHECK:         %[[ENOUGH:.*]] = arith.cmpi uge, %{{.*}}, %[[WANTED]]
+// CHECK:         %[[SIZE:.*]] = arith.select %[[ENOUGH]], %c16, %[[FEW]]
+// CHECK:         scf.forall (%[[I:.*]], %[[H:.*]]) = (0, 0) to (%{{.*}}, 2) step (%[[SIZE]], 1)
 // CHECK:           cria.fused_attention {{.*}} {head_dim = 32 : i64, heads = 1 : i64, kv_heads = 1 : i64
 // CHECK:         } {cria.cost = {{[0-9]+}} : i64, cria.cyclic}
 func.func @attention(%q: tensor<?x64xf32>, %k: tensor<2x?x2x4x32x16xf16>, %v: tensor<2x?x2x64x32xf16>, %p: tensor<?xi32>, %s: tensor<?xi32>, %t: tensor<?x?xi32>, %l: index, %init: tensor<?x64xf32>) -> tensor<?x64xf32> {
