@@ -14,6 +14,7 @@
 #include "llvm/Support/raw_ostream.h"
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <limits>
 #include <unistd.h>
 #include <utility>
@@ -26,6 +27,14 @@ namespace cria {
 static constexpr size_t bufferBytes = size_t(1) << 20;
 // What the reference reader accepts.
 static constexpr uint64_t maxHeaderBytes = 100000000;
+// Parts are gathered into writes of what x86-64 maps as one large page, which
+// makes large pages of the page cache where the file system has them (ext4
+// since Linux 6.16, XFS): written part by part, these are pages of 4 KB from
+// all over the memory, slower to map and slower to read.
+static constexpr uint64_t pageBytes = uint64_t(2) << 20;
+// Parts come in order but for what the threads are ahead of each other, in
+// two or three arrays a tensor; 32 MB at most.
+static constexpr size_t maxOpenPages = 16;
 
 SafetensorsWriter::SafetensorsWriter(StringRef path, std::string tempPath,
                                      int fd)
@@ -242,6 +251,16 @@ Error SafetensorsWriter::openForParts() {
   if (sys::RetryAfterSignal(-1, ::ftruncate, fd,
                             static_cast<off_t>(dataStart + dataEnd)) != 0)
     return fail("cannot write: " + sys::StrError(errno));
+  // What is never written would keep a page from filling up.
+  pages.resize(divideCeil(dataStart + dataEnd, pageBytes));
+  auto neverFills = [&](uint64_t begin, uint64_t end) {
+    for (uint64_t page = begin / pageBytes; page * pageBytes < end; ++page)
+      pages[page].direct = true;
+  };
+  neverFills(0, dataStart);
+  for (const Tensor &tensor : tensors)
+    if (tensor.filler)
+      neverFills(dataStart + tensor.begin, dataStart + tensor.end);
   return Error::success();
 }
 
@@ -260,17 +279,70 @@ Error SafetensorsWriter::writeAt(size_t which, uint64_t offset,
                   " bytes, a part ends at " + Twine(offset + bytes.size()));
     tensor->inParts += bytes.size();
   }
-  auto at = static_cast<off_t>(dataStart + tensor->begin + offset);
+  return gather(dataStart + tensor->begin + offset, bytes);
+}
+
+/// Puts bytes of the file into its pages, and writes those that they fill.
+Error SafetensorsWriter::gather(uint64_t at, ArrayRef<uint8_t> bytes) {
   while (!bytes.empty()) {
-    ssize_t count =
-        sys::RetryAfterSignal(-1, ::pwrite, fd, bytes.data(), bytes.size(), at);
+    uint64_t index = at / pageBytes, begin = index * pageBytes;
+    uint64_t end = std::min(begin + pageBytes, dataStart + dataEnd);
+    ArrayRef<uint8_t> part = bytes.take_front(end - at);
+    Page &page = pages[index];
+    bool direct = false;
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      if (!page.bytes && openPages == maxOpenPages)
+        page.direct = true;
+      direct = page.direct;
+      if (!direct && !page.bytes) {
+        ++openPages;
+        if (sparePages.empty()) {
+          page.bytes.reset(new uint8_t[pageBytes]);
+        } else {
+          page.bytes = std::move(sparePages.back());
+          sparePages.pop_back();
+        }
+      }
+    }
+    if (direct) {
+      if (Error error = writePart(at, part))
+        return error;
+    } else {
+      std::memcpy(page.bytes.get() + (at - begin), part.data(), part.size());
+      bool full = false;
+      {
+        std::lock_guard<std::mutex> lock(mutex);
+        page.filled += part.size();
+        full = page.filled == end - begin;
+      }
+      if (full) {
+        if (Error error =
+                writePart(begin, ArrayRef(page.bytes.get(), end - begin)))
+          return error;
+        std::lock_guard<std::mutex> lock(mutex);
+        sparePages.push_back(std::move(page.bytes));
+        page.direct = true;
+        --openPages;
+      }
+    }
+    bytes = bytes.drop_front(part.size());
+    at += part.size();
+  }
+  return Error::success();
+}
+
+Error SafetensorsWriter::writePart(uint64_t at, ArrayRef<uint8_t> bytes) {
+  while (!bytes.empty()) {
+    ssize_t count = sys::RetryAfterSignal(-1, ::pwrite, fd, bytes.data(),
+                                          bytes.size(), static_cast<off_t>(at));
     if (count < 0) {
       std::string cause = sys::StrError(errno);
       std::lock_guard<std::mutex> lock(mutex);
       return fail("cannot write: " + cause);
     }
     bytes = bytes.drop_front(static_cast<size_t>(count));
-    at += count;
+    at += static_cast<uint64_t>(count);
   }
   return Error::success();
 }

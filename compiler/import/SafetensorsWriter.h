@@ -2,7 +2,8 @@
 //
 // Writes one safetensors file in memory independent of its size: declare every
 // tensor, write their bytes, commit. Bytes come front to back with write(), or
-// in parts at any offset, from any thread, with writeAt().
+// in parts at any offset, from any thread, with writeAt(); parts wait in up to
+// 32 MB until 2 MB of the file are whole.
 //
 // The data section starts on a 4096-byte boundary of the file and each tensor
 // on a 64-byte boundary, so that a mapping of the file can be used as it is.
@@ -93,6 +94,12 @@ private:
     bool filler;
     uint64_t inParts = 0; // bytes that writeAt wrote
   };
+  /// Parts of one page of the file, until it is full.
+  struct Page {
+    std::unique_ptr<uint8_t[]> bytes;
+    uint64_t filled = 0;
+    bool direct = false; // its parts are written as they come
+  };
 
   llvm::Error fail(const llvm::Twine &message);
   llvm::Error declare(llvm::StringRef what);
@@ -101,6 +108,8 @@ private:
   llvm::Error put(llvm::ArrayRef<uint8_t> bytes);
   llvm::Error flush();
   llvm::Error writeOut(llvm::ArrayRef<uint8_t> rest);
+  llvm::Error gather(uint64_t at, llvm::ArrayRef<uint8_t> bytes);
+  llvm::Error writePart(uint64_t at, llvm::ArrayRef<uint8_t> bytes);
 
   std::string filePath;
   std::string tempPath;
@@ -119,6 +128,9 @@ private:
   uint64_t dataStart = 0;       // in the file
   bool parts = false;
   std::mutex mutex; // of what writeAt changes
+  std::vector<Page> pages;
+  std::vector<std::unique_ptr<uint8_t[]>> sparePages;
+  size_t openPages = 0; // that have bytes
 };
 
 } // namespace cria

@@ -44,7 +44,10 @@ cria_status mapFile(const char *Path, cria_weights &Weights,
     return report(Error, CRIA_IO, "%s: cannot map %" PRIu64 " bytes: %s", Path,
                   Weights.MapBytes, std::strerror(Cause));
   Weights.Map = static_cast<const uint8_t *>(Map);
-  madvise(Map, Weights.MapBytes, MADV_WILLNEED);
+  // Read from disk in pages of 2 MB where the file system has them: fewer
+  // faults at the start, and memory in one piece. MADV_WILLNEED would begin
+  // with pages of 4 KB.
+  madvise(Map, Weights.MapBytes, MADV_HUGEPAGE);
   return CRIA_OK;
 }
 
