@@ -52,7 +52,6 @@ const TypeInfo typeTable[] = {
     {38, "IQ4_NL_8_8", 32, 0}, {39, "MXFP4", 32, 17},
     {40, "NVFP4", 64, 36},     {41, "Q1_0", 128, 18},
 };
-constexpr const char *supportedTypes = "F32, F16, BF16, Q8_0, Q4_0, Q4_1";
 
 const TypeInfo *typeInfo(GgmlType type) {
   uint32_t id = static_cast<uint32_t>(type);
@@ -178,9 +177,17 @@ bool isSupportedGgmlType(GgmlType type) {
   case GgmlType::F32:
   case GgmlType::F16:
   case GgmlType::BF16:
-  case GgmlType::Q8_0:
   case GgmlType::Q4_0:
   case GgmlType::Q4_1:
+  case GgmlType::Q5_0:
+  case GgmlType::Q5_1:
+  case GgmlType::Q8_0:
+  case GgmlType::Q2_K:
+  case GgmlType::Q3_K:
+  case GgmlType::Q4_K:
+  case GgmlType::Q5_K:
+  case GgmlType::Q6_K:
+  case GgmlType::IQ4_NL:
     return true;
   }
   return false;
@@ -414,7 +421,7 @@ private:
       return fail(what + " has " +
                   (info ? "the removed type " + std::string(info->name)
                         : "the unknown " + ggmlTypeName(tensor.type)) +
-                  "; supported: " + supportedTypes);
+                  "; supported: " + supportedGgmlTypes);
     if (tensor.dims[0] % info->blockSize)
       return fail(what + " of type " + info->name + " has rows of " +
                   Twine(tensor.dims[0]) +
@@ -659,7 +666,7 @@ Expected<ArrayRef<uint8_t>> GgufFile::data(const GgufTensor &tensor) const {
   if (!isSupportedGgmlType(tensor.type))
     return fileError(filePath, "tensor " + quoted(tensor.name) + " has type " +
                                    ggmlTypeName(tensor.type) +
-                                   "; supported: " + supportedTypes);
+                                   "; supported: " + supportedGgmlTypes);
   return tensor.bytes;
 }
 

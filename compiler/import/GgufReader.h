@@ -63,9 +63,22 @@ enum class GgmlType : uint32_t {
   F16 = 1,
   Q4_0 = 2,
   Q4_1 = 3,
+  Q5_0 = 6,
+  Q5_1 = 7,
   Q8_0 = 8,
+  Q2_K = 10,
+  Q3_K = 11,
+  Q4_K = 12,
+  Q5_K = 13,
+  Q6_K = 14,
+  IQ4_NL = 20,
   BF16 = 30
 };
+
+/// Those types, for messages.
+constexpr const char *supportedGgmlTypes =
+    "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, "
+    "Q6_K, IQ4_NL";
 
 /// The name of a ggml type, such as "Q4_K"; "type 99" for an unknown one.
 std::string ggmlTypeName(GgmlType type);

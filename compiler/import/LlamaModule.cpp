@@ -2,6 +2,7 @@
 #include "compiler/import/LlamaModule.h"
 
 #include "compiler/import/InputFile.h"
+#include "compiler/import/PackRows.h"
 #include "dialect/CriaOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -88,9 +89,9 @@ bool isMatrix(Role role) {
 }
 
 /// Absent for a bias that the layer does not have.
-using LayerTypes = std::array<std::optional<DType>, RoleCount>;
+using LayerTypes = std::array<std::optional<StoredType>, RoleCount>;
 
-/// Layers whose tensors have the same types share one function.
+/// Layers whose tensors are stored in the same types share one function.
 struct LayerKind {
   LayerTypes types;
   SmallVector<int64_t> layers;
@@ -136,16 +137,17 @@ public:
   /// Finds and checks all tensors; afterwards the members below hold.
   Error load();
 
-  DType embeddingType = DType::F32, headType = DType::F32;
+  StoredType embeddingType, headType;
   bool tied = false;
-  SmallVector<LayerKind> kinds;
+  std::vector<LayerKind> kinds;
   std::vector<std::pair<int64_t, int64_t>> places; // kind, index inside it
 
 private:
   bool isGguf() const { return llama.names == TensorNames::Gguf; }
 
   bool isPresent(int64_t layer, Role role) const;
-  Error check(const std::string &name, ArrayRef<int64_t> shape, DType &type);
+  Error check(const std::string &name, ArrayRef<int64_t> shape,
+              StoredType &type);
   bool isHarmless(StringRef name) const;
   Error refuseOthers() const;
 
@@ -196,7 +198,7 @@ bool Tensors::isPresent(int64_t index, Role role) const {
 }
 
 Error Tensors::check(const std::string &name, ArrayRef<int64_t> expected,
-                     DType &type) {
+                     StoredType &type) {
   Expected<const TensorView *> view = source.get(name);
   if (!view)
     return view.takeError();
@@ -206,7 +208,7 @@ Error Tensors::check(const std::string &name, ArrayRef<int64_t> expected,
         "tensor " + quoted(name) + " has shape " + shapeText((*view)->shape) +
             " (rows first); the model's sizes make it " + shapeText(expected));
   read.insert(name);
-  type = (*view)->dtype;
+  type = storedType((*view)->dtype);
   return Error::success();
 }
 
@@ -236,7 +238,7 @@ Error Tensors::load() {
   if (Error error =
           check(embedding(), {llama.vocab, llama.width}, embeddingType))
     return error;
-  DType unused;
+  StoredType unused;
   if (Error error = check(norm(), {llama.width}, unused))
     return error;
   tied = llama.tied ? *llama.tied : source.find(head()) == nullptr;
@@ -251,11 +253,11 @@ Error Tensors::load() {
       Role role = static_cast<Role>(i);
       if (!isPresent(index, role))
         continue;
-      DType type;
+      StoredType type;
       if (Error error = check(layer(index, role), shape(role), type))
         return error;
       // Norms and biases become f32, whatever they are in the file.
-      types[role] = isMatrix(role) ? type : DType::F32;
+      types[role] = isMatrix(role) ? type : StoredType();
     }
     auto kind = llvm::find_if(
         kinds, [&](const LayerKind &other) { return other.types == types; });
@@ -307,7 +309,7 @@ private:
                                   CriaDialect::kPageTokens, llama.headDim},
                                  b.getF32Type());
   }
-  WeightType weight(ArrayRef<int64_t> shape, DType type);
+  WeightType weight(ArrayRef<int64_t> shape, StoredType type);
   mlir::FloatAttr f32(double value) { return b.getF32FloatAttr(value); }
 
   void setAttributes(ModuleOp module);
@@ -332,34 +334,11 @@ private:
   NormKindAttr rms;
 };
 
-WeightType ModuleBuilder::weight(ArrayRef<int64_t> shape, DType type) {
-  ElementKind element = ElementKind::f32;
-  OffsetKind offset = OffsetKind::none;
-  switch (type) {
-  case DType::F16:
-    element = ElementKind::f16;
-    break;
-  case DType::BF16:
-    element = ElementKind::bf16;
-    break;
-  case DType::Q8_0:
-    element = ElementKind::q8;
-    break;
-  case DType::Q4_0:
-    element = ElementKind::q4;
-    offset = OffsetKind::zero_point;
-    break;
-  case DType::Q4_1:
-    element = ElementKind::q4;
-    offset = OffsetKind::min;
-    break;
-  case DType::F32:
-  case DType::Unsupported: // Tensors::check refuses them
-    break;
-  }
-  bool quantized = element == ElementKind::q8 || element == ElementKind::q4;
-  return WeightType::get(b.getContext(), shape, element,
-                         quantized ? CriaDialect::kQuantBlock : 0, offset,
+WeightType ModuleBuilder::weight(ArrayRef<int64_t> shape, StoredType type) {
+  bool quantized =
+      type.element == ElementKind::q8 || type.element == ElementKind::q4;
+  return WeightType::get(b.getContext(), shape, type.element,
+                         quantized ? CriaDialect::kQuantBlock : 0, type.offset,
                          WeightLayout::rows);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/import/PackRows.h"
 
+#include "compiler/import/GgmlBlocks.h"
 #include "compiler/import/InputFile.h"
 #include "llvm/ADT/bit.h"
 #include "llvm/Support/Endian.h"
@@ -55,6 +56,13 @@ void storeBlock(const RowFormat &format, RowPart part, const QuantBlock &q,
         static_cast<uint8_t>(q.codes[i] + (format.biased ? 128 : 0));
 }
 
+void storeParts(const RowFormat &format, const QuantBlock &q, int64_t b,
+                RowStrip &strip, int64_t r) {
+  for (RowPart part : {RowPart::Codes, RowPart::Scales, RowPart::Mins})
+    if (format.rowBytes(part))
+      storeBlock(format, part, q, b, strip.row(part, r));
+}
+
 /// Writes K numbers as f32, f16 or bf16, and adds up what that did to them.
 void storeElements(const RowFormat &format, const float *x, uint8_t *out,
                    ErrorSums &sums) {
@@ -92,6 +100,41 @@ float limitOf(const RowFormat &format) {
   if (format.element == ElementKind::bf16)
     return llvm::bit_cast<float>(0x7f7f8000u);
   return INFINITY;
+}
+
+/// An error names the number of a source's row that the format cannot hold;
+/// `x` begins in column `first`.
+Error checkNumbers(const RowFormat &format, float limit, int64_t sourceRow,
+                   int64_t first, ArrayRef<float> x) {
+  bool good = true;
+  for (float number : x)
+    good &= std::fabs(number) < limit; // false for a NaN
+  if (good)
+    return Error::success();
+  const float *bad = llvm::find_if_not(
+      x, [&](float number) { return std::fabs(number) < limit; });
+  std::string accepted = std::isinf(limit)
+                             ? "finite numbers"
+                             : "magnitudes below " + numberText(double(limit));
+  return createStringError("row " + Twine(sourceRow) + ", column " +
+                           Twine(first + (bad - x.begin())) + " is " +
+                           numberText(double(*bad)) + "; accepted for " +
+                           stringifyElementKind(format.element) + ": " +
+                           accepted);
+}
+
+/// Writes lane `lane` of a group as block `b` of row `r`.
+void storeGroup(const RowFormat &format, const BlockGroup &group, int64_t lane,
+                RowStrip &strip, int64_t r, int64_t b) {
+  QuantBlock q;
+  // A group's codes of q8 are 128 more where there is no minimum.
+  bool isSigned =
+      format.element == ElementKind::q8 && format.offset != OffsetKind::min;
+  for (int64_t i = 0; i < block; ++i)
+    q.codes[i] = group.codes[i][lane] - (isSigned ? 128 : 0);
+  q.scale = group.scales[lane];
+  q.minimum = group.minima[lane];
+  storeParts(format, q, b, strip, r);
 }
 
 /// ggml's blocks whose numbers are those of the format.
@@ -178,7 +221,8 @@ public:
     for (int64_t r = 0; r < count; ++r) {
       float *row = rows.data() + r * width;
       fill(format.sourceRow(first + r), row);
-      if (Error error = check(format.sourceRow(first + r), row))
+      if (Error error = checkNumbers(format, limit, format.sourceRow(first + r),
+                                     0, ArrayRef(row, format.k)))
         return error;
     }
     if (format.isQuantized()) {
@@ -201,23 +245,6 @@ protected:
   RowFormat format;
 
 private:
-  Error check(int64_t sourceRow, const float *row) const {
-    bool good = true;
-    for (int64_t i = 0; i < format.k; ++i)
-      good &= std::fabs(row[i]) < limit; // false for a NaN
-    if (good)
-      return Error::success();
-    const float *bad = std::find_if_not(
-        row, row + format.k, [&](float x) { return std::fabs(x) < limit; });
-    std::string accepted =
-        std::isinf(limit) ? "finite numbers"
-                          : "magnitudes below " + numberText(double(limit));
-    return createStringError(
-        "row " + Twine(sourceRow) + ", column " + Twine(bad - row) + " is " +
-        numberText(double(*bad)) + "; accepted for " +
-        stringifyElementKind(format.element) + ": " + accepted);
-  }
-
   void quantize(int64_t count, RowStrip &strip) {
     alignas(64) float x[blockNumbers][blockLanes] = {};
     BlockGroup group;
@@ -229,27 +256,9 @@ private:
       int64_t valid = std::min(block, format.k - b * block);
       quantizeBlocks(kind, BlockChoice::search, x, static_cast<int>(valid),
                      static_cast<int>(count), group, sums);
-      for (int64_t r = 0; r < count; ++r) {
-        le::write16le(strip.row(RowPart::Scales, r) + 2 * b, group.scales[r]);
-        if (format.offset == OffsetKind::min)
-          le::write16le(strip.row(RowPart::Mins, r) + 2 * b, group.minima[r]);
-        storeCodes(group, r, strip.row(RowPart::Codes, r), b);
-      }
+      for (int64_t r = 0; r < count; ++r)
+        storeGroup(format, group, r, strip, r, b);
     }
-  }
-
-  void storeCodes(const BlockGroup &group, int64_t r, uint8_t *out,
-                  int64_t b) const {
-    if (format.element == ElementKind::q4) {
-      for (int64_t i = 0; i < block / 2; ++i)
-        out[16 * b + i] = static_cast<uint8_t>(
-            group.codes[i][r] | (group.codes[i + block / 2][r] << 4));
-      return;
-    }
-    // A group's codes are 128 more where there is no minimum.
-    bool isSigned = format.offset != OffsetKind::min && !format.biased;
-    for (int64_t i = 0; i < block; ++i)
-      out[32 * b + i] = group.codes[i][r] ^ (isSigned ? 0x80 : 0);
   }
 
   float limit;
@@ -270,6 +279,91 @@ public:
 
 private:
   const TensorView &view;
+};
+
+/// The codes of a format, less its zero point, and whether it has minima.
+AffineRange codeRange(const RowFormat &format) {
+  bool isMin = format.offset == OffsetKind::min;
+  if (format.element == ElementKind::q4)
+    return isMin ? AffineRange{0, 15, true} : AffineRange{-8, 7, false};
+  return isMin ? AffineRange{0, 255, true} : AffineRange{-128, 127, false};
+}
+
+/// ggml's blocks whose codes are taken as they are while scales and minima
+/// become f16. A block where that does not go, or not well, is converted as
+/// any numbers are.
+class AffineReader : public RowReader {
+public:
+  AffineReader(const RowFormat &format, const TensorView &view)
+      : format(format), dtype(view.dtype), data(view.data.data()),
+        stride(static_cast<int64_t>(view.rowBytes())),
+        least(codeRange(format).least), limit(limitOf(format)) {}
+
+  /// Whether all codes of the type are codes of the format.
+  static bool serves(const RowFormat &format, DType dtype) {
+    const AffineRange *has = affineRange(dtype);
+    if (!has || !format.isQuantized())
+      return false;
+    AffineRange wanted = codeRange(format);
+    return has->hasMin == wanted.hasMin && has->least >= wanted.least &&
+           has->most <= wanted.most;
+  }
+
+  Error read(int64_t first, int64_t count, RowStrip &strip) override {
+    for (int64_t r = 0; r < count; ++r) {
+      int64_t row = format.sourceRow(first + r);
+      for (int64_t b = 0; b < format.blocks(); ++b) {
+        AffineBlock affine = readAffine(dtype, data + row * stride, b);
+        QuantBlock q;
+        ErrorSums errors;
+        bool taken = take(affine, q, errors);
+        if (taken)
+          storeParts(format, q, b, strip, r);
+        // f16's subnormal numbers are coarse: beyond four times what rounding
+        // costs normal ones, other codes may come nearer.
+        if (!taken || errors.errors > errors.squares * 0x1p-18)
+          if (Error error = search(affine, row, b, taken, errors, strip, r))
+            return error;
+        sums.add(errors);
+      }
+    }
+    return Error::success();
+  }
+
+private:
+  bool take(const AffineBlock &affine, QuantBlock &q, ErrorSums &errors) const {
+    for (int64_t i = 0; i < block; ++i)
+      q.codes[i] =
+          affine.codes[i] - (format.element == ElementKind::q4 ? least : 0);
+    return roundAffine(affine, q.scale, q.minimum, errors);
+  }
+
+  Error search(const AffineBlock &affine, int64_t row, int64_t b, bool taken,
+               ErrorSums &errors, RowStrip &strip, int64_t r) const {
+    alignas(64) float x[blockNumbers][blockLanes] = {};
+    float numbers[block];
+    for (int64_t i = 0; i < block; ++i)
+      x[i][0] = numbers[i] =
+          affine.scale * static_cast<float>(affine.codes[i]) + affine.minimum;
+    if (Error error = checkNumbers(format, limit, row, b * block, numbers))
+      return error;
+    BlockGroup group;
+    ErrorSums found;
+    quantizeBlocks(kindOf(format), BlockChoice::search, x, blockNumbers, 1,
+                   group, found);
+    if (taken && found.errors >= errors.errors)
+      return Error::success();
+    storeGroup(format, group, 0, strip, r, b);
+    errors = found;
+    return Error::success();
+  }
+
+  RowFormat format;
+  DType dtype;
+  const uint8_t *data;
+  int64_t stride;
+  int least;
+  float limit;
 };
 
 /// splitmix64, Steele et al. 2014.
@@ -314,9 +408,7 @@ public:
       uint64_t state = rowState(format.sourceRow(first + r));
       for (int64_t b = 0; b < format.blocks(); ++b) {
         QuantBlock made = make(mix(state + static_cast<uint64_t>(b)));
-        for (RowPart part : {RowPart::Codes, RowPart::Scales, RowPart::Mins})
-          if (format.rowBytes(part))
-            storeBlock(format, part, made, b, strip.row(part, r));
+        storeParts(format, made, b, strip, r);
       }
     }
     return Error::success();
@@ -393,6 +485,34 @@ private:
 
 } // namespace
 
+StoredType storedType(DType dtype) {
+  switch (dtype) {
+  case DType::F32:
+  case DType::Unsupported:
+    break;
+  case DType::F16:
+    return {ElementKind::f16, OffsetKind::none};
+  case DType::BF16:
+    return {ElementKind::bf16, OffsetKind::none};
+  case DType::Q4_0:
+    return {ElementKind::q4, OffsetKind::zero_point};
+  case DType::Q4_1:
+  case DType::Q4_K:
+    return {ElementKind::q4, OffsetKind::min};
+  case DType::Q5_0:
+  case DType::Q8_0:
+  case DType::Q3_K:
+  case DType::Q6_K:
+  case DType::IQ4_NL:
+    return {ElementKind::q8, OffsetKind::none};
+  case DType::Q5_1:
+  case DType::Q2_K:
+  case DType::Q5_K:
+    return {ElementKind::q8, OffsetKind::min};
+  }
+  return {};
+}
+
 int64_t RowFormat::rowBytes(RowPart part) const {
   if (isQuantized() == (part == RowPart::Elements))
     return 0;
@@ -459,6 +579,8 @@ std::unique_ptr<RowReader> makeTensorReader(const RowFormat &format,
       (view.dtype == DType::F16 && format.element == ElementKind::f16) ||
       (view.dtype == DType::BF16 && format.element == ElementKind::bf16))
     return std::make_unique<CopyFloats>(format, view);
+  if (AffineReader::serves(format, view.dtype))
+    return std::make_unique<AffineReader>(format, view);
   return std::make_unique<ConvertTensor>(format, view);
 }
 

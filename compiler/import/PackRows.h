@@ -15,6 +15,31 @@
 
 namespace cria {
 
+/// The type in which cria stores the tensors of a source type, unless it is
+/// told another: the smallest that holds their numbers exactly, or else within
+/// 0.6% (relative root mean square; the report says how much).
+///
+///   F32, F16, BF16         themselves
+///   Q4_0                   q4 zero_point, exactly
+///   Q4_1                   q4 min, exactly
+///   Q4_K                   q4 min, scales and minima of 32 rounded to f16
+///   Q5_0, Q8_0, IQ4_NL     q8, exactly
+///   Q3_K                   q8, exactly: scales of 16 go into the codes
+///   Q6_K                   q8, two blocks of 16 as one of 32
+///   Q5_1                   q8 min, exactly
+///   Q5_K                   q8 min, scales and minima of 32 rounded to f16
+///   Q2_K                   q8 min, two blocks of 16 as one of 32
+struct StoredType {
+  ElementKind element = ElementKind::f32;
+  OffsetKind offset = OffsetKind::none;
+
+  bool operator==(const StoredType &other) const {
+    return element == other.element && offset == other.offset;
+  }
+  bool operator!=(const StoredType &other) const { return !(*this == other); }
+};
+StoredType storedType(DType dtype);
+
 /// Which array of a weight: its elements (float types) or one of the three.
 enum class RowPart { Elements, Codes, Scales, Mins };
 constexpr int rowParts = 4;

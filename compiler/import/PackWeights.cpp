@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/import/PackWeights.h"
 
+#include "compiler/import/GgmlBlocks.h"
 #include "compiler/import/InputFile.h"
 #include "compiler/import/PackRows.h"
 #include "compiler/import/SafetensorsWriter.h"
@@ -252,9 +253,7 @@ void Packer::addReport(Output &output) {
       entry.source = view->name;
       entry.typeIn = view->typeName;
       entry.bytesIn = view->data.size();
-      entry.requantized = view->dtype == DType::Q8_0 ||
-                          view->dtype == DType::Q4_0 ||
-                          view->dtype == DType::Q4_1;
+      entry.requantized = isGgmlQuantized(view->dtype);
     } else {
       RowFormat format = output.format;
       format.element = made.getElement();

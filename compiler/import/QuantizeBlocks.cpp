@@ -346,13 +346,4 @@ uint16_t floatToHalf(float value) {
   return sign | static_cast<uint16_t>((bits - 0x38000000) >> 13);
 }
 
-float halfToFloat(uint16_t half) {
-  uint32_t exponent = (half >> 10) & 31, mantissa = half & 1023;
-  float magnitude =
-      exponent == 0
-          ? std::ldexp(static_cast<float>(mantissa), -24)
-          : llvm::bit_cast<float>(((exponent + 112) << 23) | (mantissa << 13));
-  return half & 0x8000 ? -magnitude : magnitude;
-}
-
 } // namespace cria

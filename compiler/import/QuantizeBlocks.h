@@ -18,6 +18,7 @@
 #ifndef CRIA_COMPILER_IMPORT_QUANTIZEBLOCKS_H
 #define CRIA_COMPILER_IMPORT_QUANTIZEBLOCKS_H
 
+#include "llvm/ADT/bit.h"
 #include <cstdint>
 
 namespace cria {
@@ -62,9 +63,25 @@ void quantizeBlocksPortably(BlockKind kind, BlockChoice choice,
                             int valid, int lanes, BlockGroup &group,
                             ErrorSums &sums);
 
-/// IEEE binary16 bits, rounded to nearest even; and back, exactly.
+/// IEEE binary16 bits, rounded to nearest even.
 uint16_t floatToHalf(float value);
-float halfToFloat(uint16_t half);
+
+/// IEEE binary16 to binary32, exact, without branches on the exponent so that
+/// loops over it vectorise: a normal number is rebiased by a multiplication,
+/// a subnormal one by a subtraction.
+inline float halfToFloat(uint16_t half) {
+  uint32_t word = uint32_t(half) << 16;
+  uint32_t sign = word & 0x80000000u;
+  uint32_t twice = word + word;
+  // 0xe0 << 23 adds 224 to the exponent; 2^-112 takes off what is too much,
+  // which also lets infinities and NaNs saturate.
+  float normal = llvm::bit_cast<float>((twice >> 4) + (0xe0u << 23)) *
+                 llvm::bit_cast<float>(0x07800000u);
+  float subnormal = llvm::bit_cast<float>((twice >> 17) | (126u << 23)) - 0.5f;
+  uint32_t bits = twice < (1u << 27) ? llvm::bit_cast<uint32_t>(subnormal)
+                                     : llvm::bit_cast<uint32_t>(normal);
+  return llvm::bit_cast<float>(sign | bits);
+}
 
 } // namespace cria
 

@@ -16,14 +16,15 @@ namespace {
 struct Row {
   std::string name, shape, typeIn, typeOut;
   uint64_t bytesIn = 0, bytesOut = 0;
-  bool copied = true, requantized = false;
+  bool exact = true, requantized = false;
   ErrorSums sums;
 
   void add(const PackedTensor &tensor) {
     bytesIn += tensor.bytesIn;
     bytesOut += tensor.bytesOut;
-    copied &= tensor.copied;
-    requantized |= tensor.requantized && !tensor.copied;
+    bool isExact = tensor.copied || tensor.sums.errors == 0;
+    exact &= isExact;
+    requantized |= tensor.requantized && !isExact;
     sums.add(tensor.sums);
   }
 };
@@ -70,7 +71,7 @@ void printRow(raw_ostream &out, const Row &row) {
       << left_justify(fitted(types, 12), 13)
       << right_justify(bytesText(row.bytesIn), 7) << " "
       << right_justify(bytesText(row.bytesOut), 7);
-  if (row.copied) {
+  if (row.exact) {
     out << "    exact\n";
     return;
   }
@@ -87,7 +88,7 @@ json::Object jsonOf(const Row &row) {
                       {"relative_rms_error", nullptr},
                       {"max_abs_error", nullptr},
                       {"snr_db", nullptr}};
-  if (row.copied)
+  if (row.exact)
     return object;
   double error = relativeError(row.sums);
   object["relative_rms_error"] = error;
@@ -145,9 +146,11 @@ std::string quantizeJson(StringRef spec, ArrayRef<PackedTensor> tensors) {
   }
   std::string text;
   raw_string_ostream(text) << formatv(
-      "{0:2}\n", json::Value(json::Object{{"quantize", spec},
-                                          {"tensors", std::move(list)},
-                                          {"total", jsonOf(total)}}));
+      "{0:2}\n",
+      json::Value(json::Object{
+          {"quantize", spec.empty() ? json::Value(nullptr) : json::Value(spec)},
+          {"tensors", std::move(list)},
+          {"total", jsonOf(total)}}));
   return text;
 }
 

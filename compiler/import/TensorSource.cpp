@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/import/TensorSource.h"
 
+#include "compiler/import/GgmlBlocks.h"
 #include "compiler/import/GgufReader.h"
 #include "compiler/import/InputFile.h"
+#include "compiler/import/QuantizeBlocks.h"
 #include "compiler/import/SafetensorsReader.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringMap.h"
@@ -25,76 +27,25 @@ struct DTypeInfo {
   int64_t blockBytes;
 };
 
-// Indexed by DType. Blocks are ggml-common.h's: Q8_0 is an f16 scale and 32
-// int8; Q4_0 an f16 scale and 16 bytes of nibbles; Q4_1 has an f16 minimum
-// after the scale.
+// Indexed by DType; see GgmlBlocks.h for the blocks.
 const DTypeInfo dtypeInfos[] = {
-    {"F32", 1, 4},    {"F16", 1, 2},    {"BF16", 1, 2},       {"Q8_0", 32, 34},
-    {"Q4_0", 32, 18}, {"Q4_1", 32, 20}, {"unsupported", 1, 0}};
-constexpr const char *supportedTypes = "F32, F16, BF16, Q8_0, Q4_0, Q4_1";
+    {"F32", 1, 4},      {"F16", 1, 2},      {"BF16", 1, 2},
+    {"Q8_0", 32, 34},   {"Q4_0", 32, 18},   {"Q4_1", 32, 20},
+    {"Q5_0", 32, 22},   {"Q5_1", 32, 24},   {"Q2_K", 256, 84},
+    {"Q3_K", 256, 110}, {"Q4_K", 256, 144}, {"Q5_K", 256, 176},
+    {"Q6_K", 256, 210}, {"IQ4_NL", 32, 18}, {"unsupported", 1, 0}};
 
 const DTypeInfo &dtypeInfo(DType dtype) {
   return dtypeInfos[static_cast<size_t>(dtype)];
 }
 
-/// IEEE binary16 to binary32, exact, without branches on the exponent so that
-/// loops over it vectorise: a normal number is rebiased by a multiplication,
-/// a subnormal one by a subtraction.
-float halfToFloat(uint16_t half) {
-  uint32_t word = uint32_t(half) << 16;
-  uint32_t sign = word & 0x80000000u;
-  uint32_t twice = word + word;
-  // 0xe0 << 23 adds 224 to the exponent; 2^-112 takes off what is too much,
-  // which also lets infinities and NaNs saturate.
-  float normal = llvm::bit_cast<float>((twice >> 4) + (0xe0u << 23)) *
-                 llvm::bit_cast<float>(0x07800000u);
-  float subnormal = llvm::bit_cast<float>((twice >> 17) | (126u << 23)) - 0.5f;
-  uint32_t bits = twice < (1u << 27) ? llvm::bit_cast<uint32_t>(subnormal)
-                                     : llvm::bit_cast<uint32_t>(normal);
-  return llvm::bit_cast<float>(sign | bits);
-}
-
 float loadHalf(const uint8_t *p) { return halfToFloat(le::read16le(p)); }
 
-void dequantizeQ8_0(const uint8_t *block, float *out) {
-  float scale = loadHalf(block);
-  for (int i = 0; i < 32; ++i)
-    out[i] = static_cast<float>(static_cast<int8_t>(block[2 + i])) * scale;
-}
-
-// Low nibbles are the first half of a block, high nibbles the second.
-void dequantizeQ4_0(const uint8_t *block, float *out) {
-  float scale = loadHalf(block);
-  for (int i = 0; i < 16; ++i) {
-    out[i] = static_cast<float>((block[2 + i] & 15) - 8) * scale;
-    out[i + 16] = static_cast<float>((block[2 + i] >> 4) - 8) * scale;
-  }
-}
-
-void dequantizeQ4_1(const uint8_t *block, float *out) {
-  float scale = loadHalf(block);
-  float minimum = loadHalf(block + 2);
-  for (int i = 0; i < 16; ++i) {
-    out[i] = static_cast<float>(block[4 + i] & 15) * scale + minimum;
-    out[i + 16] = static_cast<float>(block[4 + i] >> 4) * scale + minimum;
-  }
-}
-
-DType fromGgml(GgmlType type) {
-  switch (type) {
-  case GgmlType::F32:
-    return DType::F32;
-  case GgmlType::F16:
-    return DType::F16;
-  case GgmlType::BF16:
-    return DType::BF16;
-  case GgmlType::Q8_0:
-    return DType::Q8_0;
-  case GgmlType::Q4_0:
-    return DType::Q4_0;
-  case GgmlType::Q4_1:
-    return DType::Q4_1;
-  }
+/// By name: the containers' types are numbered and spelled differently.
+DType dtypeOf(StringRef name) {
+  for (size_t i = 0; i < static_cast<size_t>(DType::Unsupported); ++i)
+    if (name == dtypeInfos[i].name)
+      return static_cast<DType>(i);
   return DType::Unsupported;
 }
 
@@ -127,16 +78,8 @@ class GgufSource : public TensorSource {
 public:
   explicit GgufSource(std::unique_ptr<GgufFile> file) : file(std::move(file)) {
     table.reserve(this->file->tensors().size());
-    for (const GgufTensor &tensor : this->file->tensors()) {
-      TensorView view;
-      view.name = tensor.name.str();
-      for (uint64_t dim : llvm::reverse(tensor.dims))
-        view.shape.push_back(static_cast<int64_t>(dim));
-      view.dtype = fromGgml(tensor.type);
-      view.typeName = ggmlTypeName(tensor.type);
-      view.data = tensor.bytes;
-      table.add(std::move(view));
-    }
+    for (const GgufTensor &tensor : this->file->tensors())
+      table.add(viewOf(tensor));
     table.finish();
   }
 
@@ -221,6 +164,17 @@ Error refuseSplit(const GgufFile &file) {
 
 } // namespace
 
+TensorView viewOf(const GgufTensor &tensor) {
+  TensorView view;
+  view.name = tensor.name.str();
+  for (uint64_t dim : llvm::reverse(tensor.dims))
+    view.shape.push_back(static_cast<int64_t>(dim));
+  view.typeName = ggmlTypeName(tensor.type);
+  view.dtype = dtypeOf(view.typeName);
+  view.data = tensor.bytes;
+  return view;
+}
+
 StringRef dtypeName(DType dtype) { return dtypeInfo(dtype).name; }
 
 int64_t TensorView::rowElements() const {
@@ -254,7 +208,8 @@ Error dequantizeRow(const TensorView &view, int64_t row,
     return fileError("tensor " + quoted(view.name), message);
   };
   if (view.dtype == DType::Unsupported)
-    return fail("has type " + view.typeName + "; supported: " + supportedTypes);
+    return fail("has type " + view.typeName +
+                "; supported: " + supportedGgmlTypes);
   int64_t elements = view.rowElements();
   if (row < 0 || row >= view.numRows())
     return fail("row " + Twine(row) + " is asked for; accepted: 0 to " +
@@ -283,20 +238,8 @@ Error dequantizeRow(const TensorView &view, int64_t row,
     for (int64_t i = 0; i < elements; ++i)
       to[i] = llvm::bit_cast<float>(uint32_t(le::read16le(in + 2 * i)) << 16);
     break;
-  case DType::Q8_0:
-    for (int64_t i = 0; i < elements; i += 32, in += 34)
-      dequantizeQ8_0(in, to + i);
-    break;
-  case DType::Q4_0:
-    for (int64_t i = 0; i < elements; i += 32, in += 18)
-      dequantizeQ4_0(in, to + i);
-    break;
-  case DType::Q4_1:
-    for (int64_t i = 0; i < elements; i += 32, in += 20)
-      dequantizeQ4_1(in, to + i);
-    break;
-  case DType::Unsupported:
-    break;
+  default:
+    dequantizeGgml(view.dtype, in, elements, to);
   }
   return Error::success();
 }
@@ -312,7 +255,7 @@ Expected<const TensorView *> TensorSource::get(StringRef name) const {
   if (view->dtype == DType::Unsupported)
     return fileError(path(), "tensor " + quoted(name) + " has type " +
                                  view->typeName +
-                                 "; supported: " + supportedTypes);
+                                 "; supported: " + supportedGgmlTypes);
   return view;
 }
 

@@ -27,10 +27,28 @@
 namespace cria {
 
 class GgufFile;
+struct GgufTensor;
 
 /// Element types that dequantizeRow reads. The Q types are ggml's: blocks of
-/// 32 along a row. Anything else is Unsupported and has only its name.
-enum class DType { F32, F16, BF16, Q8_0, Q4_0, Q4_1, Unsupported };
+/// 32, for K types of 256, along a row (see GgmlBlocks.h). Anything else is
+/// Unsupported and has only its name.
+enum class DType {
+  F32,
+  F16,
+  BF16,
+  Q8_0,
+  Q4_0,
+  Q4_1,
+  Q5_0,
+  Q5_1,
+  Q2_K,
+  Q3_K,
+  Q4_K,
+  Q5_K,
+  Q6_K,
+  IQ4_NL,
+  Unsupported
+};
 
 /// "F32", "Q4_1", ...
 llvm::StringRef dtypeName(DType dtype);
@@ -59,6 +77,9 @@ struct TensorView {
 /// error names the tensor; nothing is written then.
 llvm::Error dequantizeRow(const TensorView &view, int64_t row,
                           llvm::MutableArrayRef<float> out);
+
+/// A tensor of a GGUF file; the file outlives the view.
+TensorView viewOf(const GgufTensor &tensor);
 
 class TensorSource {
 public:

@@ -311,9 +311,6 @@ llvm::Error Driver::checkQuantize() {
   }
   if (!options->quantizeReport.getNumOccurrences())
     return llvm::Error::success();
-  if (!asked)
-    return failure("--quantize-report " + options->quantizeReport +
-                   ": there is nothing to report without --quantize");
   if (stop || outputs == std::set<Output>{Output::mlir})
     return failure("--quantize-report " + options->quantizeReport +
                    ": no weights are written with --stop-after or with "
@@ -633,7 +630,7 @@ llvm::Error Driver::writeWeights() {
           *description, model.weights.get(), seed,
           folder->reserve("model.safetensors"),
           [&](uint64_t done, uint64_t total) { progress.bytes(done, total); },
-          metadata, asked ? &packed : nullptr))
+          metadata, &packed))
     return error;
   return writeReport();
 }
@@ -743,7 +740,11 @@ void Driver::printResults() const {
       llvm::outs() << llvm::left_justify(path, 40) << " "
                    << llvm::format("%12llu bytes\n",
                                    static_cast<unsigned long long>(bytes));
-  if (!packed.empty())
+  // Without --quantize, where a type of the source is none of cria's.
+  if (options->quantize.getNumOccurrences() ||
+      llvm::any_of(packed, [](const PackedTensor &tensor) {
+        return tensor.sums.errors > 0;
+      }))
     printQuantizeTable(llvm::outs(), packed);
   llvm::outs().flush(); // before times, which go to stderr
   if (options->showTiming)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Decodes packed weights and compares them, bit by bit, with their source.
 
-  check_pack.py MODULE.mlir PACKED.safetensors SOURCE
+  check_pack.py MODULE.mlir PACKED.safetensors SOURCE [TYPE=REL ...]
 
 MODULE says which layouts the weights have and which tensors they come from.
 SOURCE is a GGUF file (then read by the gguf package) or a folder or file of
-safetensors. The decoder here follows the table of Weight in CriaTypes.td and
+safetensors. Tensors of TYPE may differ by a root mean square of at most REL
+times their own, and must by a tenth of that or more; only the sign of zeros
+may differ where REL is 0. The decoder here follows the table of Weight in CriaTypes.td and
 shares no code with the compiler.
 """
 
@@ -49,6 +51,10 @@ class Gguf:
         tensor = self.tensors[name]
         value = self.gguf.quants.dequantize(tensor.data, tensor.tensor_type)
         return value.reshape([int(d) for d in reversed(tensor.shape)])
+
+
+    def type(self, name):
+        return self.tensors[name].tensor_type.name
 
 
 class Safetensors:
@@ -125,7 +131,8 @@ PARAM = re.compile(r"cria\.param @(\w+)( stacked)? : "
                    r" from \[([^\]]*)\](?: \{(.*)\})?")
 
 
-def main(module, packed, source):
+def main(module, packed, source, *bounds):
+    bounds = dict(bound.split("=") for bound in bounds)
     source = (Gguf if source.endswith(".gguf") else Safetensors)(source)
     arrays, metadata = read_safetensors(packed)
     if "cria.source_hash" not in metadata:
@@ -162,7 +169,15 @@ def main(module, packed, source):
                 if got[n:].any() or (not offset == "min" and got[:, k:].any()):
                     sys.exit(f"{name}: layer {layer}: padding is not 0")
                 got = got[:n, :k]
-            if not same_bits(got, wanted):
+            bound = bounds and weight and bounds.get(source.type(tensor_name))
+            if bound == "0" and np.array_equal(got, wanted):
+                pass
+            elif bound:
+                rel = np.sqrt(((got - wanted)**2).sum() / (wanted**2).sum())
+                if not 0.1 * float(bound) <= rel <= float(bound):
+                    sys.exit(f"{name}: layer {layer} differs from "
+                             f"{tensor_name} by {rel:.2e}, bound {bound}")
+            elif not same_bits(got, wanted):
                 bad = np.argwhere(got != wanted)
                 at = bad[0] if len(bad) else "a sign"
                 sys.exit(f"{name}: layer {layer} differs from {tensor_name}, "

@@ -114,7 +114,7 @@ inline std::string smallGguf(uint32_t version) {
       .array("scores", 6, 2, bytesOf(0.5f) + bytesOf(-1.5f))
       .tensor("norm", {4}, 0, std::string(16, 'n'))
       .tensor("w", {32, 2}, 2, std::string(36, 'w'))
-      .tensor("k", {256}, 12, std::string(144, 'k'));
+      .tensor("k", {256}, 23, std::string(136, 'k'));
   return builder.finish();
 }
 

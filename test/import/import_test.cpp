@@ -16,7 +16,7 @@ using namespace cria::test;
 
 namespace {
 
-enum : uint32_t { F32 = 0, Q4_0 = 2, Q4_1 = 3, Q8_0 = 8, Q4_K = 12 };
+enum : uint32_t { F32 = 0, Q4_0 = 2, Q4_1 = 3, Q8_0 = 8, IQ4_XS = 23 };
 
 std::string zeros(ArrayRef<uint64_t> dims, uint32_t type) {
   uint64_t count = 1;
@@ -26,7 +26,7 @@ std::string zeros(ArrayRef<uint64_t> dims, uint32_t type) {
                    : type == Q4_0 ? count / 32 * 18
                    : type == Q4_1 ? count / 32 * 20
                    : type == Q8_0 ? count / 32 * 34
-                                  : count / 256 * 144;
+                                  : count / 256 * 136;
   return std::string(bytes, '\0');
 }
 
@@ -207,9 +207,9 @@ TEST_F(ImportGguf, ShapeOfATensor) {
 }
 
 TEST_F(ImportGguf, TypeOfATensor) {
-  llama.tensors["blk.0.ffn_gate.weight"] = {{256, 24}, Q4_K};
+  llama.tensors["blk.0.ffn_gate.weight"] = {{256, 24}, IQ4_XS};
   std::string message = error();
-  EXPECT_HAS(message, "'blk.0.ffn_gate.weight' has type Q4_K");
+  EXPECT_HAS(message, "'blk.0.ffn_gate.weight' has type IQ4_XS");
   EXPECT_HAS(message, "Q8_0");
 }
 

@@ -20,6 +20,7 @@ static cl::opt<bool> lanes("lanes",
                            cl::desc("give weights their CPU layouts, and "
                                     "permute attn_q and attn_k to "
                                     "interleaved pairs"));
+static cl::opt<bool> floats("floats", cl::desc("make all weights f32 rows"));
 static cl::opt<bool> noModule("no-module", cl::desc("do not print the module"));
 static cl::opt<bool> report("report", cl::desc("print bytes packed"));
 static cl::opt<int64_t> contextLength("context", cl::desc("positions"));
@@ -44,7 +45,7 @@ static mlir::Type lanesType(mlir::Type of) {
                                layout);
 }
 
-static void assignLayouts(mlir::ModuleOp module) {
+static void permuteHeads(mlir::ModuleOp module) {
   auto headDim = module->getAttrOfType<mlir::IntegerAttr>("cria.head_dim");
   for (auto param : module.getOps<cria::ParamOp>()) {
     StringRef name = param.getSymName();
@@ -52,11 +53,25 @@ static void assignLayouts(mlir::ModuleOp module) {
       param.setPermuteHeadsAttr(headDim);
       param.setPermuteDimsAttr(headDim);
     }
-    param.setType(lanesType(param.getType()));
   }
-  module.walk([](cria::LoadOp load) {
-    load.getResult().setType(lanesType(load.getType()));
+}
+
+static void changeTypes(mlir::ModuleOp module,
+                        mlir::Type (&change)(mlir::Type)) {
+  for (auto param : module.getOps<cria::ParamOp>())
+    param.setType(change(param.getType()));
+  module.walk([&](cria::LoadOp load) {
+    load.getResult().setType(change(load.getType()));
   });
+}
+
+static mlir::Type floatType(mlir::Type of) {
+  auto type = dyn_cast<cria::WeightType>(of);
+  if (!type)
+    return of;
+  return cria::WeightType::get(
+      type.getContext(), type.getShape(), cria::ElementKind::f32, 0,
+      cria::OffsetKind::none, cria::WeightLayout::rows);
 }
 
 int main(int argc, char **argv) {
@@ -71,8 +86,12 @@ int main(int argc, char **argv) {
   if (seed.getNumOccurrences())
     options.seed = seed;
   cria::ImportedModel model = check(cria::importModel(input, context, options));
-  if (lanes)
-    assignLayouts(*model.module);
+  if (lanes) {
+    permuteHeads(*model.module);
+    changeTypes(*model.module, lanesType);
+  }
+  if (floats)
+    changeTypes(*model.module, floatType);
   if (!noModule) {
     model.module->print(outs());
   }

@@ -190,8 +190,9 @@ TEST(Gguf, UnsupportedTypeIsNamedWhenAskedFor) {
   std::string content = smallGguf(3);
   auto file = cantFail(gguf(content));
   EXPECT_EQ(messageOf(file->data(*file->findTensor("k"))),
-            "m.gguf: tensor 'k' has type Q4_K; supported: F32, F16, BF16, "
-            "Q8_0, Q4_0, Q4_1");
+            "m.gguf: tensor 'k' has type IQ4_XS; supported: F32, F16, BF16, "
+            "Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, "
+            "IQ4_NL");
 }
 
 TEST(Gguf, RefusesAnotherMagic) {
