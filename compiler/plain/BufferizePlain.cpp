@@ -22,11 +22,24 @@ namespace cria {
 using namespace cria;
 using namespace mlir;
 
-/// The buffer that `value` is: casts keep it, and so does a loop that yields
-/// the buffer it was given.
+/// The buffer that `value` is: casts keep it, and so do a loop that yields the
+/// buffer it was given and a branch whose regions all yield one buffer.
 static Value resolveBuffer(Value value) {
   if (auto cast = value.getDefiningOp<memref::CastOp>())
     return resolveBuffer(cast.getSource());
+  if (auto choice = value.getDefiningOp();
+      isa_and_nonnull<scf::IfOp, scf::IndexSwitchOp>(choice)) {
+    unsigned index = cast<OpResult>(value).getResultNumber();
+    auto yielded = [&](Region &region) {
+      return resolveBuffer(region.front().getTerminator()->getOperand(index));
+    };
+    Value first = yielded(choice->getRegion(0));
+    return llvm::all_of(
+               choice->getRegions(),
+               [&](Region &region) { return yielded(region) == first; })
+               ? first
+               : value;
+  }
   auto loop = value.getDefiningOp<scf::ForOp>();
   if (!loop)
     return value;
