@@ -2,9 +2,9 @@
 //
 // GGUF metadata of the architecture "llama". The keys and what they mean are
 // those of ggml's gguf.md and of llama.cpp's loader.
+#include "compiler/import/DecoderModule.h"
 #include "compiler/import/GgufReader.h"
 #include "compiler/import/InputFile.h"
-#include "compiler/import/LlamaModule.h"
 #include "runtime/text/GgufTokenizer.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
@@ -167,60 +167,95 @@ private:
   Error first = Error::success();
 };
 
+/// The source's name of the tensor of frequency divisors.
+constexpr StringLiteral ropeFreqsTensor = "rope_freqs.weight";
+
+struct GgufTensorName {
+  Role role;
+  const char *name;
+  bool optional;
+};
+const GgufTensorName tensorNames[] = {
+    {Role::Embedding, "token_embd.weight", false},
+    {Role::OutputNorm, "output_norm.weight", false},
+    {Role::Head, "output.weight", true}, // else the embedding
+    {Role::AttnNorm, "blk.{}.attn_norm.weight", false},
+    {Role::AttnQ, "blk.{}.attn_q.weight", false},
+    {Role::AttnK, "blk.{}.attn_k.weight", false},
+    {Role::AttnV, "blk.{}.attn_v.weight", false},
+    {Role::AttnOutput, "blk.{}.attn_output.weight", false},
+    {Role::FfnNorm, "blk.{}.ffn_norm.weight", false},
+    {Role::FfnGate, "blk.{}.ffn_gate.weight", false},
+    {Role::FfnUp, "blk.{}.ffn_up.weight", false},
+    {Role::FfnDown, "blk.{}.ffn_down.weight", false},
+    {Role::AttnQBias, "blk.{}.attn_q.bias", true},
+    {Role::AttnKBias, "blk.{}.attn_k.bias", true},
+    {Role::AttnVBias, "blk.{}.attn_v.bias", true},
+    {Role::AttnOutputBias, "blk.{}.attn_output.bias", true},
+    {Role::FfnGateBias, "blk.{}.ffn_gate.bias", true},
+    {Role::FfnUpBias, "blk.{}.ffn_up.bias", true},
+    {Role::FfnDownBias, "blk.{}.ffn_down.bias", true},
+};
+
+void placeTensors(DecoderDescription &model) {
+  for (const GgufTensorName &entry : tensorNames)
+    model.at(entry.role) = {entry.name, entry.optional};
+  model.ignoredTensors = {ropeFreqsTensor.str(), "*.attn_rot_embd.weight"};
+}
+
 class GgufImporter {
 public:
-  GgufImporter(const TensorSource &source, mlir::MLIRContext &context)
-      : source(source), context(context), keys(*source.gguf()) {}
+  explicit GgufImporter(const TensorSource &source)
+      : source(source), keys(*source.gguf()) {}
 
-  Expected<LlamaDescription> describe();
+  Expected<DecoderDescription> describe();
 
 private:
   void readSizes();
   void readRope();
   void readTokenIds();
-  bool readDivisors(int64_t count, SmallVectorImpl<double> &out);
+  bool readDivisors(int64_t count, std::vector<double> &out);
 
   const TensorSource &source;
-  mlir::MLIRContext &context;
   Keys keys;
-  LlamaDescription llama;
+  DecoderDescription model;
 };
 
 void GgufImporter::readSizes() {
-  llama.layers = keys.integer("block_count", 1, maxLayers);
-  llama.width = keys.integer("embedding_length", 1, maxWidth);
-  llama.ffn = keys.integer("feed_forward_length", 1, maxFfn);
-  llama.context = keys.integer("context_length", 1, maxContext);
-  llama.heads = keys.integer("attention.head_count", 1, maxHeads);
-  llama.kvHeads =
-      keys.integer("attention.head_count_kv", 1, maxHeads, llama.heads);
+  model.layers = keys.integer("block_count", 1, maxLayers);
+  model.width = keys.integer("embedding_length", 1, maxWidth);
+  model.ffn = keys.integer("feed_forward_length", 1, maxFfn);
+  model.context = keys.integer("context_length", 1, maxContext);
+  model.heads = keys.integer("attention.head_count", 1, maxHeads);
+  model.kvHeads =
+      keys.integer("attention.head_count_kv", 1, maxHeads, model.heads);
   if (keys.failed())
     return;
-  if (llama.heads % llama.kvHeads)
-    keys.refuse("attention.head_count_kv", Twine(llama.kvHeads),
+  if (model.heads % model.kvHeads)
+    keys.refuse("attention.head_count_kv", Twine(model.kvHeads),
                 "a divisor of llama.attention.head_count = " +
-                    Twine(llama.heads));
+                    Twine(model.heads));
   std::optional<int64_t> usual;
-  if (llama.width % llama.heads == 0)
-    usual = llama.width / llama.heads;
+  if (model.width % model.heads == 0)
+    usual = model.width / model.heads;
   else if (!keys.has("attention.key_length"))
-    keys.refuse("attention.head_count", Twine(llama.heads),
-                "a divisor of llama.embedding_length = " + Twine(llama.width) +
+    keys.refuse("attention.head_count", Twine(model.heads),
+                "a divisor of llama.embedding_length = " + Twine(model.width) +
                     ", where there is no llama.attention.key_length");
   if (keys.failed())
     return;
-  llama.headDim = keys.integer("attention.key_length", 2, maxHeadDim, usual);
-  if (llama.headDim % 2 || llama.headDim > maxHeadDim || llama.headDim < 2)
-    keys.refuse("attention.key_length", Twine(llama.headDim),
+  model.headDim = keys.integer("attention.key_length", 2, maxHeadDim, usual);
+  if (model.headDim % 2 || model.headDim > maxHeadDim || model.headDim < 2)
+    keys.refuse("attention.key_length", Twine(model.headDim),
                 "an even integer from 2 to " + Twine(maxHeadDim) +
                     " (embedding_length / head_count where it is missing)");
   int64_t valueDim =
-      keys.integer("attention.value_length", 1, maxHeadDim, llama.headDim);
-  if (valueDim != llama.headDim)
+      keys.integer("attention.value_length", 1, maxHeadDim, model.headDim);
+  if (valueDim != model.headDim)
     keys.refuse("attention.value_length", Twine(valueDim),
-                Twine(llama.headDim) + ", the length of a key");
-  llama.eps = keys.number("attention.layer_norm_rms_epsilon", 1e-12, 0.1);
-  llama.attentionScale = keys.number("attention.scale", 1e-6, 1e6, 0.0);
+                Twine(model.headDim) + ", the length of a key");
+  model.eps = keys.number("attention.layer_norm_rms_epsilon", 1e-12, 0.1);
+  model.attentionScale = keys.number("attention.scale", 1e-6, 1e6, 0.0);
 
   Expected<const TensorView *> embedding = source.get("token_embd.weight");
   if (!embedding)
@@ -230,16 +265,16 @@ void GgufImporter::readSizes() {
         source.path(), "tensor 'token_embd.weight' has " +
                            Twine((*embedding)->shape.size()) +
                            " dimensions; accepted: 2, tokens and width"));
-  llama.vocab = (*embedding)->shape.front();
-  int64_t vocab = keys.integer("vocab_size", 1, maxContext, llama.vocab);
-  if (vocab != llama.vocab)
+  model.vocab = (*embedding)->shape.front();
+  int64_t vocab = keys.integer("vocab_size", 1, maxContext, model.vocab);
+  if (vocab != model.vocab)
     keys.refuse("vocab_size", Twine(vocab),
-                Twine(llama.vocab) + ", the rows of token_embd.weight");
+                Twine(model.vocab) + ", the rows of token_embd.weight");
 }
 
 /// The tensor that llama.cpp's converter computes from Llama 3.1's scaling:
 /// one divisor of each pair's frequency.
-bool GgufImporter::readDivisors(int64_t count, SmallVectorImpl<double> &out) {
+bool GgufImporter::readDivisors(int64_t count, std::vector<double> &out) {
   const TensorView *view = source.find(ropeFreqsTensor);
   if (!view)
     return false;
@@ -269,43 +304,47 @@ bool GgufImporter::readDivisors(int64_t count, SmallVectorImpl<double> &out) {
 
 void GgufImporter::readRope() {
   int64_t dims =
-      keys.integer("rope.dimension_count", 2, maxHeadDim, llama.headDim);
-  if (dims % 2 || dims > llama.headDim)
+      keys.integer("rope.dimension_count", 2, maxHeadDim, model.headDim);
+  if (dims % 2 || dims > model.headDim)
     keys.refuse("rope.dimension_count", Twine(dims),
-                "an even integer from 2 to " + Twine(llama.headDim) +
+                "an even integer from 2 to " + Twine(model.headDim) +
                     ", the length of a head");
   double base = keys.number("rope.freq_base", 1, 1e15, 10000.0);
 
   StringRef type = keys.string("rope.scaling.type", "none");
-  double factor = 1, attention = 0, betaFast = 32, betaSlow = 1;
-  int64_t original = 0, longest = 0;
-  RopeScaling scaling = RopeScaling::none;
+  using Kind = RopeDescription::Kind;
+  RopeDescription rope;
+  rope.interleaved = true;
+  rope.dims = dims;
+  rope.theta = base;
+  rope.maxPositions = model.context;
   double attnFactor = keys.number("rope.scaling.attn_factor", 1e-6, 1e3, 1.0);
   // What GGUF files had before rope.scaling.
   double oldLinear = keys.number("rope.scale_linear", 1e-6, 1e6, 1.0);
   int64_t given = keys.integer("rope.scaling.original_context_length", 1,
-                               maxContext, llama.context);
+                               maxContext, model.context);
   double fast = keys.number("rope.scaling.yarn_beta_fast", 1e-6, 1e6, 32.0);
   double slow = keys.number("rope.scaling.yarn_beta_slow", 1e-6, 1e6, 1.0);
   double scaleFactor = keys.number("rope.scaling.factor", 0, 1e6, 1.0);
   if (type == "linear" || (type == "none" && oldLinear != 1.0)) {
-    scaling = RopeScaling::linear;
-    factor =
+    rope.kind = Kind::Linear;
+    rope.factor =
         scaleFactor > 0 && type == "linear" && keys.has("rope.scaling.factor")
             ? scaleFactor
             : oldLinear;
   } else if (type == "yarn") {
-    scaling = RopeScaling::yarn;
-    factor = scaleFactor;
-    original = given;
-    betaFast = fast;
-    betaSlow = slow;
-    if (factor < 1)
-      keys.refuse("rope.scaling.factor", numberText(factor),
+    rope.kind = Kind::Yarn;
+    rope.factor = scaleFactor;
+    rope.originalMaxPositions = given;
+    rope.betaFast = fast;
+    rope.betaSlow = slow;
+    if (scaleFactor < 1)
+      keys.refuse("rope.scaling.factor", numberText(scaleFactor),
                   "a number from 1 to 1e6");
     // Peng et al. 2023, equation 22.
     if (attnFactor != 1.0)
-      attention = attnFactor * (1.0 + 0.1 * std::log(std::max(factor, 1.0)));
+      rope.attentionFactor =
+          attnFactor * (1.0 + 0.1 * std::log(std::max(scaleFactor, 1.0)));
   } else if (type != "none") {
     keys.refuse("rope.scaling.type", quoted(type), "none, linear, yarn");
   } else if (scaleFactor != 0 && scaleFactor != 1) {
@@ -316,26 +355,21 @@ void GgufImporter::readRope() {
     keys.refuse("rope.scaling.attn_factor", numberText(attnFactor),
                 "1, as llama.rope.scaling.type is not yarn");
 
-  SmallVector<double> divisors;
   if (keys.failed())
     return;
-  if (readDivisors(dims / 2, divisors)) {
-    if (scaling != RopeScaling::none)
+  if (readDivisors(dims / 2, rope.shortFactor)) {
+    if (rope.kind != Kind::Default)
       keys.refuse("rope.scaling.type", quoted(type),
                   "none, as the file has the tensor rope_freqs.weight");
     // LongRoPE with equal lists divides each frequency by a number and does
     // nothing else.
-    scaling = RopeScaling::longrope;
-    original = longest = llama.context;
-    attention = 1.0;
+    rope.kind = Kind::LongRope;
+    rope.longFactor = rope.shortFactor;
+    rope.originalMaxPositions = model.context;
+    rope.attentionFactor = 1.0;
   }
-  if (keys.failed())
-    return;
-  llama.rope = RopeAttr::get(&context, RopePairs::interleaved, APFloat(base),
-                             dims, scaling, APFloat(factor), original, longest,
-                             APFloat(betaFast), APFloat(betaSlow), APFloat(1.0),
-                             APFloat(4.0), APFloat(attention),
-                             /*truncate=*/true, divisors, divisors);
+  model.styles.assign(1, {rope, 0});
+  model.styleOf.assign(static_cast<size_t>(model.layers), 0);
 }
 
 void GgufImporter::readTokenIds() {
@@ -347,24 +381,24 @@ void GgufImporter::readTokenIds() {
       keys.fail(value.takeError());
       return std::nullopt;
     }
-    if (*value >= llama.vocab) {
+    if (*value >= model.vocab) {
       keys.fail(fileError(source.path(),
                           "key '" + key + "' is " + Twine(*value) +
-                              "; accepted: 0 to " + Twine(llama.vocab - 1)));
+                              "; accepted: 0 to " + Twine(model.vocab - 1)));
       return std::nullopt;
     }
     return *value;
   };
-  llama.bos = id("tokenizer.ggml.bos_token_id");
+  model.bos = id("tokenizer.ggml.bos_token_id");
   for (StringRef key :
        {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
         "tokenizer.ggml.eom_token_id"})
     if (std::optional<int64_t> value = id(key))
-      if (!llvm::is_contained(llama.eos, *value))
-        llama.eos.push_back(*value);
+      if (!llvm::is_contained(model.eos, *value))
+        model.eos.push_back(*value);
 }
 
-Expected<LlamaDescription> GgufImporter::describe() {
+Expected<DecoderDescription> GgufImporter::describe() {
   Expected<StringRef> architecture =
       keys.file.getString("general.architecture");
   if (!architecture)
@@ -378,16 +412,17 @@ Expected<LlamaDescription> GgufImporter::describe() {
       keys.file.getStringOr("general.name", sys::path::stem(path));
   if (!name)
     return name.takeError();
-  llama.name = name->str();
+  model.name = name->str();
   // It becomes a C string.
-  llvm::erase(llama.name, '\0');
-  llama.names = TensorNames::Gguf;
+  llvm::erase(model.name, '\0');
+  model.architecture = "llama";
 
   readSizes();
   if (!keys.failed())
     readRope();
   if (!keys.failed())
     readTokenIds();
+  placeTensors(model);
   for (const PinnedKey &key : pinnedKeys)
     keys.pin(key);
   for (const char *key : harmlessKeys)
@@ -396,11 +431,11 @@ Expected<LlamaDescription> GgufImporter::describe() {
     keys.refuseOthers();
   if (keys.failed())
     return keys.take();
-  return llama;
+  return model;
 }
 
 Expected<std::string> readTokenizer(const GgufFile &file,
-                                    const LlamaDescription &llama) {
+                                    const DecoderDescription &described) {
   Expected<StringRef> model = file.getStringOr("tokenizer.ggml.model", "none");
   if (!model)
     return model.takeError();
@@ -427,11 +462,11 @@ Expected<std::string> readTokenizer(const GgufFile &file,
     return error;
   if (Error error = strings("tokenizer.ggml.merges", metadata.merges))
     return error;
-  if (metadata.tokens.size() > static_cast<uint64_t>(llama.vocab))
+  if (metadata.tokens.size() > static_cast<uint64_t>(described.vocab))
     return fileError(file.path(), "key 'tokenizer.ggml.tokens' has " +
                                       Twine(metadata.tokens.size()) +
                                       " tokens; accepted: at most " +
-                                      Twine(llama.vocab) +
+                                      Twine(described.vocab) +
                                       ", the rows of token_embd.weight");
   if (file.has("tokenizer.ggml.scores")) {
     Expected<std::vector<float>> scores =
@@ -449,8 +484,8 @@ Expected<std::string> readTokenizer(const GgufFile &file,
       metadata.tokenTypes.push_back(static_cast<int32_t>(
           std::clamp<int64_t>(type, INT32_MIN, INT32_MAX)));
   }
-  metadata.bosId = llama.bos.value_or(-1);
-  metadata.eosIds.assign(llama.eos.begin(), llama.eos.end());
+  metadata.bosId = described.bos.value_or(-1);
+  metadata.eosIds.assign(described.eos.begin(), described.eos.end());
   if (file.has("tokenizer.ggml.unknown_token_id")) {
     Expected<uint32_t> unknown = file.getU32("tokenizer.ggml.unknown_token_id");
     if (!unknown)
@@ -484,15 +519,15 @@ Expected<std::string> readTokenizer(const GgufFile &file,
 Expected<ImportedModel> importGguf(std::unique_ptr<TensorSource> source,
                                    mlir::MLIRContext &context,
                                    const ImportOptions &options) {
-  Expected<LlamaDescription> llama = GgufImporter(*source, context).describe();
-  if (!llama)
-    return llama.takeError();
+  Expected<DecoderDescription> described = GgufImporter(*source).describe();
+  if (!described)
+    return described.takeError();
   Expected<mlir::OwningOpRef<mlir::ModuleOp>> module =
-      buildLlamaModule(*llama, *source, options, context);
+      buildDecoderModule(*described, *source, options, context);
   if (!module)
     return module.takeError();
   const GgufFile &file = *source->gguf();
-  Expected<std::string> tokenizer = readTokenizer(file, *llama);
+  Expected<std::string> tokenizer = readTokenizer(file, *described);
   if (!tokenizer)
     return tokenizer.takeError();
   Expected<StringRef> chat = file.getStringOr("tokenizer.chat_template", "");

@@ -1,67 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // A Hugging Face folder: config.json, safetensors, tokenizer files.
+#include "compiler/import/DecoderModule.h"
 #include "compiler/import/HfConfig.h"
 #include "compiler/import/InputFile.h"
-#include "compiler/import/LlamaModule.h"
 #include "runtime/text/GgufTokenizer.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
-#include <cmath>
 
 using namespace llvm;
 
 namespace cria {
 namespace {
-
-RopeAttr ropeOf(const HfLlamaConfig &config, mlir::MLIRContext &context) {
-  const HfRopeScaling &rope = config.rope;
-  using Kind = HfRopeScaling::Kind;
-  RopeScaling scaling = RopeScaling::none;
-  int64_t original = 0, longest = 0;
-  // transformers' modeling_rope_utils.py; 0 lets the attribute's own rule,
-  // which is the same, apply.
-  double attention = rope.attentionFactor.value_or(0.0);
-  switch (rope.kind) {
-  case Kind::Default:
-    break;
-  case Kind::Linear:
-    scaling = RopeScaling::linear;
-    break;
-  case Kind::Dynamic:
-    scaling = RopeScaling::ntk;
-    original = config.maxPositionEmbeddings;
-    break;
-  case Kind::Yarn: {
-    scaling = RopeScaling::yarn;
-    original = rope.originalMaxPositions;
-    auto scaled = [&](double mscale) {
-      return rope.factor <= 1 ? 1.0 : 0.1 * mscale * std::log(rope.factor) + 1;
-    };
-    if (!rope.attentionFactor && rope.mscale && rope.mscaleAllDim)
-      attention = scaled(*rope.mscale) / scaled(*rope.mscaleAllDim);
-    break;
-  }
-  case Kind::Llama3:
-    scaling = RopeScaling::llama3;
-    original = rope.originalMaxPositions;
-    break;
-  case Kind::LongRope:
-    scaling = RopeScaling::longrope;
-    original = rope.originalMaxPositions;
-    longest = config.maxPositionEmbeddings;
-    if (!rope.attentionFactor && rope.factor > 1 && original > 1)
-      attention = std::sqrt(1 + std::log(rope.factor) /
-                                    std::log(static_cast<double>(original)));
-    break;
-  }
-  return RopeAttr::get(&context, RopePairs::half, APFloat(config.ropeTheta),
-                       config.headDim, scaling, APFloat(rope.factor), original,
-                       longest, APFloat(rope.betaFast), APFloat(rope.betaSlow),
-                       APFloat(rope.lowFreqFactor),
-                       APFloat(rope.highFreqFactor), APFloat(attention),
-                       rope.truncate, rope.shortFactor, rope.longFactor);
-}
 
 /// The text of a file of the folder; nothing where there is none.
 Expected<std::optional<std::string>> readText(StringRef folder,
@@ -96,7 +46,7 @@ Expected<std::optional<json::Value>> readJson(StringRef folder,
 }
 
 /// generation_config.json may end a text with more tokens than config.json.
-Error addGenerationEnds(StringRef folder, LlamaDescription &llama) {
+Error addGenerationEnds(StringRef folder, DecoderDescription &model) {
   Expected<std::optional<json::Value>> root =
       readJson(folder, "generation_config.json");
   if (!root)
@@ -110,18 +60,18 @@ Error addGenerationEnds(StringRef folder, LlamaDescription &llama) {
   for (size_t i = 0; i < count; ++i) {
     const json::Value &item = list ? (*list)[i] : *eos;
     std::optional<int64_t> id = jsonInteger(item);
-    if (!id || *id < 0 || *id >= llama.vocab)
+    if (!id || *id < 0 || *id >= model.vocab)
       return fileError((folder + "/generation_config.json").str(),
                        "key 'eos_token_id' is " + jsonText(item) +
                            "; accepted: an integer from 0 to " +
-                           Twine(llama.vocab - 1) + ", or a list of them");
-    if (!llvm::is_contained(llama.eos, *id))
-      llama.eos.push_back(*id);
+                           Twine(model.vocab - 1) + ", or a list of them");
+    if (!llvm::is_contained(model.eos, *id))
+      model.eos.push_back(*id);
   }
   return Error::success();
 }
 
-Error readTokenizer(StringRef folder, const LlamaDescription &llama,
+Error readTokenizer(StringRef folder, const DecoderDescription &described,
                     ImportedModel &model) {
   Expected<std::optional<std::string>> text =
       readText(folder, "tokenizer.json");
@@ -135,8 +85,8 @@ Error readTokenizer(StringRef folder, const LlamaDescription &llama,
     return Error::success();
   }
   std::string message;
-  if (!annotateTokenizerJson(**text, llama.bos.value_or(-1),
-                             {llama.eos.begin(), llama.eos.end()},
+  if (!annotateTokenizerJson(**text, described.bos.value_or(-1),
+                             {described.eos.begin(), described.eos.end()},
                              model.tokenizerJson, message))
     return fileError((folder + "/tokenizer.json").str(), message);
   return Error::success();
@@ -179,51 +129,48 @@ Error readChatTemplate(StringRef folder, std::string &chat) {
                        "\"default\"");
 }
 
+/// Some files hold the tensors of the model without its head, whose names lack
+/// the first part: "wte.weight" for "transformer.wte.weight".
+void dropPrefix(DecoderDescription &model, const TensorSource &source) {
+  StringRef embedding = model.at(Role::Embedding).name;
+  auto [prefix, rest] = embedding.split('.');
+  if (source.find(embedding) || !source.find(rest))
+    return;
+  std::string dropped = (prefix + ".").str();
+  for (TensorPlace &place : model.tensors)
+    if (StringRef(place.name).starts_with(dropped))
+      place.name.erase(0, dropped.size());
+}
+
 } // namespace
 
 Expected<ImportedModel> importHf(StringRef folder, mlir::MLIRContext &context,
                                  const ImportOptions &options) {
-  Expected<HfLlamaConfig> config = loadHfConfig(folder);
-  if (!config)
-    return config.takeError();
+  Expected<DecoderDescription> described = loadHfConfig(folder);
+  if (!described)
+    return described.takeError();
   ImportedModel model;
   Expected<std::unique_ptr<TensorSource>> source = TensorSource::open(folder);
   if (!source)
     return source.takeError();
   model.weights = std::move(*source);
 
-  LlamaDescription llama;
   SmallString<128> path(folder);
   sys::fs::make_absolute(path);
   sys::path::remove_dots(path, /*remove_dot_dot=*/true);
   while (path.size() > 1 && sys::path::is_separator(path.back()))
     path.pop_back();
-  llama.name = sys::path::filename(path).str();
-  llama.vocab = config->vocabSize;
-  llama.width = config->hiddenSize;
-  llama.layers = config->numHiddenLayers;
-  llama.heads = config->numAttentionHeads;
-  llama.kvHeads = config->numKeyValueHeads;
-  llama.headDim = config->headDim;
-  llama.ffn = config->intermediateSize;
-  llama.context = config->maxPositionEmbeddings;
-  llama.eps = config->rmsNormEps;
-  llama.rope = ropeOf(*config, context);
-  llama.bos = config->bosTokenId;
-  llama.eos.assign(config->eosTokenIds.begin(), config->eosTokenIds.end());
-  llama.names = TensorNames::HuggingFace;
-  llama.tied = config->tieWordEmbeddings;
-  llama.attentionBias = config->attentionBias;
-  llama.mlpBias = config->mlpBias;
-  if (Error error = addGenerationEnds(folder, llama))
+  described->name = sys::path::filename(path).str();
+  dropPrefix(*described, *model.weights);
+  if (Error error = addGenerationEnds(folder, *described))
     return error;
 
   Expected<mlir::OwningOpRef<mlir::ModuleOp>> module =
-      buildLlamaModule(llama, *model.weights, options, context);
+      buildDecoderModule(*described, *model.weights, options, context);
   if (!module)
     return module.takeError();
   model.module = std::move(*module);
-  if (Error error = readTokenizer(folder, llama, model))
+  if (Error error = readTokenizer(folder, *described, model))
     return error;
   if (Error error = readChatTemplate(folder, model.chatTemplate))
     return error;

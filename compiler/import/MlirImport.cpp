@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // A module written by hand, or dumped by the compiler after import.
+#include "compiler/import/DecoderModule.h"
 #include "compiler/import/InputFile.h"
-#include "compiler/import/LlamaModule.h"
 #include "compiler/import/PackWeights.h"
 #include "dialect/CriaOps.h"
 #include "mlir/IR/BuiltinAttributes.h"

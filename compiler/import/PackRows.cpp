@@ -141,7 +141,7 @@ void storeGroup(const RowFormat &format, const BlockGroup &group, int64_t lane,
 class CopyReader : public RowReader {
 public:
   CopyReader(const RowFormat &format, const TensorView &view)
-      : format(format), data(view.data.data()),
+      : format(format), slice(view.slice), data(view.data.data()),
         stride(static_cast<int64_t>(view.rowBytes())) {
     // ggml-common.h: scale, then the minimum of Q4_1, then the codes.
     header = view.dtype == DType::Q4_1 ? 4 : 2;
@@ -151,7 +151,8 @@ public:
   Error read(int64_t first, int64_t count, RowStrip &strip) override {
     int64_t size = header + codeBytes, blocks = format.blocks();
     for (int64_t r = 0; r < count; ++r) {
-      const uint8_t *in = data + format.sourceRow(first + r) * stride;
+      const uint8_t *in =
+          data + slice.sourceRow(format.sourceRow(first + r)) * stride;
       uint8_t *scales = strip.row(RowPart::Scales, r);
       for (int64_t b = 0; b < blocks; ++b)
         std::memcpy(scales + 2 * b, in + b * size, 2);
@@ -181,6 +182,7 @@ private:
   }
 
   RowFormat format;
+  TensorSlice slice;
   const uint8_t *data;
   int64_t stride, header, codeBytes;
 };
@@ -189,7 +191,7 @@ private:
 class CopyFloats : public RowReader {
 public:
   CopyFloats(const RowFormat &format, const TensorView &view)
-      : format(format), data(view.data.data()),
+      : format(format), slice(view.slice), data(view.data.data()),
         bytes(static_cast<int64_t>(view.rowBytes())) {}
 
   Error read(int64_t first, int64_t count, RowStrip &strip) override {
@@ -197,8 +199,8 @@ public:
     for (int64_t r = 0; r < count; ++r) {
       uint8_t *out = strip.row(RowPart::Elements, r);
       std::memset(out + bytes, 0, static_cast<size_t>(padding));
-      std::memcpy(out, data + format.sourceRow(first + r) * bytes,
-                  static_cast<size_t>(bytes));
+      int64_t row = slice.sourceRow(format.sourceRow(first + r));
+      std::memcpy(out, data + row * bytes, static_cast<size_t>(bytes));
     }
     return Error::success();
   }
@@ -206,6 +208,7 @@ public:
 
 private:
   RowFormat format;
+  TensorSlice slice;
   const uint8_t *data;
   int64_t bytes;
 };
@@ -295,8 +298,8 @@ AffineRange codeRange(const RowFormat &format) {
 class AffineReader : public RowReader {
 public:
   AffineReader(const RowFormat &format, const TensorView &view)
-      : format(format), dtype(view.dtype), data(view.data.data()),
-        stride(static_cast<int64_t>(view.rowBytes())),
+      : format(format), slice(view.slice), dtype(view.dtype),
+        data(view.data.data()), stride(static_cast<int64_t>(view.rowBytes())),
         least(codeRange(format).least), limit(limitOf(format)) {}
 
   /// Whether all codes of the type are codes of the format.
@@ -311,7 +314,7 @@ public:
 
   Error read(int64_t first, int64_t count, RowStrip &strip) override {
     for (int64_t r = 0; r < count; ++r) {
-      int64_t row = format.sourceRow(first + r);
+      int64_t row = slice.sourceRow(format.sourceRow(first + r));
       for (int64_t b = 0; b < format.blocks(); ++b) {
         AffineBlock affine = readAffine(dtype, data + row * stride, b);
         QuantBlock q;
@@ -359,6 +362,7 @@ private:
   }
 
   RowFormat format;
+  TensorSlice slice;
   DType dtype;
   const uint8_t *data;
   int64_t stride;
@@ -566,6 +570,8 @@ void RowStrip::pad(int64_t first) {
 
 std::unique_ptr<RowReader> makeTensorReader(const RowFormat &format,
                                             const TensorView &view) {
+  if (!view.hasWholeRows())
+    return std::make_unique<ConvertTensor>(format, view);
   bool isMin = format.offset == OffsetKind::min;
   bool blocks =
       (view.dtype == DType::Q8_0 && format.element == ElementKind::q8 &&

@@ -252,7 +252,7 @@ void Packer::addReport(Output &output) {
           llvm::cantFail(findSource(param, layer, *source));
       entry.source = view->name;
       entry.typeIn = view->typeName;
-      entry.bytesIn = view->data.size();
+      entry.bytesIn = view->byteSize();
       entry.requantized = isGgmlQuantized(view->dtype);
     } else {
       RowFormat format = output.format;
@@ -435,7 +435,7 @@ Error Packer::run(mlir::MLIRContext *context, SafetensorsWriter &writer) {
       // Pages that are still wanted come back from the page cache.
       constexpr uint64_t releaseBytes = 64 << 20;
       const TensorView &view = **findSource(output.param, unit.layer, *source);
-      uint64_t bytes = view.data.size() /
+      uint64_t bytes = view.byteSize() /
                        static_cast<uint64_t>(output.format.n) *
                        static_cast<uint64_t>(unit.count);
       bool last =

@@ -133,7 +133,7 @@ public:
   ArrayRef<StringRef> names() const override { return table.names(); }
   void release(const TensorView &view) const override {
     for (const auto &file : files)
-      if (const SafetensorsTensor *tensor = file->find(view.name))
+      if (const SafetensorsTensor *tensor = file->find(view.tensorName()))
         return file->releasePages(*tensor);
   }
   StringRef path() const override { return sourcePath; }
@@ -204,6 +204,8 @@ uint64_t TensorView::rowBytes() const {
 
 Error dequantizeRow(const TensorView &view, int64_t row,
                     MutableArrayRef<float> out) {
+  if (view.base)
+    return dequantizeSliceRow(view, row, out);
   auto fail = [&](const Twine &message) {
     return fileError("tensor " + quoted(view.name), message);
   };
@@ -246,7 +248,7 @@ Error dequantizeRow(const TensorView &view, int64_t row,
 
 TensorSource::~TensorSource() = default;
 
-Expected<const TensorView *> TensorSource::get(StringRef name) const {
+Expected<const TensorView *> TensorSource::getTensor(StringRef name) const {
   const TensorView *view = find(name);
   if (!view)
     return fileError(path(), "lacks the tensor " + quoted(name) +
@@ -257,6 +259,28 @@ Expected<const TensorView *> TensorSource::get(StringRef name) const {
                                  view->typeName +
                                  "; supported: " + supportedGgmlTypes);
   return view;
+}
+
+Expected<const TensorView *> TensorSource::get(StringRef name) const {
+  if (find(name))
+    return getTensor(name);
+  Expected<std::optional<ParsedSlice>> parsed = parseSlice(name);
+  if (!parsed)
+    return fileError(path(), toString(parsed.takeError()));
+  if (!*parsed)
+    return getTensor(name);
+  std::lock_guard<std::mutex> lock(mutex);
+  std::unique_ptr<TensorView> &view = slices[name];
+  if (view)
+    return view.get();
+  Expected<const TensorView *> base = getTensor((*parsed)->tensor);
+  if (!base)
+    return base.takeError();
+  Expected<TensorView> made = makeSlice(**base, (*parsed)->slice, name);
+  if (!made)
+    return fileError(path(), toString(made.takeError()));
+  view = std::make_unique<TensorView>(std::move(*made));
+  return view.get();
 }
 
 Expected<std::unique_ptr<TensorSource>> TensorSource::open(StringRef path) {

@@ -15,12 +15,15 @@
 #ifndef CRIA_COMPILER_IMPORT_TENSORSOURCE_H
 #define CRIA_COMPILER_IMPORT_TENSORSOURCE_H
 
+#include "compiler/import/TensorSlice.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -61,8 +64,23 @@ struct TensorView {
   DType dtype = DType::Unsupported;
   /// The container's own name of the type, such as "Q6_K" or "I64".
   std::string typeName;
-  /// Little endian. GGUF aligns it to 8 or more, safetensors to nothing.
+  /// Little endian. GGUF aligns it to 8 or more, safetensors to nothing. Of
+  /// the whole tensor where the view is a slice.
   llvm::ArrayRef<uint8_t> data;
+  /// The tensor that this is a slice of; null for a whole one.
+  const TensorView *base = nullptr;
+  TensorSlice slice;
+
+  /// The container's name of the tensor.
+  llvm::StringRef tensorName() const { return base ? base->name : name; }
+  /// Whole rows of the tensor, from the one that sourceRow says.
+  bool hasWholeRows() const {
+    return !base || (!slice.transposed && shape.size() != 1);
+  }
+  /// Bytes that the view's elements have in the file.
+  uint64_t byteSize() const {
+    return static_cast<uint64_t>(numRows()) * rowBytes();
+  }
 
   int64_t numElements() const;
   /// Elements of the innermost dimension; 1 for a scalar.
@@ -94,12 +112,14 @@ public:
   virtual const TensorView *find(llvm::StringRef name) const = 0;
 
   /// The tensor, or an error where it is missing or of an unsupported type.
+  /// `name` may be the expression of a slice (TensorSlice.h).
   llvm::Expected<const TensorView *> get(llvm::StringRef name) const;
 
   /// In the order of the file; of the shards' names for a folder.
   virtual llvm::ArrayRef<llvm::StringRef> names() const = 0;
 
-  /// Drops the resident pages of a consumed tensor; the view stays valid.
+  /// Drops the resident pages of a consumed tensor, all of them for a slice;
+  /// the view stays valid.
   virtual void release(const TensorView &view) const = 0;
 
   /// What open() was given.
@@ -111,6 +131,12 @@ public:
 
   /// The GGUF file behind this, for its metadata; null for safetensors.
   virtual const GgufFile *gguf() const { return nullptr; }
+
+private:
+  llvm::Expected<const TensorView *> getTensor(llvm::StringRef name) const;
+
+  mutable std::mutex mutex; // of the slices asked for so far
+  mutable llvm::StringMap<std::unique_ptr<TensorView>> slices;
 };
 
 } // namespace cria

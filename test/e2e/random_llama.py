@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Small random Llamas through cria, against PyTorch.
+"""Small random models through cria, against PyTorch.
 
-    random_llama.py plain|optimised WORK_DIR [CASE ...]
+    random_llama.py plain|optimised WORK_DIR [--families] [CASE ...]
 
-Each case is a model of its own, written by reference.py as a Hugging Face
-folder or as a GGUF file, and a number of random tokens. The plain code must
+Each case is a model of its own and a number of random tokens: a Llama, written
+by reference.py as a Hugging Face folder or as a GGUF file, or with --families
+one of any family, made and written by transformers. The plain code must
 give transformers' logits to 1e-4 of the row's largest. The optimised code has
 f16 in the KV cache and, where the weights are quantised, int8 activations:
 its bounds are wider, and stand with the cases.
@@ -83,6 +84,129 @@ CASES = [
 ]  # yapf: disable
 
 
+class Family(Case):
+    """`config` is of transformers' config class for the model_type."""
+
+    def __init__(self, name, model_type, tokens=1030, rel=None, kl=5e-3,
+                 plain_only=False, **config):
+        super().__init__(name, [], tokens, None, rel, kl, plain_only)
+        self.model_type, self.config = model_type, {"vocab_size": 131, **config}
+
+
+# As in ODD, and more positions than 1000.
+SIZES = dict(hidden_size=72, num_attention_heads=6, num_key_value_heads=2,
+             intermediate_size=100, num_hidden_layers=2,
+             max_position_embeddings=1100)  # yapf: disable
+MHA = {k: v for k, v in SIZES.items() if k != "num_key_value_heads"}
+ALTERNATING = ["sliding_attention", "full_attention"] * 2
+GPT = dict(n_embd=72, n_head=6, n_layer=2, n_positions=1100)
+
+
+def rope(theta=10000.0, **more):
+    return {"rope_type": "default", "rope_theta": theta, **more}
+
+
+FAMILIES = [
+    Family("mistral", "mistral", **SIZES, head_dim=10, sliding_window=37,
+           plain_only=True),
+    Family("smollm3", "smollm3", **{**SIZES, "num_hidden_layers": 4},
+           no_rope_layers=[1, 0, 1, 1], pad_token_id=0, bos_token_id=1,
+           eos_token_id=2),
+    Family("granite", "granite", **SIZES, embedding_multiplier=3.0,
+           logits_scaling=2.5, residual_multiplier=0.6,
+           attention_multiplier=0.4),
+    Family("qwen2", "qwen2", **SIZES, plain_only=True),
+    Family("qwen2-windows", "qwen2", **{**SIZES, "num_hidden_layers": 3},
+           use_sliding_window=True, sliding_window=21, max_window_layers=1,
+           tie_word_embeddings=True, plain_only=True),
+    Family("qwen3", "qwen3", **SIZES, head_dim=14),
+    Family("gemma", "gemma", **SIZES, head_dim=16, pad_token_id=0,
+           plain_only=True),
+    Family("gemma2", "gemma2", **{**SIZES, "num_hidden_layers": 4},
+           head_dim=14, query_pre_attn_scalar=20, sliding_window=45,
+           attn_logit_softcapping=3.0, final_logit_softcapping=2.0,
+           layer_types=ALTERNATING, pad_token_id=0),
+    Family("gemma3", "gemma3_text", **{**SIZES, "num_hidden_layers": 4},
+           head_dim=14, query_pre_attn_scalar=20, sliding_window=45,
+           layer_types=ALTERNATING, pad_token_id=0,
+           rope_parameters={
+               "sliding_attention": rope(),
+               "full_attention": rope(1e6, rope_type="linear", factor=8.0)}),
+    Family("phi", "phi", **SIZES,
+           rope_parameters=rope(partial_rotary_factor=0.5)),
+    Family("phi3", "phi3", **SIZES, pad_token_id=0, eos_token_id=2,
+           sliding_window=99,
+           rope_parameters=rope(partial_rotary_factor=0.75),
+           plain_only=True),
+    Family("phi3-longrope", "phi3", 40,
+           **{**SIZES, "max_position_embeddings": 2048}, pad_token_id=0, eos_token_id=2,
+           original_max_position_embeddings=64,
+           rope_parameters=rope(rope_type="longrope", short_factor=[
+               1, 1.1, 1.3, 1.6, 2, 2.5], long_factor=[
+               1, 2, 4, 8, 16, 32]), plain_only=True),
+    Family("gpt2", "gpt2", **GPT, bos_token_id=1, eos_token_id=2),
+    Family("gpt2-ffn", "gpt2", **GPT, n_inner=100, bos_token_id=1,
+           eos_token_id=2, activation_function="relu",
+           tie_word_embeddings=False, plain_only=True),
+    Family("gptj", "gptj", **GPT, rotary_dim=8, bos_token_id=1,
+           eos_token_id=2),
+    Family("gpt-neox", "gpt_neox", **MHA,
+           rope_parameters=rope(partial_rotary_factor=0.5)),
+    Family("gpt-neox-serial", "gpt_neox", **MHA, use_parallel_residual=False,
+           attention_bias=False, hidden_act="gelu_new",
+           rope_parameters=rope(25000.0, partial_rotary_factor=1.0),
+           plain_only=True),
+    Family("falcon-mqa", "falcon", hidden_size=72, num_attention_heads=6,
+           num_hidden_layers=2, bos_token_id=1, eos_token_id=2),
+    Family("falcon-new", "falcon", hidden_size=72, num_attention_heads=6,
+           num_hidden_layers=2, bos_token_id=1, eos_token_id=2,
+           num_kv_heads=2, new_decoder_architecture=True, ffn_hidden_size=100,
+           bias=True),
+    Family("falcon-new-one-norm", "falcon", hidden_size=72,
+           num_attention_heads=6, num_hidden_layers=2, bos_token_id=1,
+           eos_token_id=2, num_kv_heads=3, new_decoder_architecture=True,
+           num_ln_in_parallel_attn=1, plain_only=True),
+    Family("falcon-serial", "falcon", hidden_size=72, num_attention_heads=6,
+           num_hidden_layers=2, bos_token_id=1, eos_token_id=2, bias=True,
+           multi_query=False, parallel_attn=False, plain_only=True),
+    Family("olmo", "olmo", **SIZES, pad_token_id=1, eos_token_id=2),
+    Family("olmo2", "olmo2", **SIZES, pad_token_id=1, eos_token_id=2),
+    Family("stablelm", "stablelm", **SIZES, use_qkv_bias=True,
+           rope_parameters=rope(partial_rotary_factor=0.5), plain_only=True),
+    Family("stablelm-parallel", "stablelm", **SIZES,
+           use_parallel_residual=True,
+           rope_parameters=rope(partial_rotary_factor=0.5), plain_only=True),
+    Family("cohere", "cohere", **SIZES, logit_scale=0.7, bos_token_id=1,
+           eos_token_id=2),
+    Family("cohere2", "cohere2", **{**SIZES, "num_hidden_layers": 4},
+           logit_scale=0.7, sliding_window=45, layer_types=ALTERNATING,
+           bos_token_id=1, eos_token_id=2, plain_only=True),
+]  # yapf: disable
+
+
+def write_family(case, folder):
+    """A model of transformers with weights that are not its own.
+
+    Initial weights are too small for attention to matter, and have norms that
+    are all one and biases that are all zero.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.utils import logging
+    logging.disable_progress_bar()
+    config = AutoConfig.for_model(case.model_type, **case.config)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    gen = torch.Generator().manual_seed(len(case.name))
+    with torch.no_grad():
+        for name, value in sorted(model.named_parameters()):
+            random = torch.randn(value.shape, generator=gen)
+            if value.ndim > 1:
+                value.copy_(1.25 / config.hidden_size**0.5 * random)
+            else:
+                value.copy_((0 if name.endswith("bias") else 1) + 0.25 * random)
+    model.save_pretrained(folder)
+
+
 def run_reference(*arguments):
     sys.argv = ["reference.py", *arguments]
     reference.main()
@@ -98,6 +222,11 @@ def cria(*arguments):
 
 def write_model(case, folder):
     model = os.path.join(folder, "model")
+    if isinstance(case, Family):
+        write_family(case, model)
+        rng = np.random.default_rng(case.tokens)
+        tokens = rng.integers(0, case.config["vocab_size"], case.tokens)
+        return model, ",".join(map(str, tokens))
     run_reference("random-llama", model, "--seed", str(len(case.name)),
                   *case.flags)
     if case.gguf:
@@ -140,10 +269,14 @@ def check(line, case, want, have):
 
 def main():
     line, work, wanted = sys.argv[1], sys.argv[2], sys.argv[3:]
+    every = CASES
+    if "--families" in wanted:
+        wanted.remove("--families")
+        every = FAMILIES
     shutil.rmtree(work, ignore_errors=True)
     import torch
     torch.set_num_threads(1)
-    cases = [c for c in CASES if (c.name in wanted if wanted else
+    cases = [c for c in every if (c.name in wanted if wanted else
                                   line == "plain" or not c.plain_only)]
     jobs, broken = [], []
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -168,4 +301,5 @@ def main():
     shutil.rmtree(work)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -14,12 +14,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     return 0;
   }
   // What later stages divide by and index with.
-  if (config->headDim < 2 || config->headDim % 2 ||
-      config->numKeyValueHeads < 1 ||
-      config->numAttentionHeads % config->numKeyValueHeads ||
-      !(config->ropeTheta >= 1) || !(config->rmsNormEps > 0) ||
-      !(config->rope.factor > 0))
+  if (config->headDim < 1 || config->kvHeads < 1 || config->ffn < 1 ||
+      config->heads % config->kvHeads || !(config->eps > 0) ||
+      config->styleOf.size() != static_cast<size_t>(config->layers))
     std::abort();
+  for (unsigned style : config->styleOf)
+    if (style >= config->styles.size())
+      std::abort();
+  for (const cria::DecoderDescription::LayerStyle &style : config->styles)
+    if (style.rope && (style.rope->dims < 2 || style.rope->dims % 2 ||
+                       style.rope->dims > config->headDim ||
+                       !(style.rope->theta >= 1) || !(style.rope->factor > 0)))
+      std::abort();
   return 0;
 }
 

@@ -3,7 +3,8 @@
 #include "gtest/gtest.h"
 
 using namespace llvm;
-using Kind = cria::HfRopeScaling::Kind;
+using cria::Role;
+using Kind = cria::RopeDescription::Kind;
 
 namespace {
 
@@ -17,7 +18,7 @@ std::string text(const std::string &rest = "") {
          (rest.empty() ? "" : "," + rest) + "}";
 }
 
-Expected<cria::HfLlamaConfig> parse(const std::string &rest) {
+Expected<cria::DecoderDescription> parse(const std::string &rest) {
   return cria::parseHfConfig("config.json", text(rest));
 }
 
@@ -27,13 +28,13 @@ std::string errorOf(const std::string &rest) {
 }
 
 /// The rope part of a config that must parse.
-cria::HfRopeScaling rope(const std::string &rest) {
+cria::RopeDescription rope(const std::string &rest) {
   auto config = parse(rest);
   if (!config) {
     ADD_FAILURE() << toString(config.takeError());
     return {};
   }
-  return config->rope;
+  return *config->styles.front().rope;
 }
 
 #define EXPECT_HAS(text, part)                                                 \
@@ -43,10 +44,10 @@ TEST(HfConfig, FillsInDefaults) {
   auto config = parse("");
   ASSERT_TRUE(bool(config)) << toString(config.takeError());
   EXPECT_EQ(config->headDim, 8);
-  EXPECT_EQ(config->ropeTheta, 10000.0);
-  EXPECT_EQ(config->rope.kind, Kind::Default);
-  EXPECT_FALSE(config->tieWordEmbeddings);
-  EXPECT_FALSE(config->bosTokenId.has_value());
+  EXPECT_EQ(config->styles.front().rope->theta, 10000.0);
+  EXPECT_EQ(config->styles.front().rope->kind, Kind::Default);
+  EXPECT_EQ(config->at(Role::Head).name, "lm_head.weight");
+  EXPECT_FALSE(config->bos.has_value());
 }
 
 TEST(HfConfig, ReadsWhatIsGiven) {
@@ -56,12 +57,14 @@ TEST(HfConfig, ReadsWhatIsGiven) {
     "use_cache":true,"pretraining_tp":1,"rope_interleaved":false)");
   ASSERT_TRUE(bool(config)) << toString(config.takeError());
   EXPECT_EQ(config->headDim, 16);
-  EXPECT_EQ(config->ropeTheta, 5e5);
-  EXPECT_TRUE(config->tieWordEmbeddings && config->attentionBias &&
-              config->mlpBias);
-  EXPECT_EQ(config->bosTokenId, 1);
-  EXPECT_EQ(config->eosTokenIds, (SmallVector<int64_t, 2>{2, 3}));
-  EXPECT_EQ(config->dtype, "bfloat16");
+  EXPECT_EQ(config->styles.front().rope->theta, 5e5);
+  EXPECT_EQ(config->at(Role::Head).name, "");
+  EXPECT_EQ(config->at(Role::AttnQBias).name,
+            "model.layers.{}.self_attn.q_proj.bias");
+  EXPECT_EQ(config->at(Role::FfnUpBias).name,
+            "model.layers.{}.mlp.up_proj.bias");
+  EXPECT_EQ(config->bos, 1);
+  EXPECT_EQ(config->eos, (SmallVector<int64_t, 2>{2, 3}));
 }
 
 TEST(HfConfig, RopeOldSpelling) {
@@ -74,7 +77,7 @@ TEST(HfConfig, RopeNewSpellingHoldsTheta) {
   auto config = parse(
       R"("rope_parameters":{"rope_type":"default","rope_theta":1000000})");
   ASSERT_TRUE(bool(config)) << toString(config.takeError());
-  EXPECT_EQ(config->ropeTheta, 1e6);
+  EXPECT_EQ(config->styles.front().rope->theta, 1e6);
 }
 
 TEST(HfConfig, RopeDynamic) {
@@ -131,7 +134,7 @@ TEST(HfConfig, RefusesLongRopeOfAnotherLength) {
   EXPECT_HAS(errorOf(R"("rope_scaling":{"type":"longrope",
     "original_max_position_embeddings":4096,"short_factor":[1,1],
     "long_factor":[2,3]})"),
-             "head_dim / 2 = 4 numbers");
+             "rotated dims / 2 = 4 numbers");
 }
 
 TEST(HfConfig, RefusesTwoRopeThetas) {
@@ -152,14 +155,14 @@ TEST(HfConfig, RefusesUnknownKey) {
 }
 
 TEST(HfConfig, RefusesAnotherArchitecture) {
-  EXPECT_EQ(errorOf(R"("architectures":["MixtralForCausalLM"])"),
-            "config.json: key 'architectures' is 'MixtralForCausalLM'; "
-            "accepted: a list with one of: LlamaForCausalLM");
+  EXPECT_HAS(errorOf(R"("architectures":["MixtralForCausalLM"])"),
+             "config.json: key 'architectures' is 'MixtralForCausalLM'; "
+             "accepted: a list with one of: LlamaForCausalLM, Mistral");
 }
 
 TEST(HfConfig, RefusesAnotherActivation) {
-  EXPECT_EQ(errorOf(R"("hidden_act":"gelu")"),
-            "config.json: key 'hidden_act' is 'gelu'; accepted: \"silu\"");
+  EXPECT_HAS(errorOf(R"("hidden_act":"quick_gelu")"),
+             "config.json: key 'hidden_act' is 'quick_gelu'; accepted: silu,");
 }
 
 TEST(HfConfig, RefusesQuantisedWeights) {

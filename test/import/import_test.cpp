@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/import/Import.h"
 
-#include "compiler/import/LlamaModule.h"
+#include "compiler/import/DecoderModule.h"
 #include "compiler/import/PackWeights.h"
 #include "dialect/CriaOps.h"
 #include "import_fixture.h"

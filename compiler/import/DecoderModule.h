@@ -1,45 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Builds the module of a Llama, from the numbers that describe one and the
-// types of its tensors. The importers of GGUF and of Hugging Face folders
-// differ only in how they come by these.
-#ifndef CRIA_COMPILER_IMPORT_LLAMAMODULE_H
-#define CRIA_COMPILER_IMPORT_LLAMAMODULE_H
+// Builds the module of any decoder from its description and the tensors of its
+// source.
+#ifndef CRIA_COMPILER_IMPORT_DECODERMODULE_H
+#define CRIA_COMPILER_IMPORT_DECODERMODULE_H
 
+#include "compiler/import/DecoderDescription.h"
 #include "compiler/import/Import.h"
 #include "dialect/CriaDialect.h"
-#include "llvm/ADT/SmallVector.h"
 
 namespace cria {
-
-enum class TensorNames { Gguf, HuggingFace };
-
-struct LlamaDescription {
-  std::string name;
-  int64_t vocab = 0, width = 0, layers = 0, heads = 0, kvHeads = 0, headDim = 0,
-          ffn = 0, context = 0;
-  double eps = 0;
-  /// What scores are multiplied by; 0 stands for 1 / sqrt(headDim).
-  double attentionScale = 0;
-  RopeAttr rope;
-  std::optional<int64_t> bos;
-  llvm::SmallVector<int64_t> eos;
-
-  TensorNames names = TensorNames::Gguf;
-  /// Not given: tied where there is no tensor for the head (GGUF's rule).
-  std::optional<bool> tied;
-  /// Not given: a bias is there where its tensor is (GGUF's rule).
-  std::optional<bool> attentionBias, mlpBias;
-};
-
-/// The source's name of the tensor of frequency divisors.
-constexpr llvm::StringLiteral ropeFreqsTensor = "rope_freqs.weight";
 
 /// Checks every tensor of `source` by name, shape and type. The dialects must
 /// have been loaded into the context.
 llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
-buildLlamaModule(const LlamaDescription &llama, const TensorSource &source,
-                 const ImportOptions &options, mlir::MLIRContext &context);
+buildDecoderModule(const DecoderDescription &model, const TensorSource &source,
+                   const ImportOptions &options, mlir::MLIRContext &context);
 
 /// Tokens that a call may have where nobody asks: 512, 256 or 128, the most
 /// with which the widest activations stay within 16 MB, and 128 where none do.
@@ -70,4 +46,4 @@ llvm::Expected<ImportedModel> importMlir(llvm::StringRef path,
 
 } // namespace cria
 
-#endif // CRIA_COMPILER_IMPORT_LLAMAMODULE_H
+#endif // CRIA_COMPILER_IMPORT_DECODERMODULE_H
