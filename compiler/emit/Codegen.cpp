@@ -47,7 +47,7 @@ constexpr llvm::StringLiteral kPasses =
     "function(sroa,early-cse<memssa>,simplifycfg,"
     "instcombine<no-verify-fixpoint>),"
     // What versions know of the number of tokens, from their calls.
-    "ipsccp,cgscc(inline),globaldce,"
+    "ipsccp,cgscc(inline,function-attrs),globaldce,"
     "function(loop-mssa(licm,loop-rotate,licm),simplifycfg,"
     "instcombine<max-iterations=1;no-verify-fixpoint>,"
     "loop(loop-idiom,indvars,loop-deletion),gvn,loop-vectorize,"

@@ -52,6 +52,7 @@ def LowerDot4 : Pass<"cria-lower-dot4"> {
     | i8mm | four 128-bit `usdot` |
     | dotprod | four 128-bit `sdot`; 8-bit codes less 128, and 128 times the sums of b by another `sdot` |
     | neon | 16-bit products: up to 8 chained ops of 4-bit codes add up (`smlal`) before they are widened, those of 8-bit codes are widened one by one |
+    | sse2 | `pmaddwd` of even and of odd bytes, on quarters |
     | generic | 16-bit products, in arith |
 
     All give the same integers. For `sdot` and `usdot`, which take their second
@@ -73,7 +74,7 @@ def LowerDot4 : Pass<"cria-lower-dot4"> {
   ];
   let options = [
     Option<"isa", "isa", "std::string", "\"generic\"",
-           "one of generic, avx2, avxvnni, avx512vnni, neon, dotprod, i8mm">
+           "one of generic, sse2, avx2, avxvnni, avx512vnni, neon, dotprod, i8mm">
   ];
 }
 
@@ -98,6 +99,36 @@ def ExpandF16 : Pass<"cria-expand-f16"> {
     ```
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+def ExpandFma : Pass<"cria-expand-fma", "::mlir::ModuleOp"> {
+  let summary = "f32 FMA to f64 arithmetic where the target has no instruction";
+  let description = [{
+    For targets without FMA, where LLVM would call a library lane by lane. One
+    function of four lanes, rounded once, that all call: scalars, and vectors
+    whose lanes are a multiple of four.
+
+    Before:
+    ```mlir
+    %y = math.fma %a, %b, %c : vector<16xf32>
+    ```
+    After:
+    ```mlir
+    func.func private @fma_f32x4(%a: vector<4xf32>, %b: vector<4xf32>, %c: vector<4xf32>) -> vector<4xf32>
+        attributes {llvm.linkage = #llvm.linkage<internal>, passthrough = ["noinline"]} {
+      %product = arith.mulf (arith.extf %a), (arith.extf %b) : vector<4xf64>
+      %sum = arith.addf %product, (arith.extf %c) : vector<4xf64>
+      ...                                        // and its error; to odd
+      return (arith.truncf %odd) : vector<4xf64> to vector<4xf32>
+    }
+    %y0 = call @fma_f32x4(%a0, %b0, %c0)             // lanes 0 to 3 of each
+    ...
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
+    "::mlir::vector::VectorDialect"
+  ];
 }
 
 def EmitEntry : Pass<"cria-emit-entry", "::mlir::ModuleOp"> {

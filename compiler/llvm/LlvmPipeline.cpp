@@ -30,6 +30,8 @@ void cria::buildLlvmPipeline(OpPassManager &pm,
   pm.addPass(createLowerDot4(dot4));
   if (!target.hasF16Conversion)
     pm.addPass(createExpandF16());
+  if (!target.hasFma)
+    pm.addPass(createExpandFma());
 
   // While arguments are memrefs, because their descriptors are made here.
   EmitEntryOptions entry;

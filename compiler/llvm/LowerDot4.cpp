@@ -121,6 +121,26 @@ static Value dotAvx2(ImplicitLocOpBuilder &b, ArrayRef<Dot4Op> chain,
   return acc;
 }
 
+/// Quarter `index` of the result of `op`: products of even and of odd bytes as
+/// words, which pmaddwd adds in twos of a row.
+static Value dotSse2(ImplicitLocOpBuilder &b, Dot4Op op, int64_t index) {
+  VectorType i16 = VectorType::get({8}, b.getI16Type());
+  VectorType i32 = VectorType::get({4}, b.getI32Type());
+  Value eight = intSplat(b, i16, 8);
+  Value x = vector::BitCastOp::create(b, i16, quarterOf(b, op.getA(), index));
+  Value y = vector::BitCastOp::create(b, i16, quarterOf(b, op.getB(), index));
+  Value evenX = arith::AndIOp::create(b, x, intSplat(b, i16, 255));
+  Value oddX = arith::ShRUIOp::create(b, x, eight);
+  Value evenY =
+      arith::ShRSIOp::create(b, arith::ShLIOp::create(b, y, eight), eight);
+  Value oddY = arith::ShRSIOp::create(b, y, eight);
+  Value acc = quarterOf(b, op.getAcc(), index);
+  for (auto [p, q] : {std::pair(evenX, evenY), {oddX, oddY}})
+    acc = arith::AddIOp::create(
+        b, acc, callIntrinsic(b, "llvm.x86.sse2.pmadd.wd", i32, {p, q}));
+  return acc;
+}
+
 /// Products of even and of odd bytes in 16 bits (255 * -128 fits), whose
 /// halves are then added in 32.
 static Value dotGeneric(ImplicitLocOpBuilder &b, Dot4Op op) {
@@ -316,8 +336,8 @@ static Value dotNeonBase(ImplicitLocOpBuilder &b, ArrayRef<Dot4Op> chain,
   return arith::AddIOp::create(b, acc, fours);
 }
 
-constexpr StringLiteral kIsas[] = {
-    "generic", "avx2", "avxvnni", "avx512vnni", "neon", "dotprod", "i8mm"};
+constexpr StringLiteral kIsas[] = {"generic",    "sse2", "avx2",    "avxvnni",
+                                   "avx512vnni", "neon", "dotprod", "i8mm"};
 
 namespace {
 
@@ -389,6 +409,8 @@ struct LowerDot4 : cria::impl::LowerDot4Base<LowerDot4> {
             b, "llvm.x86.avx512.vpdpbusd.256", acc.getType(),
             {acc, halfOf(b, op.getA(), i), halfOf(b, op.getB(), i)});
       });
+    if (isa == "sse2")
+      return inQuarters(b, [&](int64_t i) { return dotSse2(b, op, i); });
     if (isa == "i8mm")
       return inQuarters(b, [&](int64_t i) {
         return dotNeon(b, "usdot", quarterOf(b, op.getAcc(), i),

@@ -39,9 +39,9 @@ struct Level {
   unsigned vectorBits;
 };
 constexpr Level kLevels[] = {
-    {"x86-64", "+64bit,+sse2", 0, "generic", 128},
-    {"x86-64-v2", "+cx16,+popcnt,+sahf,+sse4.2,+ssse3", CRIA_CPU_SSE42,
-     "generic", 128},
+    {"x86-64", "+64bit,+sse2", 0, "sse2", 128},
+    {"x86-64-v2", "+cx16,+popcnt,+sahf,+sse4.2,+ssse3", CRIA_CPU_SSE42, "sse2",
+     128},
     {"x86-64-v3", "+avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe",
      CRIA_CPU_SSE42 | CRIA_CPU_AVX2, "avx2", 256},
     {"x86-64-v4", "+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl",
@@ -179,7 +179,7 @@ Target makeX86(const Backend &backend, llvm::StringRef cpu,
   target.tuneCpu = cpu.str();
   target.cpuFeatures = kLevels[level].bits;
   target.isa = kLevels[level].isa.str();
-  target.hasF16Conversion = kLevels[level].bits & CRIA_CPU_AVX2;
+  target.hasF16Conversion = target.hasFma = kLevels[level].bits & CRIA_CPU_AVX2;
   target.vectorBits = kLevels[level].vectorBits;
   llvm::ListSeparator comma(",");
   for (const Feature &feature : kFeatures) {
@@ -202,6 +202,13 @@ Target makeX86(const Backend &backend, llvm::StringRef cpu,
     target.attentionAccumulators = 24;
   if (target.isa == "avx512vnni")
     target.linearTokens = 12;
+  // One token's f32 sums and dots are half of SSE2's 16 registers; two tokens'
+  // code is half as long again and no faster that one could measure, because
+  // FMAs are calls, which no register survives.
+  if (target.isa == "sse2") {
+    target.linearTokens = 1;
+    target.attentionAccumulators = 2;
+  }
   if (target.cpuFeatures & CRIA_CPU_AMX_INT8)
     target.tileIsa = "amx";
   return target;
@@ -218,7 +225,7 @@ Target makeArm(const Backend &backend, llvm::StringRef name,
   target.cpu = "generic";
   target.tuneCpu = cpu.str();
   target.isa = "neon";
-  target.hasF16Conversion = true;
+  target.hasF16Conversion = target.hasFma = true;
   target.vectorBits = 128;
   llvm::ListSeparator comma(",");
   for (const ArmFeature &feature : kArmFeatures) {

@@ -39,13 +39,15 @@ struct Target {
   std::string features;
   /// CRIA_CPU_* of runtime/include/cria/abi.h.
   uint64_t cpuFeatures = 0;
-  /// What `cria-lower-dot4` takes: generic, avx2, avxvnni or avx512vnni; for
+  /// What `cria-lower-dot4` takes: sse2, avx2, avxvnni or avx512vnni; for
   /// AArch64 neon, dotprod or i8mm.
   std::string isa;
   /// What `cria-lower-dot-tile` takes, or "" where linears do without tiles.
   std::string tileIsa;
   /// Has instructions that convert between f16 and f32.
   bool hasF16Conversion = false;
+  /// Has FMA instructions.
+  bool hasFma = false;
   /// LLVM's "prefer-vector-width" in bits.
   unsigned vectorBits = 128;
   /// Of PipelineOptions: tokens that a linear kernel holds in registers, and

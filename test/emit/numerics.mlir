@@ -17,7 +17,7 @@
 // V3-LABEL: model_get:
 
 // V1-LABEL: forward:
-// V1: fmaf
+// V1: callq fma_f32x4
 // V1-NOT: truncsfbf
 // V1-LABEL: model_get:
 

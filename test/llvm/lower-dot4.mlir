@@ -5,9 +5,10 @@
 // RUN: cria-opt %s -cria-lower-dot4=isa=i8mm | FileCheck %s --check-prefix=I8MM
 // RUN: cria-opt %s -cria-lower-dot4=isa=dotprod | FileCheck %s --check-prefix=DOTPROD
 // RUN: cria-opt %s -cria-lower-dot4=isa=neon | FileCheck %s --check-prefix=NEON
+// RUN: cria-opt %s -cria-lower-dot4=isa=sse2 | FileCheck %s --check-prefix=SSE2
 // RUN: cria-opt %s -cria-lower-dot4 | FileCheck %s --check-prefix=GENERIC
 // RUN: not cria-opt %s -cria-lower-dot4=isa=sse9 2>&1 | FileCheck %s --check-prefix=UNKNOWN
-// UNKNOWN: cria-lower-dot4: isa = sse9 is not one of generic, avx2, avxvnni, avx512vnni, neon, dotprod, i8mm
+// UNKNOWN: cria-lower-dot4: isa = sse9 is not one of generic, sse2, avx2, avxvnni, avx512vnni, neon, dotprod, i8mm
 
 // VNNI-LABEL: func.func @bytes
 // VNNI-SAME:    (%[[ACC:[^:]*]]: vector<16xi32>, %[[A:[^:]*]]: vector<64xi8>, %[[B:[^:]*]]: vector<64xi8>)
@@ -50,6 +51,15 @@
 // NEON:         llvm.aarch64.neon.saddlp.v4i32.v8i16
 // NEON:         llvm.aarch64.neon.addp.v4i32
 // NEON:         return
+
+// SSE2-LABEL: func.func @bytes
+// SSE2:         %[[EVEN:.*]] = arith.andi %{{.*}} : vector<8xi16>
+// SSE2:         %[[ODD:.*]] = arith.shrui %{{.*}} : vector<8xi16>
+// SSE2:         llvm.call_intrinsic "llvm.x86.sse2.pmadd.wd"(%[[EVEN]], %{{.*}}) : (vector<8xi16>, vector<8xi16>) -> vector<4xi32>
+// SSE2:         llvm.call_intrinsic "llvm.x86.sse2.pmadd.wd"(%[[ODD]], %{{.*}}) : (vector<8xi16>, vector<8xi16>) -> vector<4xi32>
+// SSE2-COUNT-6: llvm.x86.sse2.pmadd.wd
+// SSE2-NOT:     llvm.x86.sse2.pmadd.wd
+// SSE2:         return
 
 // GENERIC-LABEL: func.func @bytes
 // GENERIC-COUNT-2: arith.muli %{{.*}}, %{{.*}} : vector<32xi16>

@@ -34,6 +34,7 @@ LOWERING = [
 # isa of cria-lower-dot4: (CPU flags it needs, clang flags)
 ISAS = {
     "generic": (set(), []),
+    "sse2": ({"sse2"}, []),
     "avx2": ({"avx2", "fma", "f16c"}, ["-march=x86-64-v3"]),
     "avxvnni": ({"avx2", "fma", "f16c", "avx_vnni"},
                 ["-march=x86-64-v3", "-mavxvnni"]),
@@ -118,8 +119,10 @@ class Library:
         if tiles:
             command.append(f"--cria-lower-dot-tile=isa={tiles}")
         command.append(f"--cria-lower-dot4=isa={isa}")
-        if isa == "generic":
+        if isa in ("generic", "sse2"):
             command.append("--cria-expand-f16")
+        if isa == "sse2":
+            command.append("--cria-expand-fma")
         subprocess.run(command + LOWERING, check=True)
         # Params have no LLVM form; they have done their duty.
         with open(stem + ".mlir", encoding="utf-8") as file:
