@@ -23,8 +23,8 @@ tokens. PyTorch (--torch) runs random bf16 weights of the same shape.
 8-bit and bf16 weights are measured at the first prefill and the plain decode.
 
 "of raw" is tokens per second times the bytes that a token reads (weights and
-KV cache) against the read loop: memory of the size of the weights,
-the same number of threads, compiled from read_speed.c with cc.
+KV cache) against the read loop: as many bytes, the same number of threads,
+compiled from read_speed.c with cc.
 
 Ctrl-C ends the measurement and prints what there is.
 
@@ -98,7 +98,8 @@ class Measurement:
         for peer in peers:
             key = (peer.weights, getattr(peer, "threads", chosen.threads))
             if key not in self.raws:
-                self.raws[key] = RawRead(peer.bytes, key[1], chosen.work_dir)
+                most = max([peer.bytes] + [w.bytes_per_step(peer) for w in works])
+                self.raws[key] = RawRead(int(most), key[1], chosen.work_dir)
             peer.raw = self.raws[key]
         first = next((w.name for w in works if w.kind == "prefill"), None)
         self.samples = {
@@ -110,9 +111,10 @@ class Measurement:
         self.read = []
 
     def once(self, peer, work):
-        before, others = peer.raw.measure(), Others()
+        size = work.bytes_per_step(peer) if work.kind == "decode" else peer.bytes
+        before, others = peer.raw.measure(size), Others()
         tps = peer.measure(work)
-        taken, after = others.cores(), peer.raw.measure()
+        taken, after = others.cores(), peer.raw.measure(size)
         if peer.raw is next(iter(self.raws.values())):
             self.read += [before, after]
         if tps is None:

@@ -39,13 +39,16 @@ class Work:
         cached = self.depth + self.tokens / 2
         return peer.bytes / self.batch + peer.kv_bytes * cached
 
+    def bytes_per_step(self, peer):
+        return self.batch * self.bytes_per_token(peer)
+
 
 def counted(count, noun):
     return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 class RawRead:
-    """The read loop of read_speed.c over `size` bytes."""
+    """The read loop of read_speed.c over up to `size` bytes."""
 
     def __init__(self, size, threads, folder):
         compiler = shutil.which(os.environ.get("CC", "cc"))
@@ -71,17 +74,21 @@ class RawRead:
         self.memory = self.library.read_speed_open(size)
         if not self.memory:
             sys.exit(f"compare.py: no memory of {size} bytes for the read loop")
-        self.passes = 4
-        self.passes = max(4, int(0.3 * 1e9 / size * self.measure()))
+        self.gigabytes_a_second = 10
+        self.measure(size)
 
-    def measure(self):
-        """GB/s."""
+    def measure(self, size):
+        """GB/s over `size` bytes, 0.3 s long: what is read again and again
+        may come from a cache, and more of a little than of a lot."""
+        size = min(int(size), self.size)
+        passes = max(4, int(0.3e9 * self.gigabytes_a_second / size))
         seconds = self.library.read_speed_seconds(
-            self.memory, self.size, self.threads, self.passes
+            self.memory, size, self.threads, passes
         )
         if seconds <= 0:
             sys.exit(f"compare.py: {self.threads} reading threads did not start")
-        return self.size * self.passes / seconds / 1e9
+        self.gigabytes_a_second = size * passes / seconds / 1e9
+        return self.gigabytes_a_second
 
 
 class Cria:
