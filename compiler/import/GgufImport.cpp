@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// GGUF metadata of the architecture "llama". The keys and what they mean are
-// those of ggml's gguf.md and of llama.cpp's loader.
+// GGUF metadata of any of the architectures in families/Gguf.cpp. The keys and
+// what they mean are those of ggml's gguf.md and of llama.cpp's loader.
 #include "compiler/import/DecoderModule.h"
 #include "compiler/import/GgufReader.h"
 #include "compiler/import/InputFile.h"
+#include "compiler/import/families/GgufFamily.h"
 #include "runtime/text/GgufTokenizer.h"
 #include "llvm/ADT/StringExtras.h"
-#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/Path.h"
 #include <algorithm>
 #include <cmath>
@@ -21,19 +21,14 @@ constexpr int64_t maxLayers = 4096, maxHeads = 65536, maxHeadDim = 4096,
                   maxWidth = int64_t(1) << 20, maxFfn = int64_t(1) << 22,
                   maxContext = int64_t(1) << 30;
 
-/// Keys of "llama." that say nothing about what is computed.
+/// Keys of any architecture that say nothing about what is computed.
 const char *const harmlessKeys[] = {
-    "attention.layer_norm_epsilon", // of LayerNorm, which a Llama has not
     "rope.scaling.finetuned",
     "tensor_data_layout", // of the conversion that wrote the file
 };
 
-/// Keys that would change the model, and the one value that does not.
-struct PinnedKey {
-  const char *name;
-  double value;
-};
-const PinnedKey pinnedKeys[] = {
+/// Keys that a family does not read, with the one value that changes nothing.
+const GgufPinnedKey pinnedKeys[] = {
     {"attention.causal", 1},
     {"attention.sliding_window", 0},
     {"attention.clamp_kqv", 0},
@@ -52,161 +47,14 @@ const PinnedKey pinnedKeys[] = {
     {"use_parallel_residual", 0},
 };
 
-/// Reads keys under "llama." and remembers which it was asked for. The first
-/// error stays; later reads then yield what they were given.
-class Keys {
-public:
-  explicit Keys(const GgufFile &file) : file(file) {}
-  ~Keys() { consumeError(std::move(first)); }
-
-  std::string full(StringRef key) const { return ("llama." + key).str(); }
-  bool has(StringRef key) {
-    known.insert(key);
-    return file.has(full(key));
-  }
-
-  /// Without `otherwise` the key is required.
-  int64_t integer(StringRef key, int64_t low, int64_t high,
-                  std::optional<int64_t> otherwise = std::nullopt) {
-    if (!has(key) && otherwise)
-      return *otherwise;
-    Expected<uint64_t> value = file.getU64(full(key));
-    if (!value) {
-      fail(value.takeError());
-      return low;
-    }
-    if (*value < static_cast<uint64_t>(low) ||
-        *value > static_cast<uint64_t>(high)) {
-      refuse(key, Twine(*value),
-             "an integer from " + Twine(low) + " to " + Twine(high));
-      return low;
-    }
-    return static_cast<int64_t>(*value);
-  }
-
-  double number(StringRef key, double low, double high,
-                std::optional<double> otherwise = std::nullopt) {
-    if (!has(key) && otherwise)
-      return *otherwise;
-    Expected<float> value = file.getF32(full(key));
-    if (!value) {
-      fail(value.takeError());
-      return low;
-    }
-    double wide = static_cast<double>(*value);
-    if (!(wide >= low && wide <= high))
-      refuse(key, numberText(wide),
-             "a number from " + numberText(low) + " to " + numberText(high));
-    return wide;
-  }
-
-  StringRef string(StringRef key, StringRef otherwise) {
-    known.insert(key);
-    Expected<StringRef> value = file.getStringOr(full(key), otherwise);
-    if (value)
-      return *value;
-    fail(value.takeError());
-    return otherwise;
-  }
-
-  void pin(const PinnedKey &key) {
-    if (!has(key.name))
-      return;
-    const GgufValue *value = file.find(full(key.name));
-    if (value->type == GgufValueType::Bool) {
-      if ((value->bits != 0) != (key.value != 0))
-        refuse(key.name, value->bits ? "true" : "false",
-               key.value != 0 ? "true" : "false");
-      return;
-    }
-    Expected<uint64_t> integer = file.getU64(full(key.name));
-    double number = 0;
-    if (integer) {
-      number = static_cast<double>(*integer);
-    } else {
-      consumeError(integer.takeError());
-      Expected<float> real = file.getF32(full(key.name));
-      if (!real)
-        return fail(real.takeError());
-      number = static_cast<double>(*real);
-    }
-    if (number != key.value)
-      refuse(key.name, numberText(number), numberText(key.value));
-  }
-
-  void accept(StringRef key) { known.insert(key); }
-
-  void refuse(StringRef key, const Twine &value, const Twine &accepted) {
-    fail(fileError(file.path(), "key '" + full(key) + "' is " + value +
-                                    "; accepted: " + accepted));
-  }
-
-  void refuseOthers() {
-    for (StringRef key : file.keys()) {
-      StringRef name = key;
-      if (name.consume_front("llama.") && !known.contains(name))
-        fail(fileError(file.path(), "unknown key " + quoted(key) +
-                                        ": cria does not know whether it "
-                                        "changes the model"));
-    }
-  }
-
-  void fail(Error error) {
-    if (first)
-      consumeError(std::move(error));
-    else
-      first = std::move(error);
-  }
-  bool failed() { return static_cast<bool>(first); }
-  Error take() { return std::move(first); }
-
-  const GgufFile &file;
-
-private:
-  StringSet<> known;
-  Error first = Error::success();
-};
-
 /// The source's name of the tensor of frequency divisors.
 constexpr StringLiteral ropeFreqsTensor = "rope_freqs.weight";
 
-struct GgufTensorName {
-  Role role;
-  const char *name;
-  bool optional;
-};
-const GgufTensorName tensorNames[] = {
-    {Role::Embedding, "token_embd.weight", false},
-    {Role::OutputNorm, "output_norm.weight", false},
-    {Role::Head, "output.weight", true}, // else the embedding
-    {Role::AttnNorm, "blk.{}.attn_norm.weight", false},
-    {Role::AttnQ, "blk.{}.attn_q.weight", false},
-    {Role::AttnK, "blk.{}.attn_k.weight", false},
-    {Role::AttnV, "blk.{}.attn_v.weight", false},
-    {Role::AttnOutput, "blk.{}.attn_output.weight", false},
-    {Role::FfnNorm, "blk.{}.ffn_norm.weight", false},
-    {Role::FfnGate, "blk.{}.ffn_gate.weight", false},
-    {Role::FfnUp, "blk.{}.ffn_up.weight", false},
-    {Role::FfnDown, "blk.{}.ffn_down.weight", false},
-    {Role::AttnQBias, "blk.{}.attn_q.bias", true},
-    {Role::AttnKBias, "blk.{}.attn_k.bias", true},
-    {Role::AttnVBias, "blk.{}.attn_v.bias", true},
-    {Role::AttnOutputBias, "blk.{}.attn_output.bias", true},
-    {Role::FfnGateBias, "blk.{}.ffn_gate.bias", true},
-    {Role::FfnUpBias, "blk.{}.ffn_up.bias", true},
-    {Role::FfnDownBias, "blk.{}.ffn_down.bias", true},
-};
-
-void placeTensors(DecoderDescription &model) {
-  for (const GgufTensorName &entry : tensorNames)
-    model.at(entry.role) = {entry.name, entry.optional};
-  model.ignoredTensors = {ropeFreqsTensor.str(), "*.attn_rot_embd.weight"};
-}
-
 class GgufImporter {
 public:
-  explicit GgufImporter(const TensorSource &source)
-      : source(source), keys(*source.gguf()) {}
+  GgufImporter(const TensorSource &source, const GgufFamily &family)
+      : source(source), family(family),
+        keys(*source.gguf(), family.architecture) {}
 
   Expected<DecoderDescription> describe();
 
@@ -217,7 +65,8 @@ private:
   bool readDivisors(int64_t count, std::vector<double> &out);
 
   const TensorSource &source;
-  Keys keys;
+  const GgufFamily &family;
+  GgufKeys keys;
   DecoderDescription model;
 };
 
@@ -233,15 +82,16 @@ void GgufImporter::readSizes() {
     return;
   if (model.heads % model.kvHeads)
     keys.refuse("attention.head_count_kv", Twine(model.kvHeads),
-                "a divisor of llama.attention.head_count = " +
+                "a divisor of " + keys.full("attention.head_count") + " = " +
                     Twine(model.heads));
   std::optional<int64_t> usual;
   if (model.width % model.heads == 0)
     usual = model.width / model.heads;
   else if (!keys.has("attention.key_length"))
     keys.refuse("attention.head_count", Twine(model.heads),
-                "a divisor of llama.embedding_length = " + Twine(model.width) +
-                    ", where there is no llama.attention.key_length");
+                "a divisor of " + keys.full("embedding_length") + " = " +
+                    Twine(model.width) + ", where there is no " +
+                    keys.full("attention.key_length"));
   if (keys.failed())
     return;
   model.headDim = keys.integer("attention.key_length", 2, maxHeadDim, usual);
@@ -254,7 +104,12 @@ void GgufImporter::readSizes() {
   if (valueDim != model.headDim)
     keys.refuse("attention.value_length", Twine(valueDim),
                 Twine(model.headDim) + ", the length of a key");
-  model.eps = keys.number("attention.layer_norm_rms_epsilon", 1e-12, 0.1);
+  bool isRms = family.norm == DecoderDescription::Norm::Rms;
+  constexpr StringLiteral rms = "attention.layer_norm_rms_epsilon",
+                          layer = "attention.layer_norm_epsilon";
+  model.norm = family.norm;
+  model.eps = keys.number(isRms ? rms : layer, 1e-12, 0.1);
+  keys.accept(isRms ? layer : rms); // of norms that the family has not
   model.attentionScale = keys.number("attention.scale", 1e-6, 1e6, 0.0);
 
   Expected<const TensorView *> embedding = source.get("token_embd.weight");
@@ -287,7 +142,8 @@ bool GgufImporter::readDivisors(int64_t count, std::vector<double> &out) {
       view->shape.front() != count)
     return refuse("has type " + view->typeName + " and " +
                   Twine(view->numElements()) + " elements; accepted: F32 and " +
-                  Twine(count) + ", half of llama.rope.dimension_count");
+                  Twine(count) + ", half of " +
+                  keys.full("rope.dimension_count"));
   std::vector<float> values(count);
   if (Error error = dequantizeRow(*view, 0, values)) {
     keys.fail(std::move(error));
@@ -314,7 +170,7 @@ void GgufImporter::readRope() {
   StringRef type = keys.string("rope.scaling.type", "none");
   using Kind = RopeDescription::Kind;
   RopeDescription rope;
-  rope.interleaved = true;
+  rope.interleaved = *family.interleaved;
   rope.dims = dims;
   rope.theta = base;
   rope.maxPositions = model.context;
@@ -349,11 +205,12 @@ void GgufImporter::readRope() {
     keys.refuse("rope.scaling.type", quoted(type), "none, linear, yarn");
   } else if (scaleFactor != 0 && scaleFactor != 1) {
     keys.refuse("rope.scaling.factor", numberText(scaleFactor),
-                "0 or 1, as llama.rope.scaling.type is none or missing");
+                "0 or 1, as " + keys.full("rope.scaling.type") +
+                    " is none or missing");
   }
   if (attnFactor != 1.0 && type != "yarn")
     keys.refuse("rope.scaling.attn_factor", numberText(attnFactor),
-                "1, as llama.rope.scaling.type is not yarn");
+                "1, as " + keys.full("rope.scaling.type") + " is not yarn");
 
   if (keys.failed())
     return;
@@ -369,7 +226,6 @@ void GgufImporter::readRope() {
     rope.attentionFactor = 1.0;
   }
   model.styles.assign(1, {rope, 0});
-  model.styleOf.assign(static_cast<size_t>(model.layers), 0);
 }
 
 void GgufImporter::readTokenIds() {
@@ -399,14 +255,6 @@ void GgufImporter::readTokenIds() {
 }
 
 Expected<DecoderDescription> GgufImporter::describe() {
-  Expected<StringRef> architecture =
-      keys.file.getString("general.architecture");
-  if (!architecture)
-    return architecture.takeError();
-  if (*architecture != "llama")
-    return fileError(source.path(), "key 'general.architecture' is " +
-                                        quoted(*architecture) +
-                                        "; accepted: llama");
   SmallString<128> path(source.path());
   Expected<StringRef> name =
       keys.file.getStringOr("general.name", sys::path::stem(path));
@@ -415,15 +263,21 @@ Expected<DecoderDescription> GgufImporter::describe() {
   model.name = name->str();
   // It becomes a C string.
   llvm::erase(model.name, '\0');
-  model.architecture = "llama";
+  model.architecture = family.architecture;
 
   readSizes();
-  if (!keys.failed())
+  if (!keys.failed() && family.interleaved)
     readRope();
+  else
+    model.styles.assign(1, {});
+  model.styleOf.assign(static_cast<size_t>(std::max<int64_t>(model.layers, 0)),
+                       0);
   if (!keys.failed())
     readTokenIds();
-  placeTensors(model);
-  for (const PinnedKey &key : pinnedKeys)
+  placeUsualGguf(model);
+  if (!keys.failed() && family.describe)
+    family.describe(keys, model);
+  for (const GgufPinnedKey &key : pinnedKeys)
     keys.pin(key);
   for (const char *key : harmlessKeys)
     keys.accept(key);
@@ -514,12 +368,33 @@ Expected<std::string> readTokenizer(const GgufFile &file,
   return json;
 }
 
+Expected<const GgufFamily *> findFamily(const TensorSource &source) {
+  Expected<StringRef> architecture =
+      source.gguf()->getString("general.architecture");
+  if (!architecture)
+    return architecture.takeError();
+  std::string accepted;
+  for (const GgufFamily &family : ggufFamilies()) {
+    if (*architecture == family.architecture)
+      return &family;
+    accepted +=
+        (accepted.empty() ? "" : ", ") + std::string(family.architecture);
+  }
+  return fileError(source.path(), "key 'general.architecture' is " +
+                                      quoted(*architecture) +
+                                      "; accepted: " + accepted);
+}
+
 } // namespace
 
 Expected<ImportedModel> importGguf(std::unique_ptr<TensorSource> source,
                                    mlir::MLIRContext &context,
                                    const ImportOptions &options) {
-  Expected<DecoderDescription> described = GgufImporter(*source).describe();
+  Expected<const GgufFamily *> family = findFamily(*source);
+  if (!family)
+    return family.takeError();
+  Expected<DecoderDescription> described =
+      GgufImporter(*source, **family).describe();
   if (!described)
     return described.takeError();
   Expected<mlir::OwningOpRef<mlir::ModuleOp>> module =

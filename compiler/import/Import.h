@@ -9,8 +9,9 @@
 //   (*model)->module->dump();
 //
 // Three kinds of input:
-//   FILE.gguf    general.architecture "llama"
-//   FOLDER       a Hugging Face LlamaForCausalLM: config.json and safetensors
+//   FILE.gguf    an architecture of families/Gguf.cpp
+//   FOLDER       a Hugging Face model of a family in families/: config.json
+//                and safetensors
 //   FILE.mlir    a description written by hand (see examples/). Its module
 //                may name a weights file in `cria.source`, a tokenizer.json in
 //                `cria.tokenizer` and a template in `cria.chat_template`, all

@@ -85,11 +85,15 @@ CASES = [
 
 
 class Family(Case):
-    """`config` is of transformers' config class for the model_type."""
+    """`config` is of transformers' config class for the model_type.
+
+    With `gguf` cria reads a GGUF file of this architecture, and transformers
+    the folder that it was made from.
+    """
 
     def __init__(self, name, model_type, tokens=1030, rel=None, kl=5e-3,
-                 plain_only=False, **config):
-        super().__init__(name, [], tokens, None, rel, kl, plain_only)
+                 plain_only=False, gguf=None, **config):
+        super().__init__(name, [], tokens, gguf, rel, kl, plain_only)
         self.model_type, self.config = model_type, {"vocab_size": 131, **config}
 
 
@@ -136,7 +140,7 @@ FAMILIES = [
            rope_parameters=rope(partial_rotary_factor=0.5)),
     Family("phi3", "phi3", **SIZES, pad_token_id=0, eos_token_id=2,
            sliding_window=99,
-           rope_parameters=rope(partial_rotary_factor=0.75),
+           rope_parameters=rope(partial_rotary_factor=0.5),
            plain_only=True),
     Family("phi3-longrope", "phi3", 40,
            **{**SIZES, "max_position_embeddings": 2048}, pad_token_id=0, eos_token_id=2,
@@ -207,6 +211,29 @@ def write_family(case, folder):
     model.save_pretrained(folder)
 
 
+def gguf_families():
+    """A GGUF file of each family that GGUF has and cria reads."""
+    by_name = {case.name: case for case in FAMILIES}
+    for name in ("smollm3", "granite", "qwen2", "qwen3", "gemma", "gemma2",
+                 "gemma3", "olmo2"):
+        case = by_name[name]
+        config = dict(case.config)
+        # What the architecture says and the file does not.
+        if name == "smollm3":
+            config["no_rope_layers"] = [1, 1, 1, 0]
+        if name == "gemma2":
+            config["query_pre_attn_scalar"] = config["head_dim"]
+        if name == "gemma3":
+            config["num_hidden_layers"] = 7
+            config["layer_types"] = ALTERNATING[:1] * 5 + ALTERNATING[1:3]
+            config["query_pre_attn_scalar"] = config["head_dim"]
+        yield Family("gguf-" + name, case.model_type, 300, plain_only=True,
+                     gguf=name, **config)
+
+
+FAMILIES += gguf_families()
+
+
 def run_reference(*arguments):
     sys.argv = ["reference.py", *arguments]
     reference.main()
@@ -226,7 +253,11 @@ def write_model(case, folder):
         write_family(case, model)
         rng = np.random.default_rng(case.tokens)
         tokens = rng.integers(0, case.config["vocab_size"], case.tokens)
-        return model, ",".join(map(str, tokens))
+        file = model
+        if case.gguf:
+            file = os.path.join(folder, "model.gguf")
+            reference.write_family_gguf(model, file, case.gguf)
+        return file, model, ",".join(map(str, tokens))
     run_reference("random-llama", model, "--seed", str(len(case.name)),
                   *case.flags)
     if case.gguf:
@@ -235,7 +266,7 @@ def write_model(case, folder):
         model = file
     vocab = int(case.flags[case.flags.index("--vocab") + 1])
     tokens = np.random.default_rng(case.tokens).integers(0, vocab, case.tokens)
-    return model, ",".join(map(str, tokens))
+    return model, model, ",".join(map(str, tokens))
 
 
 def run_cria(line, model, tokens, folder):
@@ -283,8 +314,8 @@ def main():
         for case in cases:
             folder = os.path.join(work, case.name)
             os.makedirs(folder)
-            model, tokens = write_model(case, folder)
-            job = pool.submit(run_cria, line, model, tokens, folder)
+            file, model, tokens = write_model(case, folder)
+            job = pool.submit(run_cria, line, file, tokens, folder)
             judge = os.path.join(folder, "reference.npy")
             run_reference("logits", model, "--tokens", tokens, "-o", judge)
             jobs.append((case, np.load(judge).astype(np.float64), job))

@@ -441,6 +441,67 @@ def write_gguf(args):
     writer.close()
 
 
+def write_family_gguf(folder, path, arch):
+    """A folder of one of the later families, in f32, as llama.cpp's converter
+    lays it out.
+
+    Its names come from the gguf package; what it does to numbers is here.
+    """
+    import gguf
+    import torch
+    model = load(folder)
+    config = model.config
+    layers = config.num_hidden_layers
+    names = gguf.get_tensor_name_map(
+        {name: key for key, name in gguf.MODEL_ARCH_NAMES.items()}[arch], layers)
+    heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+    writer = gguf.GGUFWriter(path, arch)
+    writer.add_block_count(layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(kv_heads)
+    writer.add_key_length(head_dim)
+    writer.add_value_length(head_dim)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    rope = config.rope_parameters
+    rope = rope.get("full_attention", rope)
+    writer.add_rope_freq_base(rope["rope_theta"])
+    if rope["rope_type"] == "linear":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(rope["factor"])
+    if arch in ("gemma2", "gemma3"):
+        writer.add_sliding_window(config.sliding_window)
+    if arch == "gemma2":
+        writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
+        writer.add_final_logit_softcapping(config.final_logit_softcapping)
+    if arch == "granite":
+        writer.add_attention_scale(config.attention_multiplier)
+        writer.add_embedding_scale(config.embedding_multiplier)
+        writer.add_residual_scale(config.residual_multiplier)
+        writer.add_logit_scale(config.logits_scaling)
+    for name, tensor in model.state_dict().items():
+        if name == "lm_head.weight" and config.tie_word_embeddings:
+            continue
+        if arch in ("granite", "smollm3"):
+            if ".q_proj." in name:
+                tensor = torch.tensor(permute(tensor.numpy(), heads))
+            elif ".k_proj." in name:
+                tensor = torch.tensor(permute(tensor.numpy(), kv_heads))
+        if arch.startswith("gemma") and "norm." in name:
+            tensor = tensor + 1
+        to = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        if to is None:
+            fail(f"{folder}: GGUF has no name for {name}")
+        writer.add_tensor(to, np.ascontiguousarray(tensor.numpy()))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)

@@ -58,30 +58,3 @@ func.func @swapped(%keys: tensor<8xf32> {cria.arg = "keys"}, %values: tensor<8xf
     attributes {cria.entry} {
   return %values, %keys : tensor<8xf32>, tensor<8xf32>
 }
-
-// -----
-
-// Layers of two kinds: both cases write the same cache.
-// CHECK-LABEL: func.func @two_kinds(
-// CHECK: scf.index_switch
-// CHECK: return{{$}}
-func.func @two_kinds(%keys: tensor<?xf32> {cria.arg = "keys"}, %x: f32, %y: f32, %n: index)
-    -> (tensor<?xf32> {cria.arg = "keys"}) attributes {cria.entry} {
-  %c0 = arith.constant 0 : index
-  %c1 = arith.constant 1 : index
-  %c2 = arith.constant 2 : index
-  %r = scf.for %i = %c0 to %n step %c1 iter_args(%k = %keys) -> tensor<?xf32> {
-    %kind = arith.remui %i, %c2 : index
-    %next = scf.index_switch %kind -> tensor<?xf32>
-    case 1 {
-      %a = tensor.insert %x into %k[%i] : tensor<?xf32>
-      scf.yield %a : tensor<?xf32>
-    }
-    default {
-      %b = tensor.insert %y into %k[%i] : tensor<?xf32>
-      scf.yield %b : tensor<?xf32>
-    }
-    scf.yield %next : tensor<?xf32>
-  }
-  return %r : tensor<?xf32>
-}

@@ -59,9 +59,11 @@ const HfFamily phi3 = {
     usualKeys("rms_norm_eps"),
     {{"attention_bias", "false or null"},
      {"mlp_bias", "false or null"},
-     {"lm_head_bias", "false or null"}},
+     {"lm_head_bias", "false or null"},
+     {"full_attn_mod", "1 or null"},
+     {"interpolate_factor", "1 or null"}},
     // Of the length only where a scaling reads it.
-    {"original_max_position_embeddings", "full_attn_mod", "interpolate_factor"},
+    {"original_max_position_embeddings"},
     describePhi3,
 };
 
