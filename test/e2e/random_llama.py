@@ -111,6 +111,8 @@ def rope(theta=10000.0, **more):
 
 
 FAMILIES = [
+    Family("llama", "llama", **SIZES, attention_bias=True, mlp_bias=True,
+           plain_only=True),
     Family("mistral", "mistral", **SIZES, head_dim=10, sliding_window=37,
            plain_only=True),
     Family("smollm3", "smollm3", **{**SIZES, "num_hidden_layers": 4},
@@ -129,13 +131,14 @@ FAMILIES = [
     Family("gemma2", "gemma2", **{**SIZES, "num_hidden_layers": 4},
            head_dim=14, query_pre_attn_scalar=20, sliding_window=45,
            attn_logit_softcapping=3.0, final_logit_softcapping=2.0,
-           layer_types=ALTERNATING, pad_token_id=0),
+           layer_types=ALTERNATING, pad_token_id=0, plain_only=True),
     Family("gemma3", "gemma3_text", **{**SIZES, "num_hidden_layers": 4},
            head_dim=14, query_pre_attn_scalar=20, sliding_window=45,
            layer_types=ALTERNATING, pad_token_id=0,
            rope_parameters={
                "sliding_attention": rope(),
-               "full_attention": rope(1e6, rope_type="linear", factor=8.0)}),
+               "full_attention": rope(1e6, rope_type="linear", factor=8.0)},
+           plain_only=True),
     Family("phi", "phi", **SIZES,
            rope_parameters=rope(partial_rotary_factor=0.5)),
     Family("phi3", "phi3", **SIZES, pad_token_id=0, eos_token_id=2,
@@ -148,7 +151,8 @@ FAMILIES = [
            rope_parameters=rope(rope_type="longrope", short_factor=[
                1, 1.1, 1.3, 1.6, 2, 2.5], long_factor=[
                1, 2, 4, 8, 16, 32]), plain_only=True),
-    Family("gpt2", "gpt2", **GPT, bos_token_id=1, eos_token_id=2),
+    Family("gpt2", "gpt2", **GPT, bos_token_id=1, eos_token_id=2,
+           plain_only=True),
     Family("gpt2-ffn", "gpt2", **GPT, n_inner=100, bos_token_id=1,
            eos_token_id=2, activation_function="relu",
            tie_word_embeddings=False, plain_only=True),
@@ -174,7 +178,8 @@ FAMILIES = [
            num_hidden_layers=2, bos_token_id=1, eos_token_id=2, bias=True,
            multi_query=False, parallel_attn=False, plain_only=True),
     Family("olmo", "olmo", **SIZES, pad_token_id=1, eos_token_id=2),
-    Family("olmo2", "olmo2", **SIZES, pad_token_id=1, eos_token_id=2),
+    Family("olmo2", "olmo2", **SIZES, pad_token_id=1, eos_token_id=2,
+           plain_only=True),
     Family("stablelm", "stablelm", **SIZES, use_qkv_bias=True,
            rope_parameters=rope(partial_rotary_factor=0.5), plain_only=True),
     Family("stablelm-parallel", "stablelm", **SIZES,
