@@ -119,6 +119,7 @@ static void buildVector(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createVectorizeRopeTable());
   pm.addPass(createVectorizeEmbed());
   pm.addPass(createVectorizeRows());
+  pm.addPass(createVectorizeHeadRows());
   VectorizeLinearOptions linear;
   linear.tokens = options.linearTokens;
   linear.panels = options.linearPanels;

@@ -54,8 +54,8 @@ bool isThreadOp(Operation *op) {
 }
 
 bool isKernelOp(Operation *op) {
-  return isa<RopeTableOp, EmbedRowsOp, RowsOp, FusedLinearOp, FusedAttentionOp,
-             AttentionPartialsOp, AttentionMergeOp>(op);
+  return isa<RopeTableOp, EmbedRowsOp, RowsOp, HeadRowsOp, FusedLinearOp,
+             FusedAttentionOp, AttentionPartialsOp, AttentionMergeOp>(op);
 }
 
 /// Ops that stand for no kernel of their own: a norm in a prologue, what

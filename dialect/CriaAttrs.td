@@ -20,7 +20,7 @@ def Cria_NormKindAttr : Cria_EnumAttr<Cria_NormKind, "norm_kind">;
 
 def Cria_ActivationKind : Cria_Enum<"ActivationKind", "elementwise non-linearity", [
   I32EnumCase<"relu", 0>, I32EnumCase<"gelu", 1>, I32EnumCase<"gelu_tanh", 2>,
-  I32EnumCase<"silu", 3>]>;
+  I32EnumCase<"silu", 3>, I32EnumCase<"relu2", 4>]>;
 def Cria_ActivationKindAttr : Cria_EnumAttr<Cria_ActivationKind, "act">;
 
 def Cria_PositionKind : Cria_Enum<"PositionKind", "absolute position encoding", [

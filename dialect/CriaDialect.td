@@ -15,8 +15,8 @@ def Cria_Dialect : Dialect {
     Two groups of ops share the dialect.
 
     *Model ops* (`CriaOps.td`) say what a model computes: `embed`, `linear`,
-    `norm`, `rope`, `position`, `activation`, `glu`, `attention`, `kv_append`,
-    `softcap`, `add`, `scale`, `select_rows`. They work on tensors, carry their
+    `norm`, `rope`, `position`, `activation`, `glu`, `attention`,
+    `relative_bias`, `kv_append`, `softcap`, `add`, `scale`, `select_rows`. They work on tensors, carry their
     meaning in attributes and have a plain lowering to linalg in f32 that
     defines them.
 

@@ -71,12 +71,13 @@ LogicalResult EmbedRowsOp::verify() {
   return success();
 }
 
-NormOp RowsOp::getNorm() {
-  for (Operation &op : *getBody())
-    if (auto norm = dyn_cast<NormOp>(op))
-      return norm;
-  return {};
+template <typename OpTy> static OpTy findIn(Block &body) {
+  auto ops = body.getOps<OpTy>();
+  return ops.empty() ? OpTy() : *ops.begin();
 }
+
+NormOp RowsOp::getNorm() { return findIn<NormOp>(*getBody()); }
+ScaleOp RowsOp::getScale() { return findIn<ScaleOp>(*getBody()); }
 
 LogicalResult RowsOp::verify() {
   ArrayRef<int64_t> x = shapeOf(getX());
@@ -107,6 +108,9 @@ LogicalResult RowsOp::verify() {
                            << ", f32 and i32 or f32 of " << spell(n) << "x"
                            << spell(blocks);
   }
+  if (getAccumulate() && inits.size() != 1)
+    return emitOpError() << "rows_c5: accumulate adds to one init, there are "
+                         << inits.size();
   bool integerSums =
       inits.size() == 3 && getElementTypeOrSelf(inits[2]).isInteger(32);
   if (integerSums != getZeroPoint().has_value())
@@ -118,30 +122,53 @@ LogicalResult RowsOp::verify() {
 LogicalResult RowsOp::verifyRegions() {
   Block &body = *getBody();
   int64_t k = shapeOf(getX())[1];
-  bool argumentsMatch = body.getNumArguments() == 1 + getParams().size() &&
-                        isF32TensorOf(body.getArgument(0).getType(), {1, k});
+  bool argumentsMatch =
+      body.getNumArguments() ==
+          1 + getParams().size() + (getAccumulate() ? 1 : 0) &&
+      isF32TensorOf(body.getArgument(0).getType(), {1, k}) &&
+      (!getAccumulate() ||
+       isF32TensorOf(body.getArguments().back().getType(), {1, k}));
   for (auto [index, param] : llvm::enumerate(getParams()))
     argumentsMatch =
         argumentsMatch &&
         isF32TensorOf(body.getArgument(index + 1).getType(), shapeOf(param));
   if (!argumentsMatch)
     return emitOpError() << "rows_c2: the region takes a row, tensor<1x"
-                         << spell(k) << "xf32>, and the params as tensors";
+                         << spell(k)
+                         << "xf32>, the params as tensors, and with accumulate "
+                            "the old row";
   auto yield = dyn_cast<YieldOp>(body.getTerminator());
   if (!yield || yield.getValues().size() != 1 ||
       !isF32TensorOf(yield.getValues()[0].getType(), {1, k}))
     return emitOpError() << "rows_c2: the region yields one row, tensor<1x"
                          << spell(k) << "xf32>";
 
-  int64_t norms = 0;
+  // A chain: each op takes the value of the one before.
+  Value chain = body.getArgument(0);
+  int stage = 0;
   for (Operation &op : body.without_terminator()) {
-    if (!isa<NormOp>(op))
+    int next = isa<NormOp>(op)                     ? 1
+               : isa<ScaleOp>(op)                  ? 2
+               : isa<AddOp>(op) && getAccumulate() ? 3
+                                                   : 0;
+    if (next <= stage)
       return emitOpError() << "rows_c3: the region holds '" << op.getName()
-                           << "', expected at most one cria.norm";
-    if (++norms > 1)
-      return emitOpError() << "rows_c3: the region holds more than one "
-                              "cria.norm";
+                           << "', expected at most one cria.norm, then one "
+                              "cria.scale, then with accumulate one cria.add";
+    stage = next;
+    bool follows = next == 3
+                       ? llvm::is_contained(op.getOperands(), chain) &&
+                             llvm::is_contained(op.getOperands(),
+                                                body.getArguments().back())
+                       : op.getOperand(0) == chain;
+    if (!follows)
+      return emitOpError() << "rows_c3: '" << op.getName()
+                           << "' must take the value of the op before it";
+    chain = op.getResult(0);
   }
+  if (yield.getValues()[0] != chain || (getAccumulate() && stage != 3))
+    return emitOpError() << "rows_c3: the region must yield the end of its "
+                            "chain, with accumulate the sum";
   return success();
 }
 
@@ -294,8 +321,63 @@ LogicalResult FusedLinearOp::verifyRegions() {
 // Attention and the rest
 //===----------------------------------------------------------------------===//
 
+/// fused_attention_c2 and fused_attention_c3.
+template <typename OpTy> static LogicalResult verifyBiases(OpTy op) {
+  int64_t heads = op.getHeads();
+  if (op.getSlopes() && !sizesAgree(shapeOf(op.getSlopes())[0], heads))
+    return op.emitOpError()
+           << "fused_attention_c2: slopes has "
+           << spell(shapeOf(op.getSlopes())[0])
+           << " elements, expected one a head (" << heads << ")";
+  if (!op.getBias())
+    return success();
+  ArrayRef<int64_t> bias = shapeOf(op.getBias());
+  if (!sizesAgree(bias[0], heads) || isDynamic(bias[1]) ||
+      bias[1] <= 2 * CriaDialect::kLanes)
+    return op.emitOpError()
+           << "fused_attention_c3: bias is " << op.getBias().getType()
+           << ", expected " << heads << "x(D + 32)";
+  return success();
+}
+
+LogicalResult HeadRowsOp::verify() {
+  ArrayRef<int64_t> x = shapeOf(getX());
+  int64_t headDim = getHeadDim();
+  if (headDim <= 0 || isDynamic(x[1]) || x[1] % headDim != 0)
+    return emitOpError() << "head_rows_c1: head_dim (" << headDim
+                         << ") must divide x's columns (" << spell(x[1]) << ")";
+  if (static_cast<bool>(getWeight()) != getEps().has_value() ||
+      (getWeight() && !sizesAgree(shapeOf(getWeight())[0], headDim)))
+    return emitOpError() << "head_rows_c2: a weight of head_dim (" << headDim
+                         << ") elements and eps come together";
+  if (getRope() && (headDim % 2 != 0 ||
+                    !shapesAgree(shapeOf(getRope()), {x[0], 2, headDim})))
+    return emitOpError() << "head_rows_c3: rope is " << getRope().getType()
+                         << ", expected " << spell(x[0]) << "x2x" << headDim
+                         << " with an even head_dim";
+  bool isCache = getOut() != OutKind::rows;
+  if (isCache != static_cast<bool>(getLayer()) ||
+      isCache != static_cast<bool>(getSlots()))
+    return emitOpError() << "head_rows_c4: out " << stringifyOutKind(getOut())
+                         << (isCache ? " needs layer and slots"
+                                     : " takes neither layer nor slots");
+  if (!isCache) {
+    if (!shapesAgree(shapeOf(getInit()), x))
+      return emitOpError() << "head_rows_c4: init is " << getInit().getType()
+                           << ", expected x's shape, " << getX().getType();
+    return success();
+  }
+  if (!sizesAgree(shapeOf(getSlots())[0], x[0]))
+    return emitOpError() << "head_rows_c4: " << spell(shapeOf(getSlots())[0])
+                         << " slots for " << spell(x[0]) << " rows";
+  return verifyCache(*this, "head_rows_c4",
+                     getOut() == OutKind::key ? CacheRole::key
+                                              : CacheRole::value,
+                     getInit(), x[1] / headDim, headDim);
+}
+
 LogicalResult FusedAttentionOp::verify() {
-  if (failed(verifyAttention(*this)))
+  if (failed(verifyAttention(*this)) || failed(verifyBiases(*this)))
     return failure();
   if (!shapesAgree(shapeOf(getInit()), shapeOf(getQ())))
     return emitOpError() << "fused_attention_c1: init is "
@@ -311,7 +393,7 @@ static bool isPartials(Value value, int64_t n, int64_t heads, int64_t headDim) {
 }
 
 LogicalResult AttentionPartialsOp::verify() {
-  if (failed(verifyAttention(*this)))
+  if (failed(verifyAttention(*this)) || failed(verifyBiases(*this)))
     return failure();
   int64_t n = shapeOf(getQ())[0];
   if (!isPartials(getInit(), n, getHeads(), getHeadDim()))

@@ -96,10 +96,12 @@ def Cria_EmbedRowsOp : Cria_KernelOp<"embed_rows"> {
 }
 
 def Cria_RowsOp : Cria_KernelOp<"rows", [AttrSizedOperandSegments, IsolatedFromAbove, SingleBlock]> {
-  let summary = "prologue of a linear: normalise each row, quantise it to int8";
+  let summary = "work on whole rows: normalise, scale, add, quantise to int8";
   let description = [{
     Applies the prologue region to each row of x: its arguments are the row
-    (1 x K) and the params; it holds at most one `cria.norm` and yields a row.
+    (1 x K) and the params, and with `accumulate` the old row of init; it holds
+    at most one each of `cria.norm`, `cria.scale` and, with `accumulate`, a
+    `cria.add` of the old row, in this order, and yields a row.
     With one init the result is that row in f32. With three it is quantised in
     blocks of 32 (columns past K count as 0), with K' = 32 ceil(K/32):
 
@@ -115,9 +117,11 @@ def Cria_RowsOp : Cria_KernelOp<"rows", [AttrSizedOperandSegments, IsolatedFromA
     is two byte products.
 
     Labels: rows_c1: one or three inits of these shapes. rows_c2: the region
-    takes the row and the params and yields one row. rows_c3: the region holds
-    at most one cria.norm, and nothing else. rows_c4: zero_point is given
-    exactly when inits[2] holds i32.
+    takes the row and the params (and the old row) and yields one row. rows_c3:
+    the region is a chain from the row through at most one cria.norm and one
+    cria.scale, and with accumulate a cria.add of the old row and the chain.
+    rows_c4: zero_point is given exactly when inits[2] holds i32. rows_c5:
+    accumulate only with one init.
 
     ```mlir
     %a:3 = cria.rows ins(%x : tensor<?x64xf32>) params(%g : tensor<64xf32>)
@@ -129,15 +133,17 @@ def Cria_RowsOp : Cria_KernelOp<"rows", [AttrSizedOperandSegments, IsolatedFromA
     ```
   }];
   let arguments = (ins Cria_F32Rows2D:$x, Variadic<Cria_F32List>:$params,
-    Variadic<Cria_Activations>:$inits, OptionalAttr<I64Attr>:$zero_point);
+    Variadic<Cria_Activations>:$inits, OptionalAttr<I64Attr>:$zero_point,
+    UnitAttr:$accumulate);
   let results = (outs Variadic<2DTensorOf<[F32, I32]>>:$results);
   let regions = (region SizedRegion<1>:$prologue);
   let assemblyFormat = [{ `ins` `(` $x `:` type($x) `)` (`params` `(` $params^ `:` type($params) `)`)? `outs` `(` $inits `:` type($inits) `)` attr-dict-with-keyword $prologue (`->` type($results)^)? }];
   let extraClassDeclaration = [{
     ::mlir::MutableOperandRange getDpsInitsMutable() { return getInitsMutable(); }
     bool isQuantized() { return getInits().size() == 3; }
-    /// The region's norm, or null.
+    /// The region's norm and scale, or null.
     NormOp getNorm();
+    ScaleOp getScale();
   }];
   let hasVerifier = 1;
   let hasRegionVerifier = 1;
@@ -214,7 +220,43 @@ def Cria_FusedLinearOp : Cria_KernelOp<"fused_linear", [AttrSizedOperandSegments
   let hasRegionVerifier = 1;
 }
 
-def Cria_FusedAttentionOp : Cria_KernelOp<"fused_attention"> {
+def Cria_HeadRowsOp : Cria_KernelOp<"head_rows", [AttrSizedOperandSegments]> {
+  let summary = "per-head norm and rotation of rows, stored as rows or into a KV cache";
+  let description = [{
+    For each token i and head h, with x' = x[i, h * head_dim ..]:
+
+        x' = x' / sqrt(mean(x'^2) + eps) * weight     with weight (1 + weight with plus_one)
+        x' = x' * table[i, 0] + swap(x') * table[i, 1]    with rope, see cria.rope_table
+
+    and stores x' at init[i, h * head_dim ..], or into a cache as cria.kv_append
+    does. It takes in what stands between a linear and the cache or attention
+    where an epilogue, which sees 16 rows at a time, cannot.
+
+    Labels: head_rows_c1: head_dim divides x's columns. head_rows_c2: weight has
+    head_dim elements, and eps is given exactly with it. head_rows_c3: rope is
+    n x 2 x head_dim, and head_dim even. head_rows_c4: key and value have layer
+    and slots and a cache of head_dim, rows neither and an init of x's shape.
+
+    ```mlir
+    %k2 = cria.head_rows ins(%x : tensor<?x64xf32>) weight(%w : tensor<32xf32>) rope(%t : tensor<?x2x32xf32>)
+      layer %layer slots %s : tensor<?xi32> outs(%k : tensor<2x?x2x4x32x16xf16>)
+      {eps = 1.0e-06 : f32, head_dim = 32 : i64, out = #cria<out key>} -> tensor<2x?x2x4x32x16xf16>
+    ```
+  }];
+  let arguments = (ins Cria_F32Rows2D:$x, Optional<Cria_F32List>:$weight,
+    Optional<Cria_RankedOf<[F32], [3]>>:$rope, Optional<Index>:$layer,
+    Optional<Cria_I32List>:$slots, AnyTypeOf<[Cria_F32Rows2D, Cria_Cache]>:$init,
+    I64Attr:$head_dim, OptionalAttr<F32Attr>:$eps, UnitAttr:$plus_one, Cria_OutKindAttr:$out);
+  let results = (outs Variadic<AnyTensor>:$results);
+  let assemblyFormat = [{
+    `ins` `(` $x `:` type($x) `)` (`weight` `(` $weight^ `:` type($weight) `)`)? (`rope` `(` $rope^ `:` type($rope) `)`)?
+    (`layer` $layer^)? (`slots` $slots^ `:` type($slots))? `outs` `(` $init `:` type($init) `)` attr-dict (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = "::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }";
+  let hasVerifier = 1;
+}
+
+def Cria_FusedAttentionOp : Cria_KernelOp<"fused_attention", [AttrSizedOperandSegments]> {
   let summary = "cria.attention in destination style, streaming";
   let description = [{
     Same meaning and operands as `cria.attention`. For one token and head the
@@ -224,7 +266,13 @@ def Cria_FusedAttentionOp : Cria_KernelOp<"fused_attention"> {
     neither threads, batch nor prefill chunking. With i8 caches, a key's scale
     multiplies the sum of its products, a value's scale multiplies p.
 
+    slopes are in memory here, and bias as the kernel reads it: a row of D + 32
+    for D distances, of which 16 times the last, then all from the last to the
+    first, then 16 unused. So what is added to 16 scores is one load.
+
     Labels: those of cria.attention. fused_attention_c1: init has q's shape.
+    fused_attention_c2: slopes has one element a head. fused_attention_c3: bias
+    is heads x (D + 32) with D > 0.
 
     ```mlir
     %y = cria.fused_attention ins(%q, %k, %v, %p, %s, %t : tensor<?x192xf32>, tensor<2x?x2x4x32x16xf16>, tensor<2x?x2x64x32xf16>, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>)
@@ -233,20 +281,21 @@ def Cria_FusedAttentionOp : Cria_KernelOp<"fused_attention"> {
   }];
   let arguments = (ins Cria_F32Rows2D:$q, Cria_AttentionCache:$keys, Cria_AttentionCache:$values,
     Cria_I32List:$positions, Cria_I32List:$sequences, Cria_I32Table:$tables,
-    Optional<Cria_F32List>:$sinks, Index:$layer, Cria_F32Rows2D:$init,
-    I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim, F32Attr:$scale,
+    Optional<Cria_F32List>:$sinks, Optional<Cria_F32List>:$slopes, Optional<Cria_F32Rows2D>:$bias,
+    Index:$layer, Cria_F32Rows2D:$init, I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim, F32Attr:$scale,
     OptionalAttr<I64Attr>:$window, OptionalAttr<F32Attr>:$softcap);
   let results = (outs Variadic<2DTensorOf<[F32]>>:$results);
   let assemblyFormat = [{
     `ins` `(` $q `,` $keys `,` $values `,` $positions `,` $sequences `,` $tables `:` type($q) `,` type($keys) `,` type($values)
     `,` type($positions) `,` type($sequences) `,` type($tables) `)` (`sinks` `(` $sinks^ `:` type($sinks) `)`)?
+    (`slopes` `(` $slopes^ `:` type($slopes) `)`)? (`bias` `(` $bias^ `:` type($bias) `)`)?
     `layer` $layer `outs` `(` $init `:` type($init) `)` attr-dict (`->` type($results)^)?
   }];
   let extraClassDeclaration = "::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }";
   let hasVerifier = 1;
 }
 
-def Cria_AttentionPartialsOp : Cria_KernelOp<"attention_partials"> {
+def Cria_AttentionPartialsOp : Cria_KernelOp<"attention_partials", [AttrSizedOperandSegments]> {
   let summary = "what single KV chunks give to the attention of a token";
   let description = [{
     The part of `cria.fused_attention` that reads the KV cache, so that one
@@ -263,8 +312,8 @@ def Cria_AttentionPartialsOp : Cria_KernelOp<"attention_partials"> {
     in the order of arithmetic of `cria.fused_attention`. The rest of init (the
     row's other 15 elements, chunks that a token does not have) is unspecified.
 
-    Labels: attention_c1 to attention_c5 and attention_c7 as in cria.attention.
-    attention_partials_c1: init is n x heads x C x (head_dim + 32).
+    Labels: attention_c1 to attention_c5 and attention_c7 as in cria.attention,
+    fused_attention_c2 and fused_attention_c3. attention_partials_c1: init is n x heads x C x (head_dim + 32).
 
     ```mlir
     %y = cria.attention_partials ins(%q, %k, %v, %p, %s, %t : tensor<?x192xf32>, tensor<2x?x2x4x32x16xf16>, tensor<2x?x2x64x32xf16>, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>)
@@ -273,6 +322,7 @@ def Cria_AttentionPartialsOp : Cria_KernelOp<"attention_partials"> {
   }];
   let arguments = (ins Cria_F32Rows2D:$q, Cria_AttentionCache:$keys, Cria_AttentionCache:$values,
     Cria_I32List:$positions, Cria_I32List:$sequences, Cria_I32Table:$tables,
+    Optional<Cria_F32List>:$slopes, Optional<Cria_F32Rows2D>:$bias,
     Index:$layer, Index:$first, Cria_RankedOf<[F32], [4]>:$init,
     I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim, F32Attr:$scale,
     OptionalAttr<I64Attr>:$window, OptionalAttr<F32Attr>:$softcap);
@@ -280,6 +330,7 @@ def Cria_AttentionPartialsOp : Cria_KernelOp<"attention_partials"> {
   let assemblyFormat = [{
     `ins` `(` $q `,` $keys `,` $values `,` $positions `,` $sequences `,` $tables `:` type($q) `,` type($keys) `,` type($values)
     `,` type($positions) `,` type($sequences) `,` type($tables) `)`
+    (`slopes` `(` $slopes^ `:` type($slopes) `)`)? (`bias` `(` $bias^ `:` type($bias) `)`)?
     `layer` $layer `first` $first `outs` `(` $init `:` type($init) `)` attr-dict (`->` type($results)^)?
   }];
   let extraClassDeclaration = [{

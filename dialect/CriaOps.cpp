@@ -10,6 +10,8 @@
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/IR/TypeUtilities.h"
 
+#include <cmath>
+
 using namespace cria;
 using namespace cria::detail;
 using namespace mlir;
@@ -294,7 +296,58 @@ LogicalResult KvAppendOp::verify() {
   return success();
 }
 
-LogicalResult AttentionOp::verify() { return verifyAttention(*this); }
+LogicalResult RelativeBiasOp::verify() {
+  ArrayRef<int64_t> table = shapeOf(getTable()), result = shapeOf(getResult());
+  int64_t distance = getMaxDistance();
+  constexpr int64_t kMost = int64_t(1) << 20;
+  if (isDynamic(table[0]) || table[0] < 2 || distance <= table[0] / 2 ||
+      distance > kMost)
+    return emitOpError() << "relative_bias_c2: " << spell(table[0])
+                         << " buckets and max_distance " << distance
+                         << ", expected at least 2 buckets and a distance over "
+                            "half of them, at most "
+                         << kMost;
+  if (!sizesAgree(result[0], table[1]) || result[1] != distance + 1)
+    return emitOpError() << "relative_bias_c1: result is "
+                         << getResult().getType() << ", expected "
+                         << spell(table[1]) << "x" << distance + 1;
+  return success();
+}
+
+SmallVector<int32_t> RelativeBiasOp::getBuckets() {
+  int64_t count = shapeOf(getTable())[0], exact = count / 2;
+  double perBucket = std::log(double(getMaxDistance()) / double(exact)) /
+                     double(count - exact);
+  SmallVector<int32_t> buckets;
+  for (int64_t i = 0, most = getMaxDistance(); i <= most; ++i) {
+    int64_t bucket = i;
+    if (i >= exact)
+      bucket = exact + static_cast<int64_t>(
+                           std::log(double(i) / double(exact)) / perBucket);
+    buckets.push_back(static_cast<int32_t>(std::min(bucket, count - 1)));
+  }
+  return buckets;
+}
+
+LogicalResult AttentionOp::verify() {
+  if (failed(verifyAttention(*this)))
+    return failure();
+  if (std::optional<ArrayRef<float>> slopes = getSlopes())
+    if (static_cast<int64_t>(slopes->size()) !=
+            static_cast<int64_t>(getHeads()) ||
+        !llvm::all_of(*slopes, [](float s) { return std::isfinite(s); }))
+      return emitOpError() << "attention_c8: slopes has " << slopes->size()
+                           << " elements, expected a finite one for each of "
+                           << getHeads() << " heads";
+  if (getBias()) {
+    ArrayRef<int64_t> bias = shapeOf(getBias());
+    if (!sizesAgree(bias[0], getHeads()) || isDynamic(bias[1]) || bias[1] < 1)
+      return emitOpError() << "attention_c9: bias is " << getBias().getType()
+                           << ", expected a row of a static size for each of "
+                           << getHeads() << " heads";
+  }
+  return success();
+}
 
 //===----------------------------------------------------------------------===//
 // Folds

@@ -181,7 +181,7 @@ def Cria_PositionOp : Cria_Op<"position", [Pure, AllTypesMatch<["x", "result"]>]
 def Cria_ActivationOp : Cria_Op<"activation", [Pure, AllTypesMatch<["x", "result"]>]> {
   let summary = "elementwise non-linearity";
   let description = [{
-    relu `max(x, 0)`; gelu `x Phi(x)` with the exact erf; gelu_tanh
+    relu `max(x, 0)`; relu2 `max(x, 0)^2` (So et al. 2021); gelu `x Phi(x)` with the exact erf; gelu_tanh
     `0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))` (Hendrycks and Gimpel
     2016); silu `x / (1 + exp(-x))`. Also works on `vector<16xf32>` inside
     fused epilogues.
@@ -242,7 +242,37 @@ def Cria_KvAppendOp : Cria_Op<"kv_append", [Pure, AllTypesMatch<["cache", "resul
   let hasVerifier = 1;
 }
 
-def Cria_AttentionOp : Cria_Op<"attention", [Pure, AllTypesMatch<["q", "result"]>]> {
+def Cria_RelativeBiasOp : Cria_Op<"relative_bias", [Pure]> {
+  let summary = "the bias of each distance from a table of buckets";
+  let description = [{
+    Raffel et al. 2020 (T5), section 2.1, for a decoder: result[h, i] =
+    table[bucket(i), h], where with B buckets
+
+        bucket(i) = i                                                i < B / 2
+        bucket(i) = min(B - 1, B / 2 + floor(log(i / (B / 2))
+                    / log(max_distance / (B / 2)) * (B - B / 2)))    otherwise
+
+    so that all distances from max_distance on share the last one.
+
+    Labels: relative_bias_c1: result is heads x (max_distance + 1) for a table
+    of buckets x heads. relative_bias_c2: there are at least 2 buckets, and
+    max_distance is over half of them and at most 2^20.
+
+    ```mlir
+    %b = cria.relative_bias %table {max_distance = 128 : i64} : tensor<32x6xf32> -> tensor<6x129xf32>
+    ```
+  }];
+  let arguments = (ins 2DTensorOf<[F32]>:$table, I64Attr:$max_distance);
+  let results = (outs 2DTensorOf<[F32]>:$result);
+  let assemblyFormat = "$table attr-dict `:` type($table) `->` type($result)";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The bucket of each distance from 0 to max_distance.
+    ::llvm::SmallVector<int32_t> getBuckets();
+  }];
+}
+
+def Cria_AttentionOp : Cria_Op<"attention", [Pure, AttrSizedOperandSegments, AllTypesMatch<["q", "result"]>]> {
   let summary = "causal attention of a ragged batch over the paged KV cache";
   let description = [{
     For token i at position p = positions[i] of sequence s = sequences[i] and
@@ -250,18 +280,25 @@ def Cria_AttentionOp : Cria_Op<"attention", [Pure, AllTypesMatch<["q", "result"]
 
         score[t] = scale * dot(q[i, h], key[s, t, g])     t in [lo, p]
         score[t] = softcap * tanh(score[t] / softcap)     with softcap
+        score[t] = score[t] + slopes[h] * (t - p)         with slopes
+        score[t] = score[t] + bias[h, min(p - t, D - 1)]  with bias
         result[i, h] = sum_t exp(score[t]) value[s, t, g] / (sum_t exp(score[t]) + exp(sink[h]))
 
     with lo = max(0, p - window + 1) with a window, else 0, and the sink term
     only with sinks. The batch's own keys and values are in the caches
     already. MHA, GQA and MQA differ in kv_heads only.
 
+    slopes are the factors of ALiBi (Press et al. 2022), which `alibiSlopes`
+    has for a number of heads; bias is heads x D: what each distance adds, see
+    cria.relative_bias.
+
     Labels: attention_c1: kv_heads divides heads. attention_c2: q and result
     have heads * head_dim columns. attention_c3: the caches have the shapes
     of kv_append for kv_heads and head_dim, and the same element type.
     attention_c4: window is positive. attention_c5: softcap is positive.
     attention_c6: sinks has one element a head. attention_c7: one position
-    and one sequence a row.
+    and one sequence a row. attention_c8: slopes has one finite element a
+    head. attention_c9: bias has one row a head, of a static size.
 
     ```mlir
     %y = cria.attention %q, %k, %v[%layer] positions %p sequences %s tables %t
@@ -272,13 +309,15 @@ def Cria_AttentionOp : Cria_Op<"attention", [Pure, AllTypesMatch<["q", "result"]
   let arguments = (ins Cria_F32Rows:$q, Cria_KeyCache:$keys, Cria_KeyCache:$values,
     Index:$layer, Cria_I32Vector:$positions, Cria_I32Vector:$sequences,
     2DTensorOf<[I32]>:$tables, Optional<Cria_F32Vector>:$sinks,
+    Optional<2DTensorOf<[F32]>>:$bias,
     I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim, F32Attr:$scale,
-    OptionalAttr<I64Attr>:$window, OptionalAttr<F32Attr>:$softcap);
+    OptionalAttr<I64Attr>:$window, OptionalAttr<F32Attr>:$softcap,
+    OptionalAttr<DenseF32ArrayAttr>:$slopes);
   let results = (outs Cria_F32Rows:$result);
   let assemblyFormat = [{
     $q `,` $keys `,` $values `[` $layer `]` `positions` $positions `sequences` $sequences `tables` $tables
-    (`sinks` $sinks^)? attr-dict `:` type($q) `,` type($keys) `,` type($values) `,` type($positions)
-    `,` type($sequences) `,` type($tables) (`,` type($sinks)^)?
+    (`sinks` $sinks^)? (`bias` `(` $bias^ `:` type($bias) `)`)? attr-dict `:` type($q) `,` type($keys) `,` type($values)
+    `,` type($positions) `,` type($sequences) `,` type($tables) (`,` type($sinks)^)?
   }];
   let hasVerifier = 1;
 }

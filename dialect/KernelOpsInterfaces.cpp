@@ -2,8 +2,8 @@
 //
 // TilingInterface and memory effects of the kernel ops. Two loop shapes
 // exist: tokens alone (rope_table, embed_rows, rows), and tokens x something
-// (fused_linear: output rows, fused_attention: kv heads, attention_merge:
-// heads); attention_partials is split over the chunks as well.
+// (fused_linear: output rows, fused_attention: kv heads, attention_merge
+// and head_rows: heads); attention_partials is split over the chunks as well.
 
 #include "dialect/CriaOps.h"
 
@@ -104,8 +104,7 @@ void kernelEffects(
     if (!isa<MemRefType>(operand.get().getType()))
       continue;
     bool init = dps.isDpsInit(&operand);
-    auto linear = dyn_cast<FusedLinearOp>(op);
-    if (!init || (linear && linear.getAccumulate()))
+    if (!init || op->hasAttr("accumulate"))
       effects.emplace_back(MemoryEffects::Read::get(), &operand,
                            SideEffects::DefaultResource::get());
     if (init)
@@ -381,6 +380,19 @@ attentionOperands(OpBuilder &b, OpTy op, ArrayRef<OpFoldResult> offsets,
           op.getTables()};
 }
 
+/// Appends the slopes and the bias of some heads.
+template <typename OpTy>
+static void biasOperands(OpBuilder &b, OpTy op, OpFoldResult offset,
+                         OpFoldResult size, SmallVectorImpl<Value> &operands,
+                         SmallVectorImpl<Operation *> &slices) {
+  int64_t group = op.getHeads() / op.getKvHeads();
+  for (Value perHead : {op.getSlopes(), op.getBias()})
+    if (perHead)
+      operands.push_back(slice(
+          b, op.getLoc(), perHead,
+          {{0, headElements(b, op.getLoc(), group, offset, size)}}, slices));
+}
+
 FailureOr<TilingResult>
 FusedAttentionOp::getTiledImplementation(OpBuilder &b,
                                          ArrayRef<OpFoldResult> offsets,
@@ -397,6 +409,7 @@ FusedAttentionOp::getTiledImplementation(OpBuilder &b,
     operands.push_back(slice(
         b, loc, getSinks(),
         {{0, headElements(b, loc, group, offsets[1], sizes[1])}}, slices));
+  biasOperands(b, *this, offsets[1], sizes[1], operands, slices);
   operands.push_back(getLayer());
   operands.push_back(slice(b, loc, getInit(),
                            {{0, {offsets[0], sizes[0]}},
@@ -420,6 +433,72 @@ LogicalResult FusedAttentionOp::getResultTilePosition(
 }
 
 void FusedAttentionOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  kernelEffects(*this, effects);
+}
+
+//===----------------------------------------------------------------------===//
+// head_rows: tokens x heads
+//===----------------------------------------------------------------------===//
+
+SmallVector<utils::IteratorType> HeadRowsOp::getLoopIteratorTypes() {
+  return {kParallel, kParallel};
+}
+
+SmallVector<Range> HeadRowsOp::getIterationDomain(OpBuilder &b) {
+  int64_t columns = cast<ShapedType>(getX().getType()).getDimSize(1);
+  return domain(b, {dimOf(b, getLoc(), getX(), 0),
+                    b.getIndexAttr(columns / int64_t(getHeadDim()))});
+}
+
+/// Rows and columns of some tokens and heads.
+static SliceDims headRowsTile(OpBuilder &b, HeadRowsOp op,
+                              ArrayRef<OpFoldResult> offsets,
+                              ArrayRef<OpFoldResult> sizes) {
+  return {
+      {0, {offsets[0], sizes[0]}},
+      {1, headElements(b, op.getLoc(), op.getHeadDim(), offsets[1], sizes[1])}};
+}
+
+FailureOr<TilingResult>
+HeadRowsOp::getTiledImplementation(OpBuilder &b, ArrayRef<OpFoldResult> offsets,
+                                   ArrayRef<OpFoldResult> sizes) {
+  Location loc = getLoc();
+  if (!getConstantIntValue(sizes[1]))
+    return emitOpError("tiles of heads must have a static size");
+  SmallVector<Operation *> slices;
+  SliceDims rows = rowsOf(offsets[0], sizes[0]);
+  SmallVector<Value> operands{
+      slice(b, loc, getX(), headRowsTile(b, *this, offsets, sizes), slices)};
+  if (getWeight())
+    operands.push_back(getWeight());
+  if (getRope())
+    operands.push_back(slice(b, loc, getRope(), rows, slices));
+  if (getLayer())
+    operands.push_back(getLayer());
+  if (getSlots())
+    operands.push_back(slice(b, loc, getSlots(), rows, slices));
+  // Tokens scatter to slots: a tile owns its heads in every page.
+  SliceDims init{{2, {offsets[1], sizes[1]}}};
+  if (getOut() == OutKind::rows)
+    init = headRowsTile(b, *this, offsets, sizes);
+  operands.push_back(slice(b, loc, getInit(), init, slices));
+  return tiledBy(b, *this, operands, slices);
+}
+
+LogicalResult HeadRowsOp::getResultTilePosition(
+    OpBuilder &b, unsigned, ArrayRef<OpFoldResult> offsets,
+    ArrayRef<OpFoldResult> sizes, SmallVector<OpFoldResult> &resultOffsets,
+    SmallVector<OpFoldResult> &resultSizes) {
+  SliceDims init{{2, {offsets[1], sizes[1]}}};
+  if (getOut() == OutKind::rows)
+    init = headRowsTile(b, *this, offsets, sizes);
+  sliceBounds(b, getLoc(), getInit(), init, resultOffsets, resultSizes);
+  return success();
+}
+
+void HeadRowsOp::getEffects(
     SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
         &effects) {
   kernelEffects(*this, effects);
@@ -459,6 +538,7 @@ AttentionPartialsOp::getTiledImplementation(OpBuilder &b,
   SmallVector<Operation *> slices;
   SmallVector<Value> operands =
       attentionOperands(b, *this, offsets, sizes, slices);
+  biasOperands(b, *this, offsets[1], sizes[1], operands, slices);
   operands.push_back(getLayer());
   AffineExpr sum = b.getAffineDimExpr(0) + b.getAffineDimExpr(1);
   operands.push_back(getValueOrCreateConstantIndexOp(

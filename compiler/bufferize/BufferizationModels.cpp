@@ -21,9 +21,10 @@ struct KernelModel
       return true;
     // A cache keeps what is not overwritten; an accumulator is read. Every
     // other destination is written whole.
-    if (auto linear = dyn_cast<FusedLinearOp>(op))
-      return linear.getAccumulate() || linear.getOut() != OutKind::rows;
-    return false;
+    if (auto out = op->getAttrOfType<OutKindAttr>("out"))
+      if (out.getValue() != OutKind::rows)
+        return true;
+    return op->hasAttr("accumulate");
   }
 
   LogicalResult bufferize(Operation *op, RewriterBase &rewriter,
@@ -64,6 +65,7 @@ void cria::registerBufferizationModels(DialectRegistry &registry) {
     RopeTableOp::attachInterface<KernelModel<RopeTableOp>>(*context);
     EmbedRowsOp::attachInterface<KernelModel<EmbedRowsOp>>(*context);
     RowsOp::attachInterface<KernelModel<RowsOp>>(*context);
+    HeadRowsOp::attachInterface<KernelModel<HeadRowsOp>>(*context);
     FusedLinearOp::attachInterface<KernelModel<FusedLinearOp>>(*context);
     FusedAttentionOp::attachInterface<KernelModel<FusedAttentionOp>>(*context);
     AttentionPartialsOp::attachInterface<KernelModel<AttentionPartialsOp>>(

@@ -27,6 +27,7 @@ namespace {
 // mean and bias as well; quantising takes a maximum, a product and a sum.
 constexpr int64_t kRmsNormFlops = 4;
 constexpr int64_t kLayerNormFlops = 7;
+constexpr int64_t kRopeFlops = 3;
 constexpr int64_t kQuantizeFlops = 3;
 
 bool isKernel(Operation *op) {
@@ -188,6 +189,17 @@ void describeRows(RowsOp rows, ProfileOp &entry) {
     entry.rowFlops += k * kQuantizeFlops;
 }
 
+void describeHeadRows(HeadRowsOp heads, ProfileOp &entry) {
+  entry.kind = "rows";
+  entry.name = heads.getWeight() ? joinedParams(heads.getWeight()) : "heads";
+  int64_t k =
+      cast<MemRefType>(bufferRoot(heads.getX()).getType()).getDimSize(1);
+  if (heads.getWeight())
+    entry.rowFlops += k * kRmsNormFlops;
+  if (heads.getRope())
+    entry.rowFlops += k * kRopeFlops;
+}
+
 void describeEmbed(EmbedRowsOp embed, ProfileOp &entry) {
   entry.kind = "embed";
   entry.name = "embed";
@@ -206,6 +218,8 @@ ProfileOp describe(Operation *kernel) {
     describeAttention(kernel, entry);
   } else if (auto rows = dyn_cast<RowsOp>(kernel)) {
     describeRows(rows, entry);
+  } else if (auto heads = dyn_cast<HeadRowsOp>(kernel)) {
+    describeHeadRows(heads, entry);
   } else if (auto embed = dyn_cast<EmbedRowsOp>(kernel)) {
     describeEmbed(embed, entry);
   } else if (isa<RopeTableOp>(kernel)) {

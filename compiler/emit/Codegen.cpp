@@ -31,12 +31,12 @@ constexpr llvm::StringLiteral kRuntimeSymbols[] = {
     "memset", "rintf",  "nearbyintf", "roundevenf", "roundf", "truncf"};
 
 constexpr llvm::StringLiteral kPlainSymbols[] = {
-    "acosf", "asinf", "atan2f",    "atanf",  "ceil",   "cosf",  "coshf",
-    "erfcf", "erff",  "exp2f",     "expf",   "expm1f", "floor", "fma",
-    "fmodf", "free",  "log10f",    "log1pf", "log2f",  "logf",  "malloc",
-    "powf",  "round", "roundeven", "sinf",   "sinhf",  "sqrtf", "tanf",
-    "tanhf", "trunc", "cos",       "exp",    "log",    "pow",   "sin",
-    "sqrt",  "tanh",  "erf",       "exp2",   "log2"};
+    "acosf", "asinf", "atan2f",    "atanf",   "ceil",   "cosf",  "coshf",
+    "erfcf", "erff",  "exp2f",     "expf",    "expm1f", "floor", "fma",
+    "fmodf", "free",  "log10f",    "log1pf",  "log2f",  "logf",  "malloc",
+    "powf",  "round", "roundeven", "sincosf", "sinf",   "sinhf", "sqrtf",
+    "tanf",  "tanhf", "trunc",     "cos",     "exp",    "log",   "pow",
+    "sin",   "sqrt",  "tanh",      "erf",     "exp2",   "log2"};
 
 /// What our loops need, where O3 takes three times as long and the code is no
 /// faster (paired runs of each type of weights and level of x86-64): loads and

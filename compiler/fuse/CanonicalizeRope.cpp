@@ -13,8 +13,9 @@ using namespace mlir;
 using namespace cria;
 
 /// The params whose rows must be permuted so that `rope` may rotate
-/// neighbours, or none where something other than a linear or a per-head norm
-/// stands between the params and the rope.
+/// neighbours, or none where something other than a linear or a norm stands
+/// between the params and the rope. The sums of a norm over whole rows or heads
+/// are those of any order.
 static FailureOr<SmallVector<LoadOp>> paramsFeeding(RopeOp rope) {
   SmallVector<LoadOp> loads;
   Value x = rope.getX();
@@ -25,8 +26,8 @@ static FailureOr<SmallVector<LoadOp>> paramsFeeding(RopeOp rope) {
     return static_cast<bool>(load);
   };
   if (auto norm = x.getDefiningOp<NormOp>()) {
-    if (norm.getKind() != NormKind::per_head || !norm.getWeight() ||
-        !norm->hasOneUse() || !take(norm.getWeight()))
+    if (!norm->hasOneUse() || (norm.getWeight() && !take(norm.getWeight())) ||
+        (norm.getBias() && !take(norm.getBias())))
       return failure();
     x = norm.getX();
   }
@@ -52,7 +53,7 @@ struct CanonicalizeRope : cria::impl::CanonicalizeRopeBase<CanonicalizeRope> {
       if (failed(loads)) {
         missedFusion(rope, "CanonicalizeRope",
                      "half pairs stay: its input is not one linear's alone, "
-                     "through at most a per-head norm");
+                     "through at most a norm");
         all = false;
         return;
       }

@@ -3,7 +3,6 @@
 #include "compiler/fuse/FuseUtils.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/IR/IRMapping.h"
 
 namespace cria {
 #define GEN_PASS_DEF_DESTINATIONSTYLE
@@ -17,11 +16,12 @@ namespace {
 struct DestinationStyle : cria::impl::DestinationStyleBase<DestinationStyle> {
   void runOnOperation() override {
     func::FuncOp func = getOperation();
+    biases.clear();
     SmallVector<Operation *> ops;
     func.walk([&](Operation *op) {
       // Inside a rows op a norm is part of a kernel, not work of its own.
-      if (isa<EmbedOp, AttentionOp>(op) ||
-          (isa<NormOp>(op) && !isa<RowsOp>(op->getParentOp())))
+      if (isa<EmbedOp, AttentionOp, PositionOp>(op) ||
+          (isa<NormOp, ScaleOp>(op) && !isa<RowsOp>(op->getParentOp())))
         ops.push_back(op);
     });
     for (Operation *op : ops) {
@@ -31,8 +31,21 @@ struct DestinationStyle : cria::impl::DestinationStyleBase<DestinationStyle> {
       Value init = emptyRows(b, loc, op->getOperand(0), type.getDimSize(1),
                              b.getF32Type());
       Value result;
-      if (auto norm = dyn_cast<NormOp>(op))
-        result = normRows(b, norm, init);
+      auto norm = dyn_cast<NormOp>(op);
+      if (norm && norm.getKind() == NormKind::per_head) {
+        int64_t headDim =
+            cast<RankedTensorType>(norm.getWeight().getType()).getDimSize(0);
+        result = headRows(b, loc, norm.getX(), headDim, Value(), norm)
+                     .getResults()[0];
+      } else if (norm) {
+        result = plainRows(b, init, norm).getResults()[0];
+      }
+      if (auto position = dyn_cast<PositionOp>(op))
+        result = position.getKind() == PositionKind::learned
+                     ? learnedPositions(b, position)
+                     : sinusoidalPositions(b, position);
+      if (auto scale = dyn_cast<ScaleOp>(op))
+        result = plainRows(b, init, NormOp(), scale).getResults()[0];
       if (auto embed = dyn_cast<EmbedOp>(op))
         result = EmbedRowsOp::create(b, loc, TypeRange{init.getType()},
                                      embed.getTokens(), embed.getWeight(), init)
@@ -41,39 +54,33 @@ struct DestinationStyle : cria::impl::DestinationStyleBase<DestinationStyle> {
         result = FusedAttentionOp::create(
                      b, loc, TypeRange{init.getType()}, a.getQ(), a.getKeys(),
                      a.getValues(), a.getPositions(), a.getSequences(),
-                     a.getTables(), a.getSinks(), a.getLayer(), init,
-                     a.getHeadsAttr(), a.getKvHeadsAttr(), a.getHeadDimAttr(),
-                     a.getScaleAttr(), a.getWindowAttr(), a.getSoftcapAttr())
+                     a.getTables(), a.getSinks(), alibiSlopesOf(b, a),
+                     biasOf(b, a), a.getLayer(), init, a.getHeadsAttr(),
+                     a.getKvHeadsAttr(), a.getHeadDimAttr(), a.getScaleAttr(),
+                     a.getWindowAttr(), a.getSoftcapAttr())
                      .getResults()[0];
       op->replaceAllUsesWith(ValueRange{result});
       op->erase();
     }
+    for (auto &[bias, rows] : biases)
+      if (Operation *op = bias.getDefiningOp(); op && op->use_empty())
+        op->erase();
     if (func->hasAttr("cria.entry") && !func.isExternal())
       giveLogitsADestination(func);
   }
 
-  /// A norm that no linear took in: rows in f32.
-  Value normRows(OpBuilder &b, NormOp norm, Value init) {
-    Location loc = norm.getLoc();
-    SmallVector<Value> params;
-    for (Value param : {norm.getWeight(), norm.getBias()})
-      if (param)
-        params.push_back(param);
-    auto rows = RowsOp::create(b, loc, TypeRange{init.getType()}, norm.getX(),
-                               params, init, IntegerAttr());
-    OpBuilder::InsertionGuard guard(b);
-    Block *body = b.createBlock(&rows.getPrologue());
-    int64_t k = cast<RankedTensorType>(init.getType()).getDimSize(1);
-    auto rowType = RankedTensorType::get({1, k}, b.getF32Type());
-    IRMapping map;
-    map.map(norm.getX(), body->addArgument(rowType, loc));
-    for (Value param : params)
-      map.map(param, body->addArgument(param.getType(), loc));
-    Operation *row = b.clone(*norm, map);
-    row->getResult(0).setType(rowType);
-    YieldOp::create(b, loc, row->getResult(0));
-    return rows.getResults()[0];
+  /// Once for all layers that share it.
+  Value biasOf(OpBuilder &b, AttentionOp attention) {
+    Value bias = attention.getBias();
+    if (!bias)
+      return {};
+    Value &rows = biases[bias];
+    if (!rows)
+      rows = biasRows(b, attention);
+    return rows;
   }
+
+  llvm::DenseMap<Value, Value> biases;
 
   /// The caller owns the logits: a function argument becomes the destination
   /// of the op that makes them.

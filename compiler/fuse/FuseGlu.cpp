@@ -4,6 +4,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/IRMapping.h"
 
 namespace cria {
 #define GEN_PASS_DEF_FUSEGLU
@@ -13,12 +14,27 @@ namespace cria {
 using namespace mlir;
 using namespace cria;
 
-/// True where the epilogue hands its accumulator through.
-static bool isPlain(FusedLinearOp linear) {
-  Block &body = linear.getEpilogue().front();
-  return linear.getWeights().size() == 1 && linear.getExtras().empty() &&
-         cast<YieldOp>(body.getTerminator()).getValues()[0] ==
-             body.getArgument(0);
+/// Extras follow the tile of rows as the weights do, whatever the epilogue
+/// makes of them; a rope's do not, and two weights have their own meaning.
+static bool isSimple(FusedLinearOp linear) {
+  return linear.getWeights().size() == 1 &&
+         llvm::all_of(linear.getExtraKinds(), [](Attribute kind) {
+           return cast<ExtraKindAttr>(kind).getValue() != ExtraKind::rope;
+         });
+}
+
+/// Clones the epilogue of `linear` to the end of `body`, with `accumulator`
+/// and its extras as new arguments.
+static Value inlineEpilogue(OpBuilder &b, FusedLinearOp linear, Block *body,
+                            Value accumulator) {
+  Block &epilogue = linear.getEpilogue().front();
+  IRMapping map;
+  map.map(epilogue.getArgument(0), accumulator);
+  for (BlockArgument extra : epilogue.getArguments().drop_front())
+    map.map(extra, body->addArgument(extra.getType(), extra.getLoc()));
+  for (Operation &op : epilogue.without_terminator())
+    b.clone(op, map);
+  return map.lookup(cast<YieldOp>(epilogue.getTerminator()).getValues()[0]);
 }
 
 namespace {
@@ -34,8 +50,8 @@ struct FuseGlu : cria::impl::FuseGluBase<FuseGlu> {
       if (gate)
         why = whyUp;
       if (gate && up) {
-        if (!isPlain(gate) || !isPlain(up))
-          why = "gate or up has an epilogue";
+        if (!isSimple(gate) || !isSimple(up))
+          why = "gate or up is rotated or a GLU itself";
         else if (gate.getActs() != up.getActs())
           why = "gate and up read different rows";
         else if (gate.getWeightType() != up.getWeightType())
@@ -50,18 +66,24 @@ struct FuseGlu : cria::impl::FuseGluBase<FuseGlu> {
           rewriter.getFusedLoc({gate.getLoc(), up.getLoc(), glu.getLoc()});
       Value init = emptyRows(rewriter, loc, gate.getActs()[0], gate.getN(),
                              rewriter.getF32Type());
+      SmallVector<Value> extras(gate.getExtras());
+      llvm::append_range(extras, up.getExtras());
+      SmallVector<Attribute> kinds(gate.getExtraKinds().getValue());
+      llvm::append_range(kinds, up.getExtraKinds());
       auto fused = FusedLinearOp::create(
           rewriter, loc, TypeRange{init.getType()}, gate.getActs(),
-          ValueRange{gate.getWeights()[0], up.getWeights()[0]}, ValueRange{},
-          Value(), Value(), init, rewriter.getArrayAttr({}), gate.getOutAttr(),
+          ValueRange{gate.getWeights()[0], up.getWeights()[0]}, extras, Value(),
+          Value(), init, rewriter.getArrayAttr(kinds), gate.getOutAttr(),
           UnitAttr());
       Type lanes = VectorType::get(CriaDialect::kLanes, rewriter.getF32Type());
       Block *body = rewriter.createBlock(&fused.getEpilogue(), {},
                                          TypeRange{lanes, lanes}, {loc, loc});
-      Value activated = ActivationOp::create(
-          rewriter, loc, lanes, glu.getKindAttr(), body->getArgument(0));
-      Value tile =
-          arith::MulFOp::create(rewriter, loc, activated, body->getArgument(1));
+      Value gateTile =
+          inlineEpilogue(rewriter, gate, body, body->getArgument(0));
+      Value upTile = inlineEpilogue(rewriter, up, body, body->getArgument(1));
+      Value activated = ActivationOp::create(rewriter, loc, lanes,
+                                             glu.getKindAttr(), gateTile);
+      Value tile = arith::MulFOp::create(rewriter, loc, activated, upTile);
       YieldOp::create(rewriter, loc, tile);
       rewriter.replaceOp(glu, fused.getResults());
       rewriter.eraseOp(gate);

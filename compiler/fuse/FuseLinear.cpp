@@ -69,7 +69,7 @@ static RowsOp buildRows(OpBuilder &b, LinearOp linear, bool wide) {
     inits = {emptyRows(b, loc, x, k, b.getF32Type())};
   }
   auto rows = RowsOp::create(b, loc, ValueRange(inits).getTypes(), x, params,
-                             inits, zeroPoint);
+                             inits, zeroPoint, UnitAttr());
 
   Block *body = b.createBlock(&rows.getPrologue());
   Value row =

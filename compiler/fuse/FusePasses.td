@@ -15,7 +15,7 @@ def CanonicalizeRope : Pass<"cria-canonicalize-rope", "::mlir::ModuleOp"> {
     Element i of a head and its partner i + dims/2 become neighbours, which one
     vector holds: whoever packs the weights permutes the rows of each head
     (`permute_heads`, `permute_dims` of `cria.param`). Biases and the weights of
-    per-head norms between linear and rope are permuted alike. Queries meet keys
+    norms between linear and rope are permuted alike. Queries meet keys
     in a dot product, which no permutation of both changes, so all ropes of a
     module change or none: none where a rope's input is not one linear's alone,
     or where a param that feeds one is read elsewhere.
@@ -156,9 +156,9 @@ def FuseRope : Pass<"cria-fuse-rope", "::mlir::func::FuncOp"> {
   let description = [{
     Cosines and sines come from one `cria.rope_table` a forward pass, which all
     layers share. Where there is no linear to go into (a norm of the heads
-    stands between, pairs are halves, head_dim is not a multiple of 16, or the
-    linear's result has other uses), the rotation is a loop that reads that
-    table.
+    stands between, head_dim is not a multiple of 16, or the linear's result has
+    other uses), a `cria.head_rows` rotates, and takes in the norm; where pairs
+    are halves, a loop that reads the same table.
 
     Before:
     ```mlir
@@ -193,8 +193,8 @@ def FuseRope : Pass<"cria-fuse-rope", "::mlir::func::FuncOp"> {
 def FuseGlu : Pass<"cria-fuse-glu", "::mlir::func::FuncOp"> {
   let summary = "gate and up as one kernel, the GLU in its registers";
   let description = [{
-    Gate and up must read the same rows, have weights of one type and bare
-    epilogues.
+    Gate and up must read the same rows and have weights of one type. What is
+    in their epilogues, such as biases, comes along.
 
     Before:
     ```mlir
@@ -249,6 +249,11 @@ def FuseResidual : Pass<"cria-fuse-residual", "::mlir::func::FuncOp"> {
     The sum takes the residual's place in memory. Where something still reads
     the residual afterwards (a parallel block, a value from outside of a loop),
     it is an elementwise extra instead, and the sum has memory of its own.
+    Of x + (a + b), with a and b from linears, each takes one: (x + a) + b.
+
+    A norm between linear and sum (norms after the block, double norms) becomes
+    a `cria.rows` that adds to the residual in place. A norm of the sum itself
+    (GPT-1) becomes one that takes the residual's place.
 
     Before:
     ```mlir
@@ -274,8 +279,9 @@ def FuseResidual : Pass<"cria-fuse-residual", "::mlir::func::FuncOp"> {
 def FuseKvAppend : Pass<"cria-fuse-kv-append", "::mlir::func::FuncOp"> {
   let summary = "key and value linears store into the cache";
   let description = [{
-    Where there is no linear to go into, the append is a parallel loop over
-    tokens and heads.
+    Where there is no linear to go into, or head_dim is not a multiple of 16, the
+    append is a `cria.head_rows`, together with the rotation and the norm of the
+    heads in front of it.
 
     Before:
     ```mlir
@@ -301,8 +307,13 @@ def FuseKvAppend : Pass<"cria-fuse-kv-append", "::mlir::func::FuncOp"> {
 }
 
 def DestinationStyle : Pass<"cria-destination-style", "::mlir::func::FuncOp"> {
-  let summary = "embed, attention and lone norms in destination style; logits become an argument";
+  let summary = "embed, attention, lone norms and scales in destination style; logits become an argument";
   let description = [{
+    What distances add to the scores of attention is in memory from here on:
+    ALiBi's slopes as a constant, a bias in the order that the kernel reads.
+    Absolute positions are a loop over tokens that adds a row of their table, or
+    of the sines and cosines of a `cria.rope_table` as wide as the model.
+
     Before:
     ```mlir
     func.func @forward(%tokens: tensor<?xi32> {cria.arg = "tokens"}) -> tensor<?x128xf32> attributes {cria.entry} {
@@ -325,7 +336,10 @@ def DestinationStyle : Pass<"cria-destination-style", "::mlir::func::FuncOp"> {
     }
     ```
   }];
-  let dependentDialects = ["::mlir::tensor::TensorDialect"];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"
+  ];
 }
 
 def LowerRemaining : Pass<"cria-lower-remaining", "::mlir::func::FuncOp"> {

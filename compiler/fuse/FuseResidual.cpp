@@ -17,11 +17,11 @@ using namespace cria;
 /// True where nothing reads `residual` after `add`, so that the sum may take
 /// its place in memory. `add` may be in a branch; a loop would read again what
 /// comes from outside of it.
-static bool diesAt(Value residual, FusedLinearOp linear, AddOp add) {
+static bool diesAt(Value residual, Operation *source, Operation *add) {
   for (Operation *user : residual.getUsers()) {
-    if (user == add)
+    if (user == add || isa<tensor::DimOp>(user))
       continue;
-    if (user == linear)
+    if (user == source)
       return false; // it reads what it would overwrite
     Operation *here = add;
     while (true) {
@@ -42,12 +42,74 @@ static bool diesAt(Value residual, FusedLinearOp linear, AddOp add) {
   return true;
 }
 
+/// The norm whose rows `add` may take in: nothing else reads them.
+static NormOp fusableNorm(Value v) {
+  auto norm = v.getDefiningOp<NormOp>();
+  if (norm && norm->hasOneUse() && norm.getKind() != NormKind::per_head)
+    return norm;
+  return {};
+}
+
+/// The norm whose rows take the sum's place in what follows (GPT-1), or null:
+/// besides it, only prologues of linears read the sum.
+static NormOp loneNorm(AddOp add) {
+  NormOp found;
+  for (Operation *user : add->getUsers()) {
+    if (isa<RowsOp, tensor::DimOp>(user))
+      continue;
+    auto norm = dyn_cast<NormOp>(user);
+    if (!norm || found || norm.getKind() == NormKind::per_head)
+      return {};
+    found = norm;
+  }
+  return found;
+}
+
+/// x + (a + b) of a parallel block, with both a and b from linears, becomes
+/// (x + a) + b: each sum in the epilogue of one linear, in place.
+static void reassociate(IRRewriter &rewriter, AddOp add) {
+  for (auto [sum, x] :
+       {std::pair(add.getB(), add.getA()), std::pair(add.getA(), add.getB())}) {
+    auto inner = sum.getDefiningOp<AddOp>();
+    if (!inner || !inner->hasOneUse() || fusableProducer(x) ||
+        !fusableProducer(inner.getA()) || !fusableProducer(inner.getB()))
+      continue;
+    // Where the later linear's sum is, all three are known.
+    rewriter.setInsertionPoint(add);
+    Value first =
+        AddOp::create(rewriter, inner.getLoc(), add.getType(), x, inner.getA());
+    rewriter.replaceOpWithNewOp<AddOp>(add, add.getType(), first, inner.getB());
+    rewriter.eraseOp(inner);
+    return;
+  }
+}
+
 namespace {
 struct FuseResidual : cria::impl::FuseResidualBase<FuseResidual> {
+  /// Adds the norm of a block's output to the residual, in place.
+  static bool addToNorm(IRRewriter &rewriter, AddOp add, Value normed,
+                        Value residual) {
+    NormOp norm = fusableNorm(normed);
+    if (!norm || !diesAt(residual, norm, add))
+      return false;
+    rewriter.setInsertionPoint(add);
+    rewriter.replaceOp(
+        add, plainRows(rewriter, residual, norm, ScaleOp(), add).getResults());
+    rewriter.eraseOp(norm);
+    return true;
+  }
+
   void runOnOperation() override {
     SmallVector<AddOp> adds;
-    getOperation()->walk([&](AddOp add) { adds.push_back(add); });
     IRRewriter rewriter(&getContext());
+    getOperation()->walk([&](AddOp add) { adds.push_back(add); });
+    for (AddOp add : adds)
+      reassociate(rewriter, add);
+    adds.clear();
+    getOperation()->walk([&](AddOp add) {
+      if (!isa<RowsOp>(add->getParentOp()))
+        adds.push_back(add);
+    });
     for (AddOp add : adds) {
       StringRef why;
       FusedLinearOp linear = fusableProducer(add.getB(), &why);
@@ -57,11 +119,17 @@ struct FuseResidual : cria::impl::FuseResidualBase<FuseResidual> {
         residual = add.getB();
       }
       if (!linear) {
-        missedFusion(add, "FuseResidual", why);
+        if (!addToNorm(rewriter, add, add.getB(), add.getA()) &&
+            !addToNorm(rewriter, add, add.getA(), add.getB()))
+          missedFusion(add, "FuseResidual", why);
         continue;
       }
+      // A norm of the sum takes the residual's place: the sum has its own.
+      NormOp after = loneNorm(add);
+      if (after && !diesAt(residual, linear, after))
+        after = NormOp();
       EpilogueChange change;
-      if (diesAt(residual, linear, add)) {
+      if (!after && diesAt(residual, linear, add)) {
         change.init = residual;
         change.accumulate = true;
       } else {
@@ -73,6 +141,11 @@ struct FuseResidual : cria::impl::FuseResidualBase<FuseResidual> {
                      return arith::AddFOp::create(b, add.getLoc(), added[0],
                                                   tile);
                    });
+      if (after) {
+        rewriter.setInsertionPoint(after);
+        rewriter.replaceOp(after,
+                           plainRows(rewriter, residual, after).getResults());
+      }
     }
   }
 };

@@ -18,9 +18,9 @@ using namespace cria;
 
 namespace {
 
-/// Where a rope has no linear to go into: a loop over the elements of the row.
-/// The table knows neighbours only; element e of a head has the other half of
-/// its pair, and the table its cosine and signed sine, at
+/// Where pairs are halves: a loop over the elements of the row. The table knows
+/// neighbours only; element e of a head has the other half of its pair, and the
+/// table its cosine and signed sine, at
 ///
 ///   pairs        | partner            | table
 ///   interleaved  | e ^ 1              | e
@@ -113,15 +113,26 @@ struct FuseRope : cria::impl::FuseRopeBase<FuseRope> {
     func.walk([&](RopeOp rope) { ropes.push_back(rope); });
     IRRewriter rewriter(&getContext());
     for (RopeOp rope : ropes) {
-      StringRef why;
-      FusedLinearOp linear = fusableProducer(rope.getX(), &why);
-      if (rope.getRope().getPairs() != RopePairs::interleaved)
-        why = "it rotates half pairs";
-      if (!why.empty()) {
-        missedFusion(rope, "FuseRope", why);
+      FusedLinearOp linear = fusableProducer(rope.getX());
+      if (rope.getRope().getPairs() != RopePairs::interleaved) {
+        missedFusion(rope, "FuseRope", "it rotates half pairs");
         Value table = tableFor(rope, func);
         rewriter.setInsertionPoint(rope);
         rewriter.replaceOp(rope, rotateRows(rewriter, rope, table));
+        continue;
+      }
+      if (!linear || rope.getHeadDim() % CriaDialect::kLanes != 0) {
+        // A kernel of its own, which takes in a norm of the heads. Heads that
+        // share vectors would keep the linear from being split.
+        Value table = tableFor(rope, func);
+        rewriter.setInsertionPoint(rope);
+        NormOp norm = headNorm(rope.getX(), rope.getHeadDim());
+        HeadRowsOp rows =
+            headRows(rewriter, rope.getLoc(), norm ? norm.getX() : rope.getX(),
+                     rope.getHeadDim(), table, norm);
+        rewriter.replaceOp(rope, rows.getResults());
+        if (norm)
+          rewriter.eraseOp(norm);
         continue;
       }
       EpilogueChange change;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/fuse/FuseUtils.h"
 
+#include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Remarks.h"
 #include "llvm/Support/Debug.h"
 
@@ -27,6 +28,61 @@ cria::FusedLinearOp cria::fusableProducer(Value v, StringRef *why) {
   if (why)
     *why = reason;
   return reason.empty() ? linear : FusedLinearOp();
+}
+
+cria::NormOp cria::headNorm(Value x, int64_t headDim) {
+  auto norm = x.getDefiningOp<NormOp>();
+  if (!norm || norm.getKind() != NormKind::per_head || !norm->hasOneUse())
+    return {};
+  auto weight = cast<RankedTensorType>(norm.getWeight().getType());
+  return weight.getDimSize(0) == headDim ? norm : NormOp();
+}
+
+cria::HeadRowsOp cria::headRows(OpBuilder &b, Location loc, Value x,
+                                int64_t headDim, Value table, NormOp norm) {
+  auto type = cast<RankedTensorType>(x.getType());
+  Value init = emptyRows(b, loc, x, type.getDimSize(1), b.getF32Type());
+  return HeadRowsOp::create(b, loc, TypeRange{init.getType()}, x,
+                            norm ? norm.getWeight() : Value(), table, Value(),
+                            Value(), init, b.getI64IntegerAttr(headDim),
+                            norm ? norm.getEpsAttr() : FloatAttr(),
+                            norm ? norm.getPlusOneAttr() : UnitAttr(),
+                            OutKindAttr::get(b.getContext(), OutKind::rows));
+}
+
+cria::RowsOp cria::plainRows(OpBuilder &b, Value init, NormOp norm,
+                             ScaleOp scale, AddOp add) {
+  Value x = norm ? norm.getX() : scale.getX();
+  Location loc = add ? add.getLoc() : norm ? norm.getLoc() : scale.getLoc();
+  SmallVector<Value> params;
+  if (norm)
+    for (Value param : {norm.getWeight(), norm.getBias()})
+      if (param)
+        params.push_back(param);
+  auto rows = RowsOp::create(b, loc, TypeRange{init.getType()}, x, params, init,
+                             IntegerAttr(), add ? b.getUnitAttr() : UnitAttr());
+  OpBuilder::InsertionGuard guard(b);
+  Block *body = b.createBlock(&rows.getPrologue());
+  int64_t k = cast<RankedTensorType>(init.getType()).getDimSize(1);
+  auto rowType = RankedTensorType::get({1, k}, b.getF32Type());
+  Value chain = body->addArgument(rowType, loc);
+  IRMapping map;
+  for (Value param : params)
+    map.map(param, body->addArgument(param.getType(), loc));
+  if (norm) {
+    map.map(norm.getX(), chain);
+    Operation *row = b.clone(*norm, map);
+    row->getResult(0).setType(rowType);
+    chain = row->getResult(0);
+  }
+  if (scale)
+    chain = ScaleOp::create(b, scale.getLoc(), rowType, chain,
+                            scale.getFactorAttr());
+  if (add)
+    chain = AddOp::create(b, add.getLoc(), rowType,
+                          body->addArgument(rowType, loc), chain);
+  YieldOp::create(b, loc, chain);
+  return rows;
 }
 
 cria::RopeAttr cria::interleaved(RopeAttr r) {

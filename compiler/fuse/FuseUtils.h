@@ -29,6 +29,32 @@ void missedFusion(mlir::Operation *op, llvm::StringRef pass,
 /// The same rotation of neighbours: pair j is at 2j and 2j + 1.
 RopeAttr interleaved(RopeAttr rope);
 
+/// The per-head norm of which `x` is the only use, over heads of head_dim, or
+/// null: what cria.head_rows can take in.
+NormOp headNorm(mlir::Value x, int64_t headDim);
+
+/// The heads of `x`, normalised by `norm` and rotated by a rope_table, either
+/// of which may be null, as rows. With a norm, x is its input.
+HeadRowsOp headRows(mlir::OpBuilder &b, mlir::Location loc, mlir::Value x,
+                    int64_t headDim, mlir::Value table, NormOp norm);
+
+/// A cria.rows into `init` in f32, of a norm and a scale, either of which may
+/// be null, in this order. With `add` the result is added to init.
+RowsOp plainRows(mlir::OpBuilder &b, mlir::Value init, NormOp norm,
+                 ScaleOp scale = {}, AddOp add = {});
+
+/// What cria.position stands for, in rows of its own.
+mlir::Value learnedPositions(mlir::OpBuilder &b, PositionOp op);
+mlir::Value sinusoidalPositions(mlir::OpBuilder &b, PositionOp op);
+
+/// The slopes of an attention in memory, where a tile finds those of its
+/// heads; null without any.
+mlir::Value alibiSlopesOf(mlir::OpBuilder &b, AttentionOp attention);
+
+/// The bias of an attention as cria.fused_attention reads it, made right after
+/// the bias, or its table where that is a cria.relative_bias.
+mlir::Value biasRows(mlir::OpBuilder &b, AttentionOp attention);
+
 /// Changes of a fused_linear that an epilogue fusion makes; see rebuild.
 struct EpilogueChange {
   /// A new operand, or null.

@@ -355,12 +355,13 @@ Value LayerBuilder::attention(Value x) {
   std::string name = (prefix + Twine(kind.layers.front()) + ".attention").str();
   Value mixed = AttentionOp::create(
       b, m.named(name), q.getType(), q, keyCache, valueCache, layer, positions,
-      sequences, tables, Value(), b.getI64IntegerAttr(model.heads),
+      sequences, tables, Value(), Value(), b.getI64IntegerAttr(model.heads),
       b.getI64IntegerAttr(model.kvHeads), b.getI64IntegerAttr(model.headDim),
       m.f32(scale),
       style.window ? b.getI64IntegerAttr(style.window) : mlir::IntegerAttr(),
       model.attentionSoftcap ? m.f32(model.attentionSoftcap)
-                             : mlir::FloatAttr());
+                             : mlir::FloatAttr(),
+      mlir::DenseF32ArrayAttr());
   return linear(Role::AttnOutput, Role::AttnOutputBias, mixed);
 }
 

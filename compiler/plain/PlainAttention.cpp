@@ -97,13 +97,17 @@ private:
   Value gather(PlainBuilder &b, CacheRole role, Value sequence, Value head,
                Value low, Value count);
   /// Scores of the heads of a group, group x count.
-  Value score(PlainBuilder &b, Value q, Value keys, Value count);
+  Value score(PlainBuilder &b, Value q, Value keys, Value kvHead, Value count);
+  /// What the distance adds to element (head of the group, position) of the
+  /// scores; called in their loop.
+  Value biased(PlainBuilder &b, Value score, Value kvHead, Value count);
   /// The result for the heads of a group, group x head_dim. `sinks` is null
   /// or has one element a head of the group.
   Value mix(PlainBuilder &b, Value scores, Value values, Value sinks);
 
   AttentionOp op;
   int64_t headDim, group;
+  Value slopes; // or null
 };
 
 } // namespace
@@ -127,8 +131,30 @@ Value AttentionBuilder::gather(PlainBuilder &b, CacheRole role, Value sequence,
                     });
 }
 
+Value AttentionBuilder::biased(PlainBuilder &b, Value score, Value kvHead,
+                               Value count) {
+  AffineExpr d0 = b.getAffineDimExpr(0), d1 = b.getAffineDimExpr(1);
+  Value head = b.apply(d0 * group + d1, {kvHead, b.loop(0)});
+  // The last position is the token's own.
+  Value distance = b.apply(d0 - d1 - 1, {count, b.loop(1)});
+  if (slopes) {
+    Value slope = b.create<tensor::ExtractOp>(slopes, ValueRange{head});
+    Value steps = b.create<arith::SIToFPOp>(
+        b.getF32Type(), b.create<arith::IndexCastOp>(b.getI32Type(), distance));
+    score =
+        b.create<arith::SubFOp>(score, b.create<arith::MulFOp>(slope, steps));
+  }
+  if (Value bias = op.getBias()) {
+    int64_t last = cast<RankedTensorType>(bias.getType()).getDimSize(1) - 1;
+    Value column = b.create<arith::MinSIOp>(distance, b.index(last));
+    Value added = b.create<tensor::ExtractOp>(bias, ValueRange{head, column});
+    score = b.create<arith::AddFOp>(score, added);
+  }
+  return score;
+}
+
 Value AttentionBuilder::score(PlainBuilder &b, Value q, Value keys,
-                              Value count) {
+                              Value kvHead, Value count) {
   Value dots =
       b.reduce(3, {2}, {{q, b.select(3, {0, 2})}, {keys, b.select(3, {1, 2})}},
                b.filled({b.getIndexAttr(group), OpFoldResult(count)}, 0.0),
@@ -143,7 +169,7 @@ Value AttentionBuilder::score(PlainBuilder &b, Value q, Value keys,
       Value ratio = b.create<arith::DivFOp>(score, cap);
       score = b.create<arith::MulFOp>(cap, b.create<math::TanhOp>(ratio));
     }
-    return score;
+    return biased(b, score, kvHead, count);
   });
 }
 
@@ -191,6 +217,9 @@ Value AttentionBuilder::build(PlainBuilder &b) {
   AffineExpr d0 = b.getAffineDimExpr(0), d1 = b.getAffineDimExpr(1);
   // Head h reads kv head h / group: n x kv_heads x group x head_dim.
   Value q = b.splitLast(op.getQ(), {kvHeads, group, headDim});
+  if (std::optional<ArrayRef<float>> values = op.getSlopes())
+    slopes = b.create<arith::ConstantOp>(DenseElementsAttr::get(
+        RankedTensorType::get(values->size(), b.getF32Type()), *values));
   Value sinks = op.getSinks();
   if (sinks)
     sinks = b.splitLast(sinks, {kvHeads, group});
@@ -218,7 +247,7 @@ Value AttentionBuilder::build(PlainBuilder &b) {
             RankedTensorType::get({group}, b.getF32Type()), sinks,
             PlainBuilder::Sizes{g, zero}, b.sizes({1, group}),
             PlainBuilder::Sizes{one, one});
-      Value mixed = mix(b, score(b, row, keys, count), values, sink);
+      Value mixed = mix(b, score(b, row, keys, g, count), values, sink);
       return b.create<tensor::InsertSliceOp>(mixed, result, offsets, sizes,
                                              strides);
     };
@@ -230,6 +259,31 @@ Value AttentionBuilder::build(PlainBuilder &b) {
 }
 
 namespace {
+
+struct LowerRelativeBias : OpRewritePattern<RelativeBiasOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(RelativeBiasOp op,
+                                PatternRewriter &rewriter) const override {
+    PlainBuilder b(rewriter, op.getLoc());
+    SmallVector<int32_t> buckets = op.getBuckets();
+    Value bucketOf = b.create<arith::ConstantOp>(DenseElementsAttr::get(
+        RankedTensorType::get(buckets.size(), b.getI32Type()),
+        ArrayRef<int32_t>(buckets)));
+    PlainBuilder::Sizes sizes{b.sizes(op.getTable())[1],
+                              b.getIndexAttr(buckets.size())};
+    Value result = b.elements(
+        sizes, {{bucketOf, b.select(2, {1})}},
+        [&](PlainBuilder &b, ValueRange args) -> Value {
+          Value bucket =
+              b.create<arith::IndexCastOp>(b.getIndexType(), args[0]);
+          return b.create<tensor::ExtractOp>(op.getTable(),
+                                             ValueRange{bucket, b.loop(0)});
+        });
+    rewriter.replaceOp(op, b.asType(result, op.getType()));
+    return success();
+  }
+};
 
 struct LowerAttention : OpRewritePattern<AttentionOp> {
   using OpRewritePattern::OpRewritePattern;
@@ -245,5 +299,6 @@ struct LowerAttention : OpRewritePattern<AttentionOp> {
 } // namespace
 
 void cria::populatePlainAttentionPatterns(RewritePatternSet &patterns) {
-  patterns.add<LowerKvAppend, LowerAttention>(patterns.getContext());
+  patterns.add<LowerKvAppend, LowerRelativeBias, LowerAttention>(
+      patterns.getContext());
 }

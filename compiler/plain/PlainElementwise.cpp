@@ -22,6 +22,10 @@ static Value activate(PlainBuilder &b, ActivationKind kind, Value x) {
   switch (kind) {
   case ActivationKind::relu:
     return b.create<arith::MaximumFOp>(x, b.f32(0.0));
+  case ActivationKind::relu2: {
+    Value positive = b.create<arith::MaximumFOp>(x, b.f32(0.0));
+    return mul(positive, positive);
+  }
   case ActivationKind::gelu: {
     // x Phi(x), with Phi(x) = (1 + erf(x / sqrt(2))) / 2.
     Value erf = b.create<math::ErfOp>(mul(x, b.f32(std::sqrt(0.5))));

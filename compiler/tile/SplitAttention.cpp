@@ -149,10 +149,11 @@ private:
 
     auto whole = AttentionPartialsOp::create(
         b, empty.getType(), op.getQ(), op.getKeys(), op.getValues(),
-        op.getPositions(), op.getSequences(), op.getTables(), op.getLayer(),
-        /*first=*/idx(0), forall.getRegionIterArgs()[0], op.getHeadsAttr(),
-        op.getKvHeadsAttr(), op.getHeadDimAttr(), op.getScaleAttr(),
-        op.getWindowAttr(), op.getSoftcapAttr());
+        op.getPositions(), op.getSequences(), op.getTables(), op.getSlopes(),
+        op.getBias(), op.getLayer(), /*first=*/idx(0),
+        forall.getRegionIterArgs()[0], op.getHeadsAttr(), op.getKvHeadsAttr(),
+        op.getHeadDimAttr(), op.getScaleAttr(), op.getWindowAttr(),
+        op.getSoftcapAttr());
     SmallVector<OpFoldResult> offsets{token, head, chunk},
         sizes(3, b.getIndexAttr(1)), resultOffsets, resultSizes;
     b.setInsertionPointAfter(whole);

@@ -40,11 +40,21 @@ int64_t tileRows(FusedLinearOp linear, bool paired) {
   for (auto [i, extra] : llvm::enumerate(linear.getExtras()))
     if (linear.getExtraKind(i) == ExtraKind::rope)
       headDim = cast<RankedTensorType>(extra.getType()).getDimSize(2);
-  for (; tile >= CriaDialect::kLanes; tile /= 2)
-    if (headDim == 0 ||
-        (n % tile == 0 && (tile % headDim == 0 || headDim % tile == 0)))
-      return tile;
-  return n;
+  auto fits = [&](int64_t rows) {
+    return headDim == 0 ||
+           (n % rows == 0 && (rows % headDim == 0 || headDim % rows == 0));
+  };
+  while (tile >= CriaDialect::kLanes && !fits(tile))
+    tile /= 2;
+  if (tile < CriaDialect::kLanes)
+    return n;
+  // Heads such as 80 leave one group a tile: whole heads have pairs of groups.
+  constexpr int64_t kFewTiles = 4; // enough to split over threads
+  if (paired && tile == CriaDialect::kLanes && headDim > tile)
+    for (int64_t rows : {2 * headDim, headDim})
+      if (fits(rows) && n / rows >= kFewTiles)
+        return rows;
+  return tile;
 }
 
 /// Tokens of a prefill task: fewer than kAttentionTokenTile where that leaves
@@ -120,6 +130,8 @@ struct Tile : cria::impl::TileBase<Tile> {
         return std::nullopt;
       return TilePlan{{1}};
     }
+    if (isa<HeadRowsOp>(op))
+      return decode ? TilePlan{{1, 1}} : TilePlan{{1, 0}};
     if (isa<EmbedRowsOp, RopeTableOp>(op))
       return TilePlan{{1}};
     if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op)) {

@@ -118,6 +118,32 @@ Value AttentionBuilder::expNonPositive(Value x) {
   return arith::SelectOp::create(b, tiny, vec(0.0), y);
 }
 
+Value AttentionBuilder::capped(Value scores, std::optional<double> cap) {
+  if (!cap)
+    return scores;
+  Value ratio = fmul(scores, vec(1.0 / *cap));
+  return fmul(math::TanhOp::create(b, ratio), vec(*cap));
+}
+
+Value AttentionBuilder::addByDistance(Value scores, Value slopes, Value bias,
+                                      Value head, Value position, Value from) {
+  if (slopes) {
+    Value here = broadcast(
+        arith::IndexCastOp::create(b, b.getI32Type(), position), intVecType);
+    Value past =
+        arith::SIToFPOp::create(b, vecType, sub(sixteenFrom(from), here));
+    scores = fma(loadSplat(slopes, head, vecType), past, scores);
+  }
+  if (bias) {
+    // A row: 16 times the last distance, D distances from there down to 0.
+    int64_t last = cast<MemRefType>(bias.getType()).getDimSize(1) - kLanes;
+    Value at = add(sub(from, position), idx(last - 1));
+    at = minIndex(maxIndex(at, idx(0)), idx(last));
+    scores = fadd(scores, loadVector(bias, {head, at}));
+  }
+  return scores;
+}
+
 AttentionBuilder::Merge AttentionBuilder::mergeFactors(Value old, Value chunk) {
   Value max = fmax(old, chunk);
   return {max, expNonPositive(fsub(old, max)),

@@ -110,6 +110,14 @@ protected:
   /// 0, and 0 below -87, where the result would soon not be a normal number.
   Value expNonPositive(Value x);
 
+  /// cap * tanh(scores / cap), or the scores without a cap.
+  Value capped(Value scores, std::optional<double> cap);
+
+  /// Scores of the 16 positions from `from` on, after what their distances
+  /// from `position` add for a head: of slopes and bias, one may be null.
+  Value addByDistance(Value scores, Value slopes, Value bias, Value head,
+                      Value position, Value from);
+
   /// The step from chunks with maximum `old` to those and one with `chunk`.
   struct Merge {
     Value max, oldFactor, newFactor;

@@ -191,6 +191,10 @@ Value expandActivation(ImplicitLocOpBuilder &b, ActivationKind kind, Value x) {
     return arith::AddFOp::create(b, p, q);
   };
   switch (kind) {
+  case ActivationKind::relu2: {
+    Value positive = expandActivation(b, ActivationKind::relu, x);
+    return mul(positive, positive);
+  }
   case ActivationKind::relu: {
     // Not maximumf: a compare and a select give NaN and -0 the same fate
     // everywhere (NaN stays NaN).

@@ -136,6 +136,43 @@ def VectorizeRows : Pass<"cria-vectorize-rows"> {
   ];
 }
 
+def VectorizeHeadRows : Pass<"cria-vectorize-head-rows"> {
+  let summary = "cria.head_rows on memrefs to vector loops";
+  let description = [{
+    One token and head at a time, 16 elements at once; sums as in cria.rows, the
+    rotation as in an epilogue. An element of a key goes to a row of its own of
+    the cache, because positions are lanes there.
+
+    Before:
+    ```mlir
+    cria.head_rows ins(%x : memref<?x64xf32>) weight(%w : memref<32xf32>) rope(%t : memref<?x2x32xf32>)
+      layer %l slots %s : memref<?xi32> outs(%v : memref<2x?x2x64x32xf16>)
+      {eps = 1.0e-06 : f32, head_dim = 32 : i64, out = #cria<out value>}
+    ```
+    After:
+    ```mlir
+    scf.for %i = 0 to %n {
+      %page, %place = ...                          // %s[%i] / 64 and % 64
+      scf.for %h = 0 to 2 {
+        %squares = scf.for %d = 0 to 32 step 16 ...
+        %scale = ...                               // 1 / sqrt(sum / 32 + eps)
+        scf.for %d = 0 to 32 step 16 {
+          %a = (vector.load %x[%i, 32 * %h + %d]) * %scale * (vector.load %w[%d])
+          %b = vector.shuffle %a, %a [1, 0, 3, 2, ...]
+          %c = math.fma %b, (vector.load %t[%i, 1, %d]), %a * (vector.load %t[%i, 0, %d])
+          vector.store (arith.truncf %c), %v[%l, %page, %h, %place, %d] : vector<16xf16>
+        }
+      }
+    }
+    ```
+  }];
+  let dependentDialects = [
+    "::cria::CriaDialect", "::mlir::arith::ArithDialect",
+    "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"
+  ];
+}
+
 def VectorizeEmbed : Pass<"cria-vectorize-embed"> {
   let summary = "cria.embed_rows on memrefs to vector loops";
   let description = [{

@@ -9,6 +9,7 @@
 //
 //   for each chunk of 256 positions, ascending:
 //     s[t] = scale * (q[0] k[t][0] + q[1] k[t][1] + ...)    fma, d ascending
+//     s[t] = cap tanh(s[t] / cap), fma(slope, t - p, s[t]), s[t] + bias[p - t]
 //     m = max s,  p[t] = exp(s[t] - m),  l[j] = sum of p[t] with t % 16 = j
 //     o = p[t] v[t] + o                                     fma, t ascending
 //     M' = max(M, m); L, O = fma(exp(m - M'), {l, o}, exp(M - M') * {L, O})
@@ -56,8 +57,9 @@ public:
         accumulators(accumulators), q(op.getQ()), keyCache(op.getKeys()),
         valueCache(op.getValues()), positionList(op.getPositions()),
         sequenceList(op.getSequences()), pageTables(op.getTables()),
-        sinks(op.getSinks()), layer(op.getLayer()), init(op.getInit()),
-        kvHeads(op.getKvHeads()), ratio(op.getHeads() / op.getKvHeads()),
+        sinks(op.getSinks()), slopes(op.getSlopes()), bias(op.getBias()),
+        layer(op.getLayer()), init(op.getInit()), kvHeads(op.getKvHeads()),
+        ratio(op.getHeads() / op.getKvHeads()),
         scale(op.getScale().convertToDouble()) {
     if (op.getSoftcap())
       softcap = op.getSoftcap()->convertToDouble();
@@ -218,7 +220,7 @@ private:
   Operation *op;
   int64_t accumulators;
   Value q, keyCache, valueCache, positionList, sequenceList, pageTables;
-  Value sinks, layer, init;
+  Value sinks, slopes, bias, layer, init;
   Value first; ///< chunk of the first partials, or null: merge here
   int64_t kvHeads, ratio;
   double scale;
@@ -495,17 +497,16 @@ void Emitter::emitScores(const Tile &tile, const Page &keys) {
           return acc;
         });
     for (int64_t k = 0; k < blocks; ++k) {
+      Value from = add(mul(keys.index, kPage), mul(add(block, k), kLanes));
       Value factor = vec(scale);
       if (isQuantized())
         factor = fmul(factor, loadScales(keyCache, keys.physical, tile.kvHead,
                                          mul(add(block, k), kLanes)));
       for (int64_t row = 0; row < rows; ++row) {
         Value &s = sums[row * blocks + k];
-        s = fmul(s, factor);
-        if (softcap) {
-          s = math::TanhOp::create(b, fmul(s, vec(1.0 / *softcap)));
-          s = fmul(s, vec(*softcap));
-        }
+        s = addByDistance(capped(fmul(s, factor), softcap), slopes, bias,
+                          add(tile.firstHead, row % tile.heads),
+                          add(tile.position, tokenOf(tile, row)), from);
       }
     }
     sums = emitMask(tile, keys, block, sums);

@@ -45,6 +45,7 @@ private:
   }
   Value param(Value regionArgument);
   void emitRow(Value row);
+  void finish(Value row, Lanes normalised);
   Value reduce(int64_t size,
                llvm::function_ref<Value(Value, Value, Value)> body);
   void forEachPiece(int64_t size, llvm::function_ref<void(Value, Value)> body);
@@ -58,6 +59,7 @@ private:
   RowsOp op;
   int64_t k;
   NormOp norm;        // null without one
+  Value factor;       // of the region's scale, in every lane, or null
   Value weight, bias; // the norm's, as memrefs; may be null
   Value headBuffer;   // see emit
   Value mean, scale;  // of the row at hand, in every lane; may be null
@@ -74,12 +76,14 @@ Value RowsKernel::param(Value regionArgument) {
 
 void RowsKernel::emit() {
   norm = op.getNorm();
+  if (ScaleOp scaleOp = op.getScale())
+    factor = splat(b, scaleOp.getFactor().convertToFloat());
   if (norm) {
     weight = param(norm.getWeight());
     bias = param(norm.getBias());
-    // Heads need not be multiples of a quantisation block, so a quantised
-    // per-head norm goes through a buffer, outside of all loops.
-    if (norm.getKind() == NormKind::per_head && op.isQuantized()) {
+    // Heads need not be multiples of a quantisation block, so a per-head norm
+    // goes through a buffer, outside of all loops.
+    if (norm.getKind() == NormKind::per_head) {
       OpBuilder::InsertionGuard guard(b);
       auto func = op->getParentOfType<FunctionOpInterface>();
       b.setInsertionPointToStart(&func.getFunctionBody().front());
@@ -96,12 +100,10 @@ void RowsKernel::emit() {
 
 void RowsKernel::emitRow(Value row) {
   Value x = op.getX();
-  if (norm && norm.getKind() == NormKind::per_head) {
-    if (!headBuffer)
-      return normalisePerHead(row, op.getInits()[0], row);
+  if (headBuffer) {
     Value zero = constIndex(b, 0);
     normalisePerHead(row, headBuffer, zero);
-    return quantise(row, [&](Value index, Value mask) {
+    return finish(row, [&](Value index, Value mask) {
       return loadLanes(b, headBuffer, {zero, index}, mask);
     });
   }
@@ -128,8 +130,20 @@ void RowsKernel::emitRow(Value row) {
     });
     scale = inverseRoot(squares, k);
   }
-  auto lanes = [&](Value index, Value mask) {
+  finish(row, [&](Value index, Value mask) {
     return normalise(load(index, mask), index, mask);
+  });
+}
+
+/// Scales the normalised row, adds what was there, and stores it.
+void RowsKernel::finish(Value row, Lanes normalised) {
+  auto lanes = [&](Value index, Value mask) {
+    Value x = normalised(index, mask);
+    if (factor)
+      x = mul(x, factor);
+    if (op.getAccumulate())
+      x = add(loadLanes(b, op.getInits()[0], {row, index}, mask), x);
+    return x;
   };
   if (op.isQuantized())
     return quantise(row, lanes);

@@ -61,7 +61,7 @@ func.func @f(%x: tensor<4x80xf32>, %i0: tensor<4x20xi32>, %i1: tensor<4x3xf32>, 
 // -----
 
 func.func @f(%x: tensor<4x80xf32>, %p0: tensor<80xf32>, %i0: tensor<4x24xi32>, %i1: tensor<4x3xf32>, %i2: tensor<4x3xf32>) {
-  // expected-error @below {{rows_c2: the region takes a row, tensor<1x80xf32>, and the params as tensors}}
+  // expected-error @below {{rows_c2: the region takes a row, tensor<1x80xf32>, the params as tensors}}
   %r:3 = cria.rows ins(%x : tensor<4x80xf32>) params(%p0 : tensor<80xf32>) outs(%i0, %i1, %i2 : tensor<4x24xi32>, tensor<4x3xf32>, tensor<4x3xf32>) {
   ^bb0(%row: tensor<1x80xf32>):
     cria.yield %row : tensor<1x80xf32>
@@ -83,7 +83,7 @@ func.func @f(%x: tensor<4x80xf32>, %p0: tensor<80xf32>, %i0: tensor<4x24xi32>, %
 // -----
 
 func.func @f(%x: tensor<4x80xf32>, %i0: tensor<4x24xi32>, %i1: tensor<4x3xf32>, %i2: tensor<4x3xf32>) {
-  // expected-error @below {{rows_c3: the region holds more than one cria.norm}}
+  // expected-error @below {{rows_c3: the region holds 'cria.norm', expected at most one cria.norm, then one cria.scale}}
   %r:3 = cria.rows ins(%x : tensor<4x80xf32>) outs(%i0, %i1, %i2 : tensor<4x24xi32>, tensor<4x3xf32>, tensor<4x3xf32>) {
   ^bb0(%row: tensor<1x80xf32>):
     %0 = cria.norm rms %row {eps = 1.0e-05 : f32} : tensor<1x80xf32>
@@ -463,5 +463,88 @@ func.func @dot_tile_c1(%acts: memref<?x144xi32>, %codes: memref<2x8x64xi8>, %out
 func.func @dot_tile_c2(%acts: memref<?x144xi32, strided<[288, 2]>>, %codes: memref<1x8x64xi8>, %out: memref<1x16x16xi32>, %i: index) {
   // expected-error @below {{dot_tile_c2: the words of a row of acts 'memref<?x144xi32, strided<[288, 2]>>', codes 'memref<1x8x64xi8>' and out 'memref<1x16x16xi32>' must be contiguous}}
   cria.dot_tile %acts[%i, %i], %codes, %out : memref<?x144xi32, strided<[288, 2]>>, memref<1x8x64xi8>, memref<1x16x16xi32>
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<4x192xf32>, %k: tensor<2x?x2x4x32x16xf16>, %v: tensor<2x?x2x64x32xf16>, %p: tensor<4xi32>, %s: tensor<4xi32>, %t: tensor<?x?xi32>, %l: index, %i: tensor<4x192xf32>, %b: tensor<5xf32>) {
+  // expected-error @below {{fused_attention_c2: slopes has 5 elements, expected one a head (6)}}
+  %0 = cria.fused_attention ins(%q, %k, %v, %p, %s, %t : tensor<4x192xf32>, tensor<2x?x2x4x32x16xf16>, tensor<2x?x2x64x32xf16>, tensor<4xi32>, tensor<4xi32>, tensor<?x?xi32>) slopes(%b : tensor<5xf32>) layer %l outs(%i : tensor<4x192xf32>) {heads = 6 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32} -> tensor<4x192xf32>
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<4x192xf32>, %k: tensor<2x?x2x4x32x16xf16>, %v: tensor<2x?x2x64x32xf16>, %p: tensor<4xi32>, %s: tensor<4xi32>, %t: tensor<?x?xi32>, %l: index, %i: tensor<4x192xf32>, %b: tensor<6x32xf32>) {
+  // expected-error @below {{fused_attention_c3: bias is 'tensor<6x32xf32>', expected 6x(D + 32)}}
+  %0 = cria.fused_attention ins(%q, %k, %v, %p, %s, %t : tensor<4x192xf32>, tensor<2x?x2x4x32x16xf16>, tensor<2x?x2x64x32xf16>, tensor<4xi32>, tensor<4xi32>, tensor<?x?xi32>) bias(%b : tensor<6x32xf32>) layer %l outs(%i : tensor<4x192xf32>) {heads = 6 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32} -> tensor<4x192xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x80xf32>, %i: tensor<4x80xf32>) {
+  // expected-error @below {{rows_c3: the region must yield the end of its chain, with accumulate the sum}}
+  %0 = cria.rows ins(%x : tensor<4x80xf32>) outs(%i : tensor<4x80xf32>) attributes {accumulate} {
+  ^bb0(%row: tensor<1x80xf32>, %old: tensor<1x80xf32>):
+    cria.yield %row : tensor<1x80xf32>
+  } -> tensor<4x80xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x80xf32>, %i: tensor<4x80xf32>) {
+  // expected-error @below {{rows_c3: 'cria.add' must take the value of the op before it}}
+  %0 = cria.rows ins(%x : tensor<4x80xf32>) outs(%i : tensor<4x80xf32>) attributes {accumulate} {
+  ^bb0(%row: tensor<1x80xf32>, %old: tensor<1x80xf32>):
+    %1 = cria.add %row, %row : tensor<1x80xf32>
+    cria.yield %1 : tensor<1x80xf32>
+  } -> tensor<4x80xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x80xf32>, %i0: tensor<4x24xi32>, %i1: tensor<4x3xf32>, %i2: tensor<4x3xf32>) {
+  // expected-error @below {{rows_c5: accumulate adds to one init, there are 3}}
+  %r:3 = cria.rows ins(%x : tensor<4x80xf32>) outs(%i0, %i1, %i2 : tensor<4x24xi32>, tensor<4x3xf32>, tensor<4x3xf32>) attributes {accumulate} {
+  ^bb0(%row: tensor<1x80xf32>, %old: tensor<1x80xf32>):
+    %1 = cria.add %old, %row : tensor<1x80xf32>
+    cria.yield %1 : tensor<1x80xf32>
+  } -> tensor<4x24xi32>, tensor<4x3xf32>, tensor<4x3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x64xf32>, %i: tensor<4x64xf32>) {
+  // expected-error @below {{head_rows_c1: head_dim (48) must divide x's columns (64)}}
+  %0 = cria.head_rows ins(%x : tensor<4x64xf32>) outs(%i : tensor<4x64xf32>) {head_dim = 48 : i64, out = #cria<out rows>} -> tensor<4x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x64xf32>, %w: tensor<32xf32>, %i: tensor<4x64xf32>) {
+  // expected-error @below {{head_rows_c2: a weight of head_dim (32) elements and eps come together}}
+  %0 = cria.head_rows ins(%x : tensor<4x64xf32>) weight(%w : tensor<32xf32>) outs(%i : tensor<4x64xf32>) {head_dim = 32 : i64, out = #cria<out rows>} -> tensor<4x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x64xf32>, %t: tensor<4x2x16xf32>, %i: tensor<4x64xf32>) {
+  // expected-error @below {{head_rows_c3: rope is 'tensor<4x2x16xf32>', expected 4x2x32 with an even head_dim}}
+  %0 = cria.head_rows ins(%x : tensor<4x64xf32>) rope(%t : tensor<4x2x16xf32>) outs(%i : tensor<4x64xf32>) {head_dim = 32 : i64, out = #cria<out rows>} -> tensor<4x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x64xf32>, %i: tensor<4x64xf32>) {
+  // expected-error @below {{head_rows_c4: out key needs layer and slots}}
+  %0 = cria.head_rows ins(%x : tensor<4x64xf32>) outs(%i : tensor<4x64xf32>) {head_dim = 32 : i64, out = #cria<out key>} -> tensor<4x64xf32>
   return
 }

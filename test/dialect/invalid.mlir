@@ -405,3 +405,43 @@ func.func @f(%x: tensor<4x64xf32>, %r: tensor<2xi32>) {
   %0 = cria.select_rows %x, %r : tensor<4x64xf32>, tensor<2xi32> -> tensor<3x64xf32>
   return
 }
+
+// -----
+
+func.func @f(%q: tensor<4x192xf32>, %k: tensor<2x?x2x4x32x16xf16>, %v: tensor<2x?x2x64x32xf16>, %l: index, %p: tensor<4xi32>, %s: tensor<4xi32>, %t: tensor<?x?xi32>) {
+  // expected-error @below {{attention_c8: slopes has 2 elements, expected a finite one for each of 6 heads}}
+  %0 = cria.attention %q, %k, %v[%l] positions %p sequences %s tables %t {heads = 6 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32, slopes = array<f32: 0.5, 0.25>} : tensor<4x192xf32>, tensor<2x?x2x4x32x16xf16>, tensor<2x?x2x64x32xf16>, tensor<4xi32>, tensor<4xi32>, tensor<?x?xi32>
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<4x192xf32>, %k: tensor<2x?x2x4x32x16xf16>, %v: tensor<2x?x2x64x32xf16>, %l: index, %p: tensor<4xi32>, %s: tensor<4xi32>, %t: tensor<?x?xi32>) {
+  // expected-error @below {{attention_c8: slopes has 6 elements, expected a finite one}}
+  %0 = cria.attention %q, %k, %v[%l] positions %p sequences %s tables %t {heads = 6 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32, slopes = array<f32: 0x7F800000, 1.0, 1.0, 1.0, 1.0, 1.0>} : tensor<4x192xf32>, tensor<2x?x2x4x32x16xf16>, tensor<2x?x2x64x32xf16>, tensor<4xi32>, tensor<4xi32>, tensor<?x?xi32>
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<4x192xf32>, %k: tensor<2x?x2x4x32x16xf16>, %v: tensor<2x?x2x64x32xf16>, %l: index, %p: tensor<4xi32>, %s: tensor<4xi32>, %t: tensor<?x?xi32>, %b: tensor<2x9xf32>) {
+  // expected-error @below {{attention_c9: bias is 'tensor<2x9xf32>', expected a row of a static size for each of 6 heads}}
+  %0 = cria.attention %q, %k, %v[%l] positions %p sequences %s tables %t bias(%b : tensor<2x9xf32>) {heads = 6 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32} : tensor<4x192xf32>, tensor<2x?x2x4x32x16xf16>, tensor<2x?x2x64x32xf16>, tensor<4xi32>, tensor<4xi32>, tensor<?x?xi32>
+  return
+}
+
+// -----
+
+func.func @f(%t: tensor<32x6xf32>) {
+  // expected-error @below {{relative_bias_c1: result is 'tensor<6x128xf32>', expected 6x129}}
+  %0 = cria.relative_bias %t {max_distance = 128 : i64} : tensor<32x6xf32> -> tensor<6x128xf32>
+  return
+}
+
+// -----
+
+func.func @f(%t: tensor<32x6xf32>) {
+  // expected-error @below {{relative_bias_c2: 32 buckets and max_distance 16, expected at least 2 buckets and a distance over half of them}}
+  %0 = cria.relative_bias %t {max_distance = 16 : i64} : tensor<32x6xf32> -> tensor<6x17xf32>
+  return
+}

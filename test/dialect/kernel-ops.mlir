@@ -153,3 +153,35 @@ func.func @threads() {
   cria.barrier
   return
 }
+
+// CHECK-LABEL: func.func @rows_accumulate(
+// CHECK-NEXT: %0 = cria.rows ins(%arg0 : tensor<?x80xf32>) params(%arg1 : tensor<80xf32>) outs(%arg2 : tensor<?x80xf32>) attributes {accumulate} {
+// CHECK-NEXT: ^bb0(%arg3: tensor<1x80xf32>, %arg4: tensor<80xf32>, %arg5: tensor<1x80xf32>):
+func.func @rows_accumulate(%x: tensor<?x80xf32>, %g: tensor<80xf32>, %init: tensor<?x80xf32>) {
+  %0 = cria.rows ins(%x : tensor<?x80xf32>) params(%g : tensor<80xf32>) outs(%init : tensor<?x80xf32>) attributes {accumulate} {
+  ^bb0(%row: tensor<1x80xf32>, %w: tensor<80xf32>, %old: tensor<1x80xf32>):
+    %1 = cria.norm rms %row weight %w {eps = 1.0e-05 : f32} : tensor<1x80xf32>, weight tensor<80xf32>
+    %2 = cria.scale %1 {factor = 0.5 : f32} : tensor<1x80xf32>
+    %3 = cria.add %old, %2 : tensor<1x80xf32>
+    cria.yield %3 : tensor<1x80xf32>
+  } -> tensor<?x80xf32>
+  return
+}
+
+// CHECK-LABEL: func.func @head_rows(
+// CHECK-NEXT: %0 = cria.head_rows ins(%arg0 : tensor<?x64xf32>) weight(%arg1 : tensor<32xf32>) rope(%arg2 : tensor<?x2x32xf32>) layer %arg3 slots %arg4 : tensor<?xi32> outs(%arg5 : tensor<2x?x2x4x32x16xf16>) {eps = 9.99999997E-7 : f32, head_dim = 32 : i64, out = #cria<out key>} -> tensor<2x?x2x4x32x16xf16>
+// CHECK-NEXT: %1 = cria.head_rows ins(%arg0 : tensor<?x64xf32>) outs(%arg6 : tensor<?x64xf32>) {head_dim = 32 : i64, out = #cria<out rows>} -> tensor<?x64xf32>
+func.func @head_rows(%x: tensor<?x64xf32>, %w: tensor<32xf32>, %t: tensor<?x2x32xf32>, %layer: index, %s: tensor<?xi32>, %k: tensor<2x?x2x4x32x16xf16>, %init: tensor<?x64xf32>) {
+  %0 = cria.head_rows ins(%x : tensor<?x64xf32>) weight(%w : tensor<32xf32>) rope(%t : tensor<?x2x32xf32>) layer %layer slots %s : tensor<?xi32> outs(%k : tensor<2x?x2x4x32x16xf16>) {eps = 1.0e-06 : f32, head_dim = 32 : i64, out = #cria<out key>} -> tensor<2x?x2x4x32x16xf16>
+  %1 = cria.head_rows ins(%x : tensor<?x64xf32>) outs(%init : tensor<?x64xf32>) {head_dim = 32 : i64, out = #cria<out rows>} -> tensor<?x64xf32>
+  return
+}
+
+// CHECK-LABEL: func.func @attention_by_distance(
+// CHECK-NEXT: cria.fused_attention {{.*}} slopes(%arg6 : tensor<6xf32>) bias(%arg7 : tensor<6x41xf32>) layer
+// CHECK-NEXT: cria.attention_partials {{.*}} slopes(%arg6 : tensor<6xf32>) bias(%arg7 : tensor<6x41xf32>) layer
+func.func @attention_by_distance(%q: tensor<?x192xf32>, %k: tensor<2x?x2x4x32x16xf16>, %v: tensor<2x?x2x64x32xf16>, %p: tensor<?xi32>, %s: tensor<?xi32>, %t: tensor<?x?xi32>, %slopes: tensor<6xf32>, %bias: tensor<6x41xf32>, %layer: index, %init: tensor<?x192xf32>, %parts: tensor<?x6x8x64xf32>) {
+  %0 = cria.fused_attention ins(%q, %k, %v, %p, %s, %t : tensor<?x192xf32>, tensor<2x?x2x4x32x16xf16>, tensor<2x?x2x64x32xf16>, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>) slopes(%slopes : tensor<6xf32>) bias(%bias : tensor<6x41xf32>) layer %layer outs(%init : tensor<?x192xf32>) {head_dim = 32 : i64, heads = 6 : i64, kv_heads = 2 : i64, scale = 2.500000e-01 : f32} -> tensor<?x192xf32>
+  %1 = cria.attention_partials ins(%q, %k, %v, %p, %s, %t : tensor<?x192xf32>, tensor<2x?x2x4x32x16xf16>, tensor<2x?x2x64x32xf16>, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>) slopes(%slopes : tensor<6xf32>) bias(%bias : tensor<6x41xf32>) layer %layer first %layer outs(%parts : tensor<?x6x8x64xf32>) {head_dim = 32 : i64, heads = 6 : i64, kv_heads = 2 : i64, scale = 2.500000e-01 : f32} -> tensor<?x6x8x64xf32>
+  return
+}

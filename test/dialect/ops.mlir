@@ -71,11 +71,13 @@ func.func @position(%x: tensor<?x64xf32>, %p: tensor<?xi32>, %t: tensor<512x64xf
 // CHECK-NEXT: %1 = cria.activation gelu %arg0 : tensor<?x64xf32>
 // CHECK-NEXT: %2 = cria.activation gelu_tanh %arg0 : tensor<?x64xf32>
 // CHECK-NEXT: %3 = cria.activation silu %arg1 : vector<16xf32>
+// CHECK-NEXT: %4 = cria.activation relu2 %arg0 : tensor<?x64xf32>
 func.func @activation(%x: tensor<?x64xf32>, %v: vector<16xf32>) {
   %0 = cria.activation relu %x : tensor<?x64xf32>
   %1 = cria.activation gelu %x : tensor<?x64xf32>
   %2 = cria.activation gelu_tanh %x : tensor<?x64xf32>
   %3 = cria.activation silu %v : vector<16xf32>
+  %4 = cria.activation relu2 %x : tensor<?x64xf32>
   return
 }
 
@@ -114,5 +116,16 @@ func.func @elementwise(%x: tensor<?x64xf32>, %y: tensor<?x64xf32>, %rows: tensor
   %1 = cria.add %x, %y : tensor<?x64xf32>
   %2 = cria.scale %x {factor = 2.400000e+01 : f32} : tensor<?x64xf32>
   %3 = cria.select_rows %x, %rows : tensor<?x64xf32>, tensor<?xi32> -> tensor<?x64xf32>
+  return
+}
+
+// CHECK-LABEL: func.func @attention_by_distance(
+// CHECK-NEXT: %0 = cria.relative_bias %arg7 {max_distance = 128 : i64} : tensor<32x6xf32> -> tensor<6x129xf32>
+// CHECK-NEXT: %1 = cria.attention %arg0, %arg1, %arg2[%arg3] positions %arg4 sequences %arg5 tables %arg6 bias(%0 : tensor<6x129xf32>) {head_dim = 32 : i64, heads = 6 : i64, kv_heads = 2 : i64, scale = 2.500000e-01 : f32} : tensor<?x192xf32>, tensor<2x?x2x4x32x16xbf16>, tensor<2x?x2x64x32xbf16>, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>
+// CHECK-NEXT: %2 = cria.attention %arg0, %arg1, %arg2[%arg3] positions %arg4 sequences %arg5 tables %arg6 {head_dim = 32 : i64, heads = 6 : i64, kv_heads = 2 : i64, scale = 2.500000e-01 : f32, slopes = array<f32: 5.000000e-01, 2.500000e-01, 1.250000e-01, 6.250000e-02, 3.125000e-02, 1.562500e-02>} :
+func.func @attention_by_distance(%q: tensor<?x192xf32>, %k: tensor<2x?x2x4x32x16xbf16>, %v: tensor<2x?x2x64x32xbf16>, %layer: index, %p: tensor<?xi32>, %s: tensor<?xi32>, %t: tensor<?x?xi32>, %table: tensor<32x6xf32>) {
+  %0 = cria.relative_bias %table {max_distance = 128 : i64} : tensor<32x6xf32> -> tensor<6x129xf32>
+  %1 = cria.attention %q, %k, %v[%layer] positions %p sequences %s tables %t bias(%0 : tensor<6x129xf32>) {head_dim = 32 : i64, heads = 6 : i64, kv_heads = 2 : i64, scale = 2.500000e-01 : f32} : tensor<?x192xf32>, tensor<2x?x2x4x32x16xbf16>, tensor<2x?x2x64x32xbf16>, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>
+  %2 = cria.attention %q, %k, %v[%layer] positions %p sequences %s tables %t {head_dim = 32 : i64, heads = 6 : i64, kv_heads = 2 : i64, scale = 2.500000e-01 : f32, slopes = array<f32: 0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625>} : tensor<?x192xf32>, tensor<2x?x2x4x32x16xbf16>, tensor<2x?x2x64x32xbf16>, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>
   return
 }

@@ -97,3 +97,28 @@ func.func @two_head_sizes(%x: tensor<?x64xf32>, %p: tensor<?xi32>) -> (tensor<?x
   %s = cria.rope %v, %p {head_dim = 16 : i64, rope = #cria.rope<pairs = half, base = 1.0e+04, dims = 16>} : tensor<?x64xf32>, tensor<?xi32>
   return %r, %s : tensor<?x64xf32>, tensor<?x64xf32>
 }
+
+// -----
+
+// A norm of the whole row, whose sums know no order, and one without a weight.
+// CHECK: cria.param @w : {{.*}}permute_heads = 32
+cria.param @w : !cria.weight<64x64, q8, block = 32, none, rows>
+// CHECK: cria.param @u : {{.*}}permute_heads = 32
+cria.param @u : !cria.weight<64x64, q8, block = 32, none, rows>
+// CHECK: cria.param @g : {{.*}}permute_heads = 32
+cria.param @g : tensor<64xf32>
+// CHECK-LABEL: func.func @whole_norm
+func.func @whole_norm(%x: tensor<?x64xf32>, %p: tensor<?xi32>) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
+  %w = cria.load @w : !cria.weight<64x64, q8, block = 32, none, rows>
+  %g = cria.load @g : tensor<64xf32>
+  %q = cria.linear %x, %w : tensor<?x64xf32>, !cria.weight<64x64, q8, block = 32, none, rows> -> tensor<?x64xf32>
+  %n = cria.norm rms %q weight %g {eps = 1.0e-05 : f32} : tensor<?x64xf32>, weight tensor<64xf32>
+  // CHECK: pairs = interleaved
+  %r = cria.rope %n, %p {head_dim = 32 : i64, rope = #cria.rope<pairs = half, base = 1.0e+04, dims = 16>} : tensor<?x64xf32>, tensor<?xi32>
+  %u = cria.load @u : !cria.weight<64x64, q8, block = 32, none, rows>
+  %k = cria.linear %x, %u : tensor<?x64xf32>, !cria.weight<64x64, q8, block = 32, none, rows> -> tensor<?x64xf32>
+  %m = cria.norm rms %k {eps = 1.0e-05 : f32} : tensor<?x64xf32>
+  // CHECK: pairs = interleaved
+  %s = cria.rope %m, %p {head_dim = 32 : i64, rope = #cria.rope<pairs = half, base = 1.0e+04, dims = 16>} : tensor<?x64xf32>, tensor<?xi32>
+  return %r, %s : tensor<?x64xf32>, tensor<?x64xf32>
+}

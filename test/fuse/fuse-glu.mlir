@@ -80,18 +80,47 @@ func.func @two_types(%x: tensor<?x64xf32>, %g: !cria.weight<64x64, f32, n16>, %u
 
 // -----
 
-// WHY: gate or up has an epilogue
+// Biases come along, the gate's first.
 // CHECK-LABEL: func.func @bias
-// CHECK:         cria.glu silu
-func.func @bias(%x: tensor<?x64xf32>, %g: !cria.weight<64x64, f32, n16>, %u: !cria.weight<64x64, f32, n16>, %bias: tensor<64xf32>, %init: tensor<?x64xf32>) -> tensor<?x64xf32> {
-  %a = cria.fused_linear acts(%x : tensor<?x64xf32>) weights(%g : !cria.weight<64x64, f32, n16>) outs(%init : tensor<?x64xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
-  ^bb0(%acc: vector<16xf32>):
-    cria.yield %acc : vector<16xf32>
+// CHECK-SAME:    %[[GB:[^:]*]]: tensor<64xf32>, %[[UB:[^:]*]]: tensor<64xf32>
+// CHECK:         cria.fused_linear {{.*}} extras(%[[GB]], %[[UB]] : tensor<64xf32>, tensor<64xf32>)
+// CHECK-SAME:      extra_kinds = [#cria<extra bias>, #cria<extra bias>]
+// CHECK-NEXT:    ^bb0(%[[GATE:.*]]: vector<16xf32>, %[[UP:.*]]: vector<16xf32>, %[[GE:.*]]: vector<16xf32>, %[[UE:.*]]: vector<16xf32>):
+// CHECK-NEXT:      %[[G:.*]] = arith.addf %[[GATE]], %[[GE]]
+// CHECK-NEXT:      %[[U:.*]] = arith.addf %[[UP]], %[[UE]]
+// CHECK-NEXT:      %[[A:.*]] = cria.activation gelu %[[G]]
+// CHECK-NEXT:      arith.mulf %[[A]], %[[U]]
+// CHECK-NOT:     cria.glu
+func.func @bias(%x: tensor<?x64xf32>, %g: !cria.weight<64x64, f32, n16>, %u: !cria.weight<64x64, f32, n16>, %gbias: tensor<64xf32>, %bias: tensor<64xf32>, %init: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  %a = cria.fused_linear acts(%x : tensor<?x64xf32>) weights(%g : !cria.weight<64x64, f32, n16>) extras(%gbias : tensor<64xf32>) outs(%init : tensor<?x64xf32>) attributes {extra_kinds = [#cria<extra bias>], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>, %e: vector<16xf32>):
+    %s = arith.addf %acc, %e : vector<16xf32>
+    cria.yield %s : vector<16xf32>
   } -> tensor<?x64xf32>
   %b = cria.fused_linear acts(%x : tensor<?x64xf32>) weights(%u : !cria.weight<64x64, f32, n16>) extras(%bias : tensor<64xf32>) outs(%init : tensor<?x64xf32>) attributes {extra_kinds = [#cria<extra bias>], out = #cria<out rows>} {
   ^bb0(%acc: vector<16xf32>, %e: vector<16xf32>):
     %s = arith.addf %acc, %e : vector<16xf32>
     cria.yield %s : vector<16xf32>
+  } -> tensor<?x64xf32>
+  %y = cria.glu gelu %a, %b : tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+
+// A GLU's result is no gate: a kernel has two weights at most.
+// WHY: gate or up is rotated or a GLU itself
+// CHECK-LABEL: func.func @two_weights
+// CHECK:         cria.glu silu
+func.func @two_weights(%x: tensor<?x64xf32>, %g: !cria.weight<64x64, f32, n16>, %init: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  %a = cria.fused_linear acts(%x : tensor<?x64xf32>) weights(%g, %g : !cria.weight<64x64, f32, n16>, !cria.weight<64x64, f32, n16>) outs(%init : tensor<?x64xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>, %other: vector<16xf32>):
+    %s = arith.mulf %acc, %other : vector<16xf32>
+    cria.yield %s : vector<16xf32>
+  } -> tensor<?x64xf32>
+  %b = cria.fused_linear acts(%x : tensor<?x64xf32>) weights(%g : !cria.weight<64x64, f32, n16>) outs(%init : tensor<?x64xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
   } -> tensor<?x64xf32>
   %y = cria.glu silu %a, %b : tensor<?x64xf32>
   return %y : tensor<?x64xf32>

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // RUN: cria-opt %s -split-input-file -cria-fuse-kv-append -cse | FileCheck %s
-// RUN: cria-opt %s -split-input-file -cria-fuse-kv-append -remarks-filter-missed=cria-fuse -o /dev/null 2>&1 | FileCheck %s --check-prefix=WHY
 
 // CHECK-LABEL: func.func @value
 // CHECK-SAME:    %[[V:[^:]*]]: tensor<2x?x2x64x32xf16>, %[[L:[^:]*]]: index, %[[S:[^:]*]]: tensor<?xi32>
@@ -30,18 +29,11 @@ func.func @key(%x: tensor<?x64xf32>, %w: !cria.weight<64x64, f32, n16>, %init: t
 
 // -----
 
-// Rows that come from elsewhere: head by head, in place. Slot s of a value is
-// place s mod 64 of page s / 64.
-// WHY: its input comes from no fused linear
+// Rows that come from elsewhere: a kernel stores them head by head.
 // CHECK-LABEL: func.func @value_rows
 // CHECK-SAME:    (%[[X:[^:]*]]: tensor<?x64xf32>, %[[V:[^:]*]]: tensor<2x?x2x64x32xf16>, %[[L:[^:]*]]: index, %[[S:[^:]*]]: tensor<?xi32>)
-// CHECK:         scf.forall (%[[I:.*]], %[[H:.*]]) in (%{{.*}}, 2) shared_outs(%[[C:.*]] = %[[V]])
-// CHECK:           tensor.extract %[[S]][%[[I]]]
-// CHECK:           %[[PAGE:.*]] = arith.divui %{{.*}}, %c64
-// CHECK:           %[[PLACE:.*]] = arith.remui %{{.*}}, %c64
-// CHECK:           tensor.extract_slice %[[X]][%[[I]], %{{.*}}] [1, 32] [1, 1]
-// CHECK:           arith.truncf
-// CHECK:           tensor.parallel_insert_slice %{{.*}} into %[[C]][%[[L]], %[[PAGE]], %[[H]], %[[PLACE]], 0] [1, 1, 1, 1, 32]
+// CHECK:         cria.head_rows ins(%[[X]] : tensor<?x64xf32>) layer %[[L]] slots %[[S]] : tensor<?xi32> outs(%[[V]] : tensor<2x?x2x64x32xf16>)
+// CHECK-SAME:      {head_dim = 32 : i64, out = #cria<out value>}
 func.func @value_rows(%x: tensor<?x64xf32>, %v: tensor<2x?x2x64x32xf16>, %layer: index, %slots: tensor<?xi32>) -> tensor<2x?x2x64x32xf16> {
   %next = cria.kv_append value %x into %v[%layer] at %slots : tensor<?x64xf32>, tensor<2x?x2x64x32xf16>, tensor<?xi32>
   return %next : tensor<2x?x2x64x32xf16>
@@ -49,14 +41,57 @@ func.func @value_rows(%x: tensor<?x64xf32>, %v: tensor<2x?x2x64x32xf16>, %layer:
 
 // -----
 
-// Keys of 16 slots lie side by side.
-// CHECK-LABEL: func.func @key_rows
-// CHECK:         %[[BLOCK:.*]] = arith.divui %{{.*}}, %c16
-// CHECK:         %[[LANE:.*]] = arith.remui %{{.*}}, %c16
-// CHECK:         tensor.parallel_insert_slice {{.*}}, %[[BLOCK]], 0, %[[LANE]]] [1, 1, 1, 1, 32, 1]
-func.func @key_rows(%x: tensor<?x64xf32>, %k: tensor<2x?x2x4x32x16xf16>, %layer: index, %slots: tensor<?xi32>) -> tensor<2x?x2x4x32x16xf16> {
-  %next = cria.kv_append key %x into %k[%layer] at %slots : tensor<?x64xf32>, tensor<2x?x2x4x32x16xf16>, tensor<?xi32>
+// It is the kernel that rotates, where there is one.
+// CHECK-LABEL: func.func @rotated_key
+// CHECK-SAME:    (%[[X:[^:]*]]: tensor<?x64xf32>, %[[G:[^:]*]]: tensor<32xf32>, %[[T:[^:]*]]: tensor<?x2x32xf32>
+// CHECK-NOT:     out rows
+// CHECK:         cria.head_rows ins(%[[X]] : tensor<?x64xf32>) weight(%[[G]] : tensor<32xf32>) rope(%[[T]] : tensor<?x2x32xf32>) layer
+// CHECK-SAME:      {eps = 9.99999974E-6 : f32, head_dim = 32 : i64, out = #cria<out key>, plus_one}
+// CHECK-NOT:     cria.head_rows
+func.func @rotated_key(%x: tensor<?x64xf32>, %g: tensor<32xf32>, %t: tensor<?x2x32xf32>, %init: tensor<?x64xf32>, %k: tensor<2x?x2x4x32x16xf16>, %layer: index, %slots: tensor<?xi32>) -> tensor<2x?x2x4x32x16xf16> {
+  %y = cria.head_rows ins(%x : tensor<?x64xf32>) weight(%g : tensor<32xf32>) rope(%t : tensor<?x2x32xf32>) outs(%init : tensor<?x64xf32>) {eps = 1.0e-05 : f32, head_dim = 32 : i64, out = #cria<out rows>, plus_one} -> tensor<?x64xf32>
+  %next = cria.kv_append key %y into %k[%layer] at %slots : tensor<?x64xf32>, tensor<2x?x2x4x32x16xf16>, tensor<?xi32>
   return %next : tensor<2x?x2x4x32x16xf16>
+}
+
+// -----
+
+// A layer without positions normalises its keys and does not rotate them.
+// CHECK-LABEL: func.func @normalised_key
+// CHECK-SAME:    (%[[X:[^:]*]]: tensor<?x64xf32>, %[[G:[^:]*]]: tensor<32xf32>
+// CHECK:         cria.head_rows ins(%[[X]] : tensor<?x64xf32>) weight(%[[G]] : tensor<32xf32>) layer
+// CHECK-NOT:     cria.norm
+func.func @normalised_key(%x: tensor<?x64xf32>, %g: tensor<32xf32>, %k: tensor<2x?x2x4x32x16xf16>, %layer: index, %slots: tensor<?xi32>) -> tensor<2x?x2x4x32x16xf16> {
+  %n = cria.norm per_head %x weight %g {eps = 1.0e-05 : f32} : tensor<?x64xf32>, weight tensor<32xf32>
+  %next = cria.kv_append key %n into %k[%layer] at %slots : tensor<?x64xf32>, tensor<2x?x2x4x32x16xf16>, tensor<?xi32>
+  return %next : tensor<2x?x2x4x32x16xf16>
+}
+
+// -----
+
+// Heads of 24 would share vectors.
+// CHECK-LABEL: func.func @value_of_24
+// CHECK:         %[[Y:.*]] = cria.fused_linear {{.*}}out = #cria<out rows>
+// CHECK:         cria.head_rows ins(%[[Y]] : tensor<?x48xf32>) layer {{.*}}out = #cria<out value>
+func.func @value_of_24(%x: tensor<?x64xf32>, %w: !cria.weight<48x64, f32, n16>, %init: tensor<?x48xf32>, %v: tensor<2x?x2x64x24xf16>, %layer: index, %slots: tensor<?xi32>) -> tensor<2x?x2x64x24xf16> {
+  %y = cria.fused_linear acts(%x : tensor<?x64xf32>) weights(%w : !cria.weight<48x64, f32, n16>) outs(%init : tensor<?x48xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  } -> tensor<?x48xf32>
+  %next = cria.kv_append value %y into %v[%layer] at %slots : tensor<?x48xf32>, tensor<2x?x2x64x24xf16>, tensor<?xi32>
+  return %next : tensor<2x?x2x64x24xf16>
+}
+
+// -----
+
+// Rows that something else reads as well are stored twice.
+// CHECK-LABEL: func.func @rows_used_twice
+// CHECK:         %[[Y:.*]] = cria.head_rows {{.*}}out = #cria<out rows>
+// CHECK:         cria.head_rows ins(%[[Y]] : {{.*}}out = #cria<out key>
+func.func @rows_used_twice(%x: tensor<?x64xf32>, %t: tensor<?x2x32xf32>, %init: tensor<?x64xf32>, %k: tensor<2x?x2x4x32x16xf16>, %layer: index, %slots: tensor<?xi32>) -> (tensor<?x64xf32>, tensor<2x?x2x4x32x16xf16>) {
+  %y = cria.head_rows ins(%x : tensor<?x64xf32>) rope(%t : tensor<?x2x32xf32>) outs(%init : tensor<?x64xf32>) {head_dim = 32 : i64, out = #cria<out rows>} -> tensor<?x64xf32>
+  %next = cria.kv_append key %y into %k[%layer] at %slots : tensor<?x64xf32>, tensor<2x?x2x4x32x16xf16>, tensor<?xi32>
+  return %y, %next : tensor<?x64xf32>, tensor<2x?x2x4x32x16xf16>
 }
 
 // -----

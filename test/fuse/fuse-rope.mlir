@@ -76,12 +76,14 @@ func.func @half(%x: tensor<?x64xf32>, %w: !cria.weight<64x64, f32, n16>, %p: ten
 
 // -----
 
-// A norm of the heads stands between linear and rope.
-// WHY: its input comes from no fused linear
+// A norm of the heads stands between linear and rope: one kernel takes both.
 // CHECK-LABEL: func.func @head_norm
-// CHECK:         cria.norm per_head
-// CHECK:         linalg.generic
-// CHECK:           arith.xori
+// CHECK-SAME:    %[[P:[^:]*]]: tensor<?xi32>, %[[G:[^:]*]]: tensor<32xf32>
+// CHECK:         %[[T:.*]] = cria.rope_table ins(%[[P]]
+// CHECK:         %[[Y:.*]] = cria.fused_linear {{.*}}extra_kinds = []
+// CHECK:         cria.head_rows ins(%[[Y]] : tensor<?x64xf32>) weight(%[[G]] : tensor<32xf32>) rope(%[[T]] : tensor<?x2x32xf32>)
+// CHECK-SAME:      {eps = 9.99999974E-6 : f32, head_dim = 32 : i64, out = #cria<out rows>}
+// CHECK-NOT:     cria.norm
 func.func @head_norm(%x: tensor<?x64xf32>, %w: !cria.weight<64x64, f32, n16>, %p: tensor<?xi32>, %g: tensor<32xf32>, %init: tensor<?x64xf32>) -> tensor<?x64xf32> {
   %y = cria.fused_linear acts(%x : tensor<?x64xf32>) weights(%w : !cria.weight<64x64, f32, n16>) outs(%init : tensor<?x64xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
   ^bb0(%acc: vector<16xf32>):
@@ -94,10 +96,40 @@ func.func @head_norm(%x: tensor<?x64xf32>, %w: !cria.weight<64x64, f32, n16>, %p
 
 // -----
 
-// WHY: its input is used elsewhere as well
+// A norm with another use, or over other heads, stays in front.
+// CHECK-LABEL: func.func @norm_used_twice
+// CHECK:         %[[N:.*]] = cria.norm per_head
+// CHECK:         cria.head_rows ins(%[[N]] : tensor<?x64xf32>) rope(
+// CHECK:         %[[M:.*]] = cria.norm per_head
+// CHECK:         cria.head_rows ins(%[[M]] : tensor<?x64xf32>) rope(
+func.func @norm_used_twice(%x: tensor<?x64xf32>, %p: tensor<?xi32>, %g: tensor<32xf32>, %h: tensor<16xf32>) -> (tensor<?x64xf32>, tensor<?x64xf32>, tensor<?x64xf32>) {
+  %n = cria.norm per_head %x weight %g {eps = 1.0e-05 : f32} : tensor<?x64xf32>, weight tensor<32xf32>
+  %r = cria.rope %n, %p {head_dim = 32 : i64, rope = #cria.rope<pairs = interleaved, base = 1.0e+04, dims = 32>} : tensor<?x64xf32>, tensor<?xi32>
+  %m = cria.norm per_head %x weight %h {eps = 1.0e-05 : f32} : tensor<?x64xf32>, weight tensor<16xf32>
+  %s = cria.rope %m, %p {head_dim = 32 : i64, rope = #cria.rope<pairs = interleaved, base = 1.0e+04, dims = 32>} : tensor<?x64xf32>, tensor<?xi32>
+  return %n, %r, %s : tensor<?x64xf32>, tensor<?x64xf32>, tensor<?x64xf32>
+}
+
+// -----
+
+// Heads of 8 would share vectors.
+// CHECK-LABEL: func.func @small_heads
+// CHECK:         %[[Y:.*]] = cria.fused_linear {{.*}}extra_kinds = []
+// CHECK:         cria.head_rows ins(%[[Y]] : tensor<?x64xf32>) rope(%{{.*}} : tensor<?x2x8xf32>)
+func.func @small_heads(%x: tensor<?x64xf32>, %w: !cria.weight<64x64, f32, n16>, %p: tensor<?xi32>, %init: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  %y = cria.fused_linear acts(%x : tensor<?x64xf32>) weights(%w : !cria.weight<64x64, f32, n16>) outs(%init : tensor<?x64xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  } -> tensor<?x64xf32>
+  %r = cria.rope %y, %p {head_dim = 8 : i64, rope = #cria.rope<pairs = interleaved, base = 1.0e+04, dims = 8>} : tensor<?x64xf32>, tensor<?xi32>
+  return %r : tensor<?x64xf32>
+}
+
+// -----
+
 // CHECK-LABEL: func.func @second_use
-// CHECK:         cria.fused_linear {{.*}}extra_kinds = []
-// CHECK:         linalg.generic
+// CHECK:         %[[Y:.*]] = cria.fused_linear {{.*}}extra_kinds = []
+// CHECK:         cria.head_rows ins(%[[Y]] : tensor<?x64xf32>) rope(
 func.func @second_use(%x: tensor<?x64xf32>, %w: !cria.weight<64x64, f32, n16>, %p: tensor<?xi32>, %init: tensor<?x64xf32>) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
   %y = cria.fused_linear acts(%x : tensor<?x64xf32>) weights(%w : !cria.weight<64x64, f32, n16>) outs(%init : tensor<?x64xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
   ^bb0(%acc: vector<16xf32>):

@@ -92,7 +92,8 @@ def norm_cases():
 def elementwise_cases():
     t = rows(37)
     kinds = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu,
-             "gelu_tanh": lambda x: F.gelu(x, approximate="tanh")}
+             "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+             "relu2": lambda x: F.relu(x) ** 2}
     cases = []
     for kind, torch_kind in kinds.items():
         cases.append(row_case(
@@ -316,7 +317,7 @@ class Paged:
 
 
 def attention_reference(q, paged, positions, sequences, scale, window=None,
-                        softcap=None, sinks=None):
+                        softcap=None, sinks=None, slopes=None, bias=None):
     n, heads, dim = q.shape
     out = np.zeros(q.shape)
     for i, (p, s) in enumerate(zip(positions, sequences)):
@@ -327,6 +328,11 @@ def attention_reference(q, paged, positions, sequences, scale, window=None,
         scores = scale * torch.einsum("hd,thd->ht", f64(q[i]), k)
         if softcap:
             scores = softcap * torch.tanh(scores / softcap)
+        distance = p - torch.arange(low, p + 1)
+        if slopes is not None:
+            scores = scores - f64(slopes)[:, None] * distance
+        if bias is not None:
+            scores = scores + f64(bias)[:, distance.clamp(max=bias.shape[1] - 1)]
         if sinks is not None:
             scores = torch.cat([scores, f64(sinks)[:, None]], dim=1)
         weights = torch.softmax(scores, dim=1)[:, :len(k)]
@@ -334,8 +340,39 @@ def attention_reference(q, paged, positions, sequences, scale, window=None,
     return out.reshape(n, heads * dim)
 
 
-def attention_cases():
+def relative_reference(table, distance):
+    """T5Attention._relative_position_bucket of transformers, for a decoder."""
+    buckets = table.shape[0]
+    exact = buckets // 2
+    i = torch.arange(distance + 1)
+    large = exact + (torch.log(i.clamp(min=1).double() / exact) /
+                     np.log(distance / exact) * (buckets - exact)).long()
+    bucket = torch.where(i < exact, i, large.clamp(max=buckets - 1))
+    return f64(table)[bucket].T.numpy()
+
+
+def relative_cases():
     cases = []
+    for buckets, heads, distance in ((32, 6, 128), (8, 3, 20), (2, 1, 2),
+                                     (7, 4, 300)):
+        label = f"relative_bias_{buckets}_{distance}"
+        t = f"tensor<{buckets}x{heads}xf32>"
+        y = f"tensor<{heads}x{distance + 1}xf32>"
+        text = function(label, [("x", t)], y, f"%y = cria.relative_bias %x "
+                        f"{{max_distance = {distance} : i64}} : {t} -> {y}")
+
+        def test(module, label=label, buckets=buckets, heads=heads,
+                 distance=distance):
+            table = normal(buckets, heads)
+            out = np.full((heads, distance + 1), np.nan, np.float32)
+            module.call(label, table, out)
+            check(label, out, relative_reference(table, distance), 0)
+        cases.append((text, test))
+    return cases
+
+
+def attention_cases():
+    cases = relative_cases()
     i, ii = "tensor<?xi32>", "tensor<?x?xi32>"
     variants = [  # name, heads, kv heads, head_dim, type, extras
         ("mha", 3, 3, 10, "f32", {}), ("gqa", 6, 2, 16, "f32", {}),
@@ -346,6 +383,10 @@ def attention_cases():
         ("sinks", 6, 2, 16, "f32", {"sinks": True}),
         ("all", 6, 2, 16, "f16", {"window": 65, "softcap": 5.0,
                                   "sinks": True}),
+        ("slopes", 6, 2, 16, "f32", {"slopes": True}),
+        ("bias", 6, 2, 16, "f16", {"bias": 70, "window": 100}),
+        ("distances", 6, 2, 16, "f32", {"bias": 200, "slopes": True,
+                                        "softcap": 5.0, "sinks": True}),
     ]
     for name, heads, kv_heads, dim, kind, extras in variants:
         kt, vt = cache_types(2, kv_heads, dim, kind)
@@ -361,6 +402,14 @@ def attention_cases():
         if "sinks" in extras:
             args.append(("z", st))
             sinks, sinks_type = "sinks %z ", f", {st}"
+        if "bias" in extras:
+            bt = f"tensor<{heads}x{extras['bias']}xf32>"
+            args.append(("b", bt))
+            sinks += f"bias(%b : {bt}) "
+        slopes = np.float32([0.7 * 0.5**h for h in range(heads)])
+        if "slopes" in extras:
+            attributes += (", slopes = array<f32: " +
+                           ", ".join(f"{s:.9e}" for s in slopes) + ">")
         label = f"attention_{name}"
         text = function(
             label, args, t, "%l = arith.constant 1 : index\n"
@@ -369,7 +418,7 @@ def attention_cases():
             f"{ii}{sinks_type}")
 
         def test(module, label=label, heads=heads, kv_heads=kv_heads, dim=dim,
-                 kind=kind, extras=extras):
+                 kind=kind, extras=extras, slopes=slopes):
             paged = Paged([130, 1, 64, 65], kv_heads, dim, kind)
             positions = np.array([129, 0, 63, 64, 15, 128, 0], np.int32)
             sequences = np.array([0, 1, 2, 3, 0, 0, 3], np.int32)
@@ -379,6 +428,11 @@ def attention_cases():
             if "sinks" in extras:
                 settings["sinks"] = normal(heads)
                 extra = [settings["sinks"]]
+            if "bias" in extras:
+                settings["bias"] = normal(heads, extras["bias"])
+                extra.append(settings["bias"])
+            if "slopes" in extras:
+                settings["slopes"] = slopes
             out = np.full((len(positions), heads * dim), np.nan, np.float32)
             module.call(label, q.reshape(len(q), -1), paged.keys, paged.values,
                         positions, sequences, paged.tables, *extra, out)

@@ -120,6 +120,32 @@ func.func @heads_of_96(%x: tensor<?x32xf32>, %w: !cria.weight<9216x32, f32, n16>
 
 // -----
 
+// Two heads of 80 are five pairs of groups, where 16 rows would be half a pair.
+// CHECK-LABEL: func.func @heads_of_80
+// CHECK:         scf.forall {{.*}} to (1280) step (160)
+func.func @heads_of_80(%x: tensor<?x32xf32>, %w: !cria.weight<1280x32, f32, n16>, %v: tensor<1x?x16x64x80xf16>, %l: index, %s: tensor<?xi32>) -> tensor<1x?x16x64x80xf16>  {
+  %y = cria.fused_linear acts(%x : tensor<?x32xf32>) weights(%w : !cria.weight<1280x32, f32, n16>) layer %l slots %s : tensor<?xi32> outs(%v : tensor<1x?x16x64x80xf16>) attributes {extra_kinds = [], out = #cria<out value>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  } -> tensor<1x?x16x64x80xf16>
+  return %y : tensor<1x?x16x64x80xf16>
+}
+
+// -----
+
+// Few heads of 80 are not worth whole tiles.
+// CHECK-LABEL: func.func @two_heads_of_80
+// CHECK:         scf.forall {{.*}} to (160) step (16)
+func.func @two_heads_of_80(%x: tensor<?x32xf32>, %w: !cria.weight<160x32, f32, n16>, %v: tensor<1x?x2x64x80xf16>, %l: index, %s: tensor<?xi32>) -> tensor<1x?x2x64x80xf16>  {
+  %y = cria.fused_linear acts(%x : tensor<?x32xf32>) weights(%w : !cria.weight<160x32, f32, n16>) layer %l slots %s : tensor<?xi32> outs(%v : tensor<1x?x2x64x80xf16>) attributes {extra_kinds = [], out = #cria<out value>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  } -> tensor<1x?x2x64x80xf16>
+  return %y : tensor<1x?x2x64x80xf16>
+}
+
+// -----
+
 // Two heads of 32 are a tile of 64.
 // CHECK-LABEL: func.func @heads_of_32
 // CHECK:         scf.forall (%[[J:.*]]) = (0) to (8192) step (64)

@@ -171,3 +171,36 @@ func.func @strided(%q: memref<1x16xf32, strided<[32, 2]>>, %k: memref<2x?x1x4x16
     {heads = 1 : i64, kv_heads = 1 : i64, head_dim = 16 : i64, scale = 0.25 : f32}
   return
 }
+
+// -----
+
+// What the distance adds: ALiBi's slope times t - p, and one load from a bias
+// whose rows run from the last of 9 distances to the first.
+
+// CHECK-LABEL: func @distances
+// CHECK-SAME: %[[SLOPES:[^ ]*]]: memref<2xf32>, %[[BIAS:[^ ]*]]: memref<2x41xf32>
+// CHECK: %[[S:.*]] = arith.mulf
+// CHECK: %[[D:.*]] = arith.subi %{{.*}}, %{{.*}} : vector<16xi32>
+// CHECK: %[[DF:.*]] = arith.sitofp %[[D]]
+// CHECK: %[[H0:.*]] = memref.load %[[SLOPES]][%c0]
+// CHECK: %[[SLOPE:.*]] = vector.broadcast %[[H0]]
+// CHECK: %[[FALLING:.*]] = math.fma %[[SLOPE]], %[[DF]], %[[S]]
+// CHECK: %[[AT:.*]] = arith.addi %{{.*}}, %c24 : index
+// CHECK: %[[LOW:.*]] = arith.maxsi %[[AT]], %c0
+// CHECK: %[[IN:.*]] = arith.minsi %[[LOW]], %c25
+// CHECK: %[[B:.*]] = vector.load %[[BIAS]][%c0, %[[IN]]]
+// CHECK: %[[SUM:.*]] = arith.addf %[[FALLING]], %[[B]]
+// CHECK: memref.load %[[SLOPES]][%c1]
+// CHECK: vector.load %[[BIAS]][%c1,
+// CHECK: arith.select %{{.*}}, %[[SUM]],
+func.func @distances(%q: memref<1x32xf32>, %k: memref<2x?x1x4x16x16xf16>,
+    %v: memref<2x?x1x64x16xf16>, %p: memref<1xi32>, %s: memref<1xi32>,
+    %t: memref<?x?xi32>, %slopes: memref<2xf32>, %bias: memref<2x41xf32>, %layer: index, %o: memref<1x32xf32>) {
+  cria.fused_attention ins(%q, %k, %v, %p, %s, %t : memref<1x32xf32>,
+      memref<2x?x1x4x16x16xf16>, memref<2x?x1x64x16xf16>, memref<1xi32>,
+      memref<1xi32>, memref<?x?xi32>)
+    slopes(%slopes : memref<2xf32>) bias(%bias : memref<2x41xf32>)
+    layer %layer outs(%o : memref<1x32xf32>)
+    {heads = 2 : i64, kv_heads = 1 : i64, head_dim = 16 : i64, scale = 0.25 : f32}
+  return
+}

@@ -92,6 +92,32 @@ func.func @layer(%x: memref<?x32xf32>, %g: memref<32xf32>, %b: memref<32xf32>, %
 
 // -----
 
+// A norm after a block: scaled, and added to what is there.
+
+// CHECK-LABEL: func.func @accumulate
+// CHECK-SAME:    (%[[X:[^:]*]]: memref<?x32xf32>, %[[Y:[^:]*]]: memref<?x32xf32>)
+// CHECK-DAG:     %[[HALF:.*]] = arith.constant dense<5.000000e-01> : vector<16xf32>
+// CHECK:         math.sqrt
+// CHECK:         scf.for
+// CHECK:           %[[V:.*]] = vector.load %[[X]]
+// CHECK:           %[[N:.*]] = arith.mulf %[[V]], %{{.*}}
+// CHECK:           %[[S:.*]] = arith.mulf %[[N]], %[[HALF]]
+// CHECK:           %[[OLD:.*]] = vector.load %[[Y]]
+// CHECK:           %[[R:.*]] = arith.addf %[[OLD]], %[[S]]
+// CHECK:           vector.store %[[R]], %[[Y]]
+func.func @accumulate(%x: memref<?x32xf32>, %y: memref<?x32xf32>) {
+  cria.rows ins(%x : memref<?x32xf32>) outs(%y : memref<?x32xf32>) attributes {accumulate} {
+  ^bb0(%row: tensor<1x32xf32>, %old: tensor<1x32xf32>):
+    %0 = cria.norm rms %row {eps = 1.0e-05 : f32} : tensor<1x32xf32>
+    %1 = cria.scale %0 {factor = 0.5 : f32} : tensor<1x32xf32>
+    %2 = cria.add %old, %1 : tensor<1x32xf32>
+    cria.yield %2 : tensor<1x32xf32>
+  }
+  return
+}
+
+// -----
+
 // A quantised per-head norm uses one buffer, not one an iteration.
 
 // CHECK-LABEL: func.func @heads
