@@ -83,9 +83,12 @@ static void buildFuse(OpPassManager &pm, const PipelineOptions &options) {
 
 /// Alive after: as after fuse, kernel ops inside scf.forall, affine. Rows ops
 /// may be outside: in a decode step every thread runs them for itself.
-static void buildTile(OpPassManager &pm) {
+static void buildTile(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createSpecialize());
   OpPassManager &func = pm.nest<func::FuncOp>();
+  // Of the prefill version, and while rows still feed linears directly.
+  if (options.roundActivations)
+    func.addPass(createRoundActivations());
   // Before tiling, because it decides over what attention is tiled.
   func.addPass(createSplitAttention());
   func.addPass(createTile());
@@ -114,17 +117,21 @@ static void buildBufferize(OpPassManager &pm, const PipelineOptions &options) {
 }
 
 /// Alive after: vector, memref, scf, arith, math, affine, func, and of cria
-/// dot4, dot_tile, the thread ops and barriers.
+/// dot2, dot4, dot_tile, dot_tile2, the thread ops and barriers.
 static void buildVector(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createVectorizeRopeTable());
   pm.addPass(createVectorizeEmbed());
-  pm.addPass(createVectorizeRows());
+  VectorizeRowsOptions rows;
+  rows.dot2 = options.linearDot2;
+  pm.addPass(createVectorizeRows(rows));
   pm.addPass(createVectorizeHeadRows());
   VectorizeLinearOptions linear;
   linear.tokens = options.linearTokens;
   linear.panels = options.linearPanels;
   linear.blockTokens = options.linearBlockTokens;
   linear.dotTile = options.linearDotTile;
+  linear.dot2 = options.linearDot2;
+  linear.dotTile2 = options.linearDotTile2;
   pm.addPass(createVectorizeLinear(linear));
   VectorizeAttentionOptions attention;
   attention.accumulators = options.attentionAccumulators;
@@ -150,7 +157,7 @@ void cria::buildStage(OpPassManager &pm, Stage stage,
     buildFuse(pm, options);
     break;
   case Stage::tile:
-    buildTile(pm);
+    buildTile(pm, options);
     break;
   case Stage::bufferize:
     buildBufferize(pm, options);

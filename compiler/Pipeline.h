@@ -35,6 +35,12 @@ struct PipelineOptions {
   int64_t linearBlockTokens = 4;
   /// Of a block's tokens, 16 at a time are a cria.dot_tile.
   bool linearDotTile = false;
+  /// Of any target of the artifact: linears with bf16 weights may take rows in
+  /// bf16. Of this target: they do, and 16 tokens at a time are a
+  /// cria.dot_tile2.
+  bool roundActivations = false;
+  bool linearDot2 = false;
+  bool linearDotTile2 = false;
   /// Fusions to leave out, by the names of kFusions: to see what one is worth.
   std::vector<std::string> disabledFusions;
   /// Time stamps around kernels, for cria_session_profile.

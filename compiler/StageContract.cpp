@@ -58,6 +58,11 @@ bool isKernelOp(Operation *op) {
              FusedAttentionOp, AttentionPartialsOp, AttentionMergeOp>(op);
 }
 
+/// What the linears' kernels are made of.
+bool isDot(Operation *op) {
+  return isa<Dot2Op, Dot4Op, DotTileOp, DotTile2Op>(op);
+}
+
 /// Ops that stand for no kernel of their own: a norm in a prologue, what
 /// works on the lanes of an epilogue, and their ends.
 bool isInsideKernel(Operation *op) {
@@ -69,15 +74,14 @@ StringRef criaViolation(Operation *op, Stage stage) {
   if (isa<ParamOp>(op))
     return "";
   if (stage == Stage::vector)
-    return isThreadOp(op) || isa<Dot4Op, DotTileOp>(op)
+    return isThreadOp(op) || isDot(op)
                ? ""
-               : "of cria, allowed are param, dot4, dot_tile, thread_id, "
-                 "num_threads, barrier and stamp";
+               : "of cria, allowed are param, dot2, dot4, dot_tile, dot_tile2, "
+                 "thread_id, num_threads, barrier and stamp";
   if (isa<LoadOp>(op))
     return "";
-  bool isModelOp =
-      !isKernelOp(op) && !isThreadOp(op) &&
-      !isa<YieldOp, WeightSliceOp, WeightDataOp, Dot4Op, DotTileOp>(op);
+  bool isModelOp = !isKernelOp(op) && !isThreadOp(op) && !isDot(op) &&
+                   !isa<YieldOp, WeightSliceOp, WeightDataOp>(op);
   if (stage == Stage::dialect)
     return isModelOp ? "" : "of cria, allowed are model ops, param and load";
   if (isInsideKernel(op))
@@ -85,7 +89,7 @@ StringRef criaViolation(Operation *op, Stage stage) {
   if (isModelOp)
     return "a kernel or a plain lowering takes its place; of cria, allowed "
            "are kernel ops, param and load";
-  if (isa<WeightDataOp, Dot4Op, DotTileOp>(op))
+  if (isDot(op) || isa<WeightDataOp>(op))
     return "the stage 'vector' makes it";
   // How work is cut may depend on the number of threads.
   bool isCount = stage == Stage::tile && isa<NumThreadsOp>(op);

@@ -116,6 +116,9 @@ LogicalResult RowsOp::verify() {
   if (integerSums != getZeroPoint().has_value())
     return emitOpError() << "rows_c4: zero_point is given exactly when "
                             "inits[2] holds i32";
+  if (getBf16() && (isQuantized() || getAccumulate()))
+    return emitOpError() << "rows_c6: bf16 with "
+                         << (isQuantized() ? "codes" : "accumulate");
   return success();
 }
 
@@ -260,6 +263,8 @@ LogicalResult FusedLinearOp::verify() {
   if (failed(verifyActs(*this, weight)))
     return failure();
 
+  if (getBf16() && weight.getElement() != ElementKind::bf16)
+    return emitOpError() << "fused_linear_c7: bf16 with weight " << weight;
   int64_t tokens = shapeOf(getActs()[0])[0], n = weight.getN();
   if (failed(verifyExtras(*this, tokens, n)))
     return failure();
@@ -477,5 +482,26 @@ LogicalResult DotTileOp::verify() {
     return emitOpError() << "dot_tile_c2: the words of a row of acts " << acts
                          << ", codes " << codes << " and out " << out
                          << " must be contiguous";
+  return success();
+}
+
+LogicalResult DotTile2Op::verify() {
+  MemRefType acts = getActs().getType(), weights = getWeights().getType(),
+             out = getOut().getType();
+  if (weights.isDynamicDim(1) || weights.getDimSize(2) != 32 ||
+      out.getDimSize(0) < 1 ||
+      out.getShape().drop_front() != ArrayRef<int64_t>{16, 16})
+    return emitOpError() << "dot_tile2_c1: weights " << weights << " and out "
+                         << out
+                         << " must be memref<NxWx32xbf16> with a known W and "
+                            "memref<Px16x16xf32>";
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  if (failed(weights.getStridesAndOffset(strides, offset)) || strides[2] != 1 ||
+      strides[1] != 32 || !acts.isLastDimUnitStride() ||
+      !out.getLayout().isIdentity())
+    return emitOpError() << "dot_tile2_c2: the words of a row of acts " << acts
+                         << ", a panel of weights " << weights << " and out "
+                         << out << " must be contiguous";
   return success();
 }

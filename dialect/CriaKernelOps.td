@@ -116,12 +116,19 @@ def Cria_RowsOp : Cria_KernelOp<"rows", [AttrSizedOperandSegments, IsolatedFromA
     then 8 words of low bytes l = code - 256 h, so that a product with a code
     is two byte products.
 
+    `bf16` allows a target that has products of bf16 pairs (cria.dot2) to round
+    the row to bf16, to nearest even: word i of its memory is then row[2i] below
+    row[2i + 1], a column past K is 0, and what follows those words is
+    unspecified. All readers are linears that carry `bf16` too; a target without
+    such products ignores it on both.
+
     Labels: rows_c1: one or three inits of these shapes. rows_c2: the region
     takes the row and the params (and the old row) and yields one row. rows_c3:
     the region is a chain from the row through at most one cria.norm and one
     cria.scale, and with accumulate a cria.add of the old row and the chain.
     rows_c4: zero_point is given exactly when inits[2] holds i32. rows_c5:
-    accumulate only with one init.
+    accumulate only with one init. rows_c6: bf16 only with one init, and not
+    with accumulate.
 
     ```mlir
     %a:3 = cria.rows ins(%x : tensor<?x64xf32>) params(%g : tensor<64xf32>)
@@ -134,7 +141,7 @@ def Cria_RowsOp : Cria_KernelOp<"rows", [AttrSizedOperandSegments, IsolatedFromA
   }];
   let arguments = (ins Cria_F32Rows2D:$x, Variadic<Cria_F32List>:$params,
     Variadic<Cria_Activations>:$inits, OptionalAttr<I64Attr>:$zero_point,
-    UnitAttr:$accumulate);
+    UnitAttr:$accumulate, UnitAttr:$bf16);
   let results = (outs Variadic<2DTensorOf<[F32, I32]>>:$results);
   let regions = (region SizedRegion<1>:$prologue);
   let assemblyFormat = [{ `ins` `(` $x `:` type($x) `)` (`params` `(` $params^ `:` type($params) `)`)? `outs` `(` $inits `:` type($inits) `)` attr-dict-with-keyword $prologue (`->` type($results)^)? }];
@@ -165,7 +172,8 @@ def Cria_FusedLinearOp : Cria_KernelOp<"fused_linear", [AttrSizedOperandSegments
         acc = fma(min_w, sums, fma(cvt(int_dot), scale_w * scale_a, acc))      min
         acc = fma(w[k], a[k], acc)  for k = 0, 1, ...                           float
 
-    so that a result depends on neither the tile sizes nor the batch.
+    so that a result depends on neither the tile sizes nor the batch. With
+    `bf16` (see cria.rows) the last one may be a sum of cria.dot2 over pairs.
 
     | extra | operand | value for lanes j..j+15 of token i |
     |---|---|---|
@@ -184,7 +192,8 @@ def Cria_FusedLinearOp : Cria_KernelOp<"fused_linear", [AttrSizedOperandSegments
     region's arguments are as above and it yields one vector<16xf32>.
     fused_linear_c4: extra_kinds has one entry an extra, and shapes agree.
     fused_linear_c5: key and value have layer and slots, rows neither.
-    fused_linear_c6: accumulate only with out rows.
+    fused_linear_c6: accumulate only with out rows. fused_linear_c7: bf16 only
+    with bf16 weights.
 
     ```mlir
     %y = cria.fused_linear acts(%a#0, %a#1, %a#2 : tensor<?x16xi32>, tensor<?x2xf32>, tensor<?x2xf32>)
@@ -199,7 +208,7 @@ def Cria_FusedLinearOp : Cria_KernelOp<"fused_linear", [AttrSizedOperandSegments
   let arguments = (ins Variadic<Cria_Activations>:$acts, Variadic<Cria_AnyWeight>:$weights,
     Variadic<Cria_RankedOf<[F32], [1, 2, 3]>>:$extras, Optional<Index>:$layer,
     Optional<Cria_I32List>:$slots, AnyTypeOf<[Cria_F32Rows2D, Cria_Cache]>:$init,
-    ArrayAttr:$extra_kinds, Cria_OutKindAttr:$out, UnitAttr:$accumulate);
+    ArrayAttr:$extra_kinds, Cria_OutKindAttr:$out, UnitAttr:$accumulate, UnitAttr:$bf16);
   let results = (outs Variadic<AnyTensor>:$results);
   let regions = (region SizedRegion<1>:$epilogue);
   let assemblyFormat = [{
@@ -436,6 +445,23 @@ def Cria_Dot4Op : Cria_Op<"dot4", [Pure, AllTypesMatch<["acc", "result"]>]> {
   let hasVerifier = 1;
 }
 
+def Cria_Dot2Op : Cria_Op<"dot2", [Pure, AllTypesMatch<["acc", "result"]>]> {
+  let summary = "16 sums of 2 products of bf16";
+  let description = [{
+    `result[i] = acc[i] + a[2i] * b[2i] + a[2i+1] * b[2i+1]` in f32. The order
+    of the two additions, how often they round, and whether subnormals count as
+    zero is the target's: for `--numerics fast` only.
+
+    ```mlir
+    %r = cria.dot2 %acc, %a, %b : vector<16xf32>, vector<32xbf16>, vector<32xbf16>
+    ```
+  }];
+  let arguments = (ins VectorOfLengthAndType<[16], [F32]>:$acc,
+    VectorOfLengthAndType<[32], [BF16]>:$a, VectorOfLengthAndType<[32], [BF16]>:$b);
+  let results = (outs VectorOfLengthAndType<[16], [F32]>:$result);
+  let assemblyFormat = "$acc `,` $a `,` $b attr-dict `:` type($acc) `,` type($a) `,` type($b)";
+}
+
 def Cria_DotTileOp : Cria_Op<"dot_tile"> {
   let summary = "One block of K of 16 tokens times panels of 16 rows, in bytes";
   let description = [{
@@ -461,6 +487,36 @@ def Cria_DotTileOp : Cria_Op<"dot_tile"> {
   let extraClassDeclaration = [{
     static constexpr int64_t kTokens = 16, kWords = 8;
     int64_t getPanels() { return getCodes().getType().getDimSize(0); }
+  }];
+}
+
+def Cria_DotTile2Op : Cria_Op<"dot_tile2"> {
+  let summary = "All of K of 16 tokens times panels of 16 rows, in bf16";
+  let description = [{
+    For each panel p, token t and row i, the sum over all words w of K, as of
+    cria.dot2 in an order of the target's:
+    `out[p][t][i] = sum_w dot2(weights[panel + p][w], acts[token + t][w])[i]`.
+
+    A panel is of the n16k2 layout: 16 of its words are at once the B operand
+    of AMX's products of bf16 pairs; 16 words of 16 rows of `acts`, each a pair
+    (`bf16` of cria.rows), are the A operand, and `out` the sums.
+
+    Labels: dot_tile2_c1: weights is memref<NxWx32xbf16> with a known W and out
+    memref<Px16x16xf32>. dot_tile2_c2: the words of a row of acts, a panel and
+    the sums of out are contiguous.
+
+    ```mlir
+    cria.dot_tile2 %acts[%t], %weights[%g], %out : memref<?x576xf32>, memref<4x288x32xbf16>, memref<2x16x16xf32>
+    ```
+  }];
+  let arguments = (ins Arg<MemRefRankOf<[F32], [2]>, "", [MemRead]>:$acts, Index:$token,
+    Arg<MemRefRankOf<[BF16], [3]>, "", [MemRead]>:$weights, Index:$panel,
+    Arg<MemRefRankOf<[F32], [3]>, "", [MemRead, MemWrite]>:$out);
+  let assemblyFormat = "$acts `[` $token `]` `,` $weights `[` $panel `]` `,` $out attr-dict `:` type($acts) `,` type($weights) `,` type($out)";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    static constexpr int64_t kTokens = 16, kWords = 16;
+    int64_t getPanels() { return getOut().getType().getDimSize(0); }
   }];
 }
 

@@ -74,7 +74,7 @@ struct FuseGlu : cria::impl::FuseGluBase<FuseGlu> {
           rewriter, loc, TypeRange{init.getType()}, gate.getActs(),
           ValueRange{gate.getWeights()[0], up.getWeights()[0]}, extras, Value(),
           Value(), init, rewriter.getArrayAttr(kinds), gate.getOutAttr(),
-          UnitAttr());
+          UnitAttr(), UnitAttr());
       Type lanes = VectorType::get(CriaDialect::kLanes, rewriter.getF32Type());
       Block *body = rewriter.createBlock(&fused.getEpilogue(), {},
                                          TypeRange{lanes, lanes}, {loc, loc});

@@ -69,7 +69,7 @@ static RowsOp buildRows(OpBuilder &b, LinearOp linear, bool wide) {
     inits = {emptyRows(b, loc, x, k, b.getF32Type())};
   }
   auto rows = RowsOp::create(b, loc, ValueRange(inits).getTypes(), x, params,
-                             inits, zeroPoint, UnitAttr());
+                             inits, zeroPoint, UnitAttr(), UnitAttr());
 
   Block *body = b.createBlock(&rows.getPrologue());
   Value row =
@@ -139,7 +139,8 @@ struct FuseLinear : cria::impl::FuseLinearBase<FuseLinear> {
       auto fused = FusedLinearOp::create(
           b, loc, TypeRange{init.getType()}, acts, linear.getWeight(), extras,
           Value(), Value(), init, b.getArrayAttr(kinds),
-          OutKindAttr::get(&getContext(), OutKind::rows), UnitAttr());
+          OutKindAttr::get(&getContext(), OutKind::rows), UnitAttr(),
+          UnitAttr());
       Type lanes = VectorType::get(CriaDialect::kLanes, b.getF32Type());
       Block *body = b.createBlock(&fused.getEpilogue(), {}, lanes, loc);
       Value tile = body->getArgument(0);

@@ -60,7 +60,8 @@ cria::RowsOp cria::plainRows(OpBuilder &b, Value init, NormOp norm,
       if (param)
         params.push_back(param);
   auto rows = RowsOp::create(b, loc, TypeRange{init.getType()}, x, params, init,
-                             IntegerAttr(), add ? b.getUnitAttr() : UnitAttr());
+                             IntegerAttr(), add ? b.getUnitAttr() : UnitAttr(),
+                             UnitAttr());
   OpBuilder::InsertionGuard guard(b);
   Block *body = b.createBlock(&rows.getPrologue());
   int64_t k = cast<RankedTensorType>(init.getType()).getDimSize(1);
@@ -120,7 +121,7 @@ void cria::fuseEpilogue(RewriterBase &rewriter, FusedLinearOp linear,
       linear.getWeights(), extras, change.layer, change.slots, init,
       rewriter.getArrayAttr(kinds),
       OutKindAttr::get(rewriter.getContext(), change.out),
-      change.accumulate ? rewriter.getUnitAttr() : UnitAttr());
+      change.accumulate ? rewriter.getUnitAttr() : UnitAttr(), UnitAttr());
 
   rewriter.inlineRegionBefore(linear.getEpilogue(), fused.getEpilogue(),
                               fused.getEpilogue().end());

@@ -154,4 +154,17 @@ std::string quantizeJson(StringRef spec, ArrayRef<PackedTensor> tensors) {
   return text;
 }
 
+std::error_code writeQuantizeReport(StringRef path, StringRef spec,
+                                    ArrayRef<PackedTensor> tensors) {
+  std::error_code cause;
+  raw_fd_ostream file(path, cause);
+  if (cause)
+    return cause;
+  file << quantizeJson(spec, tensors);
+  file.close();
+  cause = file.error();
+  file.clear_error();
+  return cause;
+}
+
 } // namespace cria

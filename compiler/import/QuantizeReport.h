@@ -22,6 +22,9 @@ void printQuantizeTable(llvm::raw_ostream &out,
 /// Errors are null for weights that were taken bit by bit.
 std::string quantizeJson(llvm::StringRef spec,
                          llvm::ArrayRef<PackedTensor> tensors);
+/// The same to a file.
+std::error_code writeQuantizeReport(llvm::StringRef path, llvm::StringRef spec,
+                                    llvm::ArrayRef<PackedTensor> tensors);
 
 } // namespace cria
 

@@ -8,7 +8,7 @@
 include "mlir/Pass/PassBase.td"
 
 def LowerDotTile : Pass<"cria-lower-dot-tile"> {
-  let summary = "cria.dot_tile to AMX tiles, or to cria.dot4";
+  let summary = "cria.dot_tile and dot_tile2 to AMX tiles, or to cria.dot4 and dot2";
   let description = [{
     | isa | form |
     |---|---|
@@ -16,7 +16,12 @@ def LowerDotTile : Pass<"cria-lower-dot-tile"> {
     | generic | loops over panels and tokens, of 8 `cria.dot4` |
 
     Both give the same integers, so the second is also how a kernel that is
-    made for AMX is tested on a CPU without.
+    made for AMX is tested on a CPU without. For `cria.dot_tile2`:
+
+    | isa | form |
+    |---|---|
+    | amx | for 16 words of K at a time a load of `acts` for all panels, then a load of weights and `tdpbf16ps` each; the sums stay in tile registers for 8 such steps, and go through `out` |
+    | generic | loops over panels, tokens and words, of one `cria.dot2` |
 
     Before:
     ```mlir
@@ -38,6 +43,32 @@ def LowerDotTile : Pass<"cria-lower-dot-tile"> {
   ];
   let options = [
     Option<"isa", "isa", "std::string", "\"generic\"", "one of generic, amx">
+  ];
+}
+
+def LowerDot2 : Pass<"cria-lower-dot2"> {
+  let summary = "cria.dot2 to the target's bf16 dot product";
+  let description = [{
+    | isa | form |
+    |---|---|
+    | avx512bf16 | one 512-bit `vdpbf16ps`, which counts subnormals as zero |
+    | generic | halves of the words as f32, and two FMAs, the even column first |
+
+    Before:
+    ```mlir
+    %r = cria.dot2 %acc, %a, %b : vector<16xf32>, vector<32xbf16>, vector<32xbf16>
+    ```
+    After, with isa=avx512bf16:
+    ```mlir
+    %r = llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"(%acc, %a, %b)
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
+    "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"
+  ];
+  let options = [
+    Option<"isa", "isa", "std::string", "\"generic\"", "one of generic, avx512bf16">
   ];
 }
 

@@ -19,11 +19,16 @@ using namespace mlir;
 void cria::buildLlvmPipeline(OpPassManager &pm,
                              const LlvmPipelineOptions &options) {
   const Target &target = options.targets[options.clone];
-  // Before dot4, which one of its forms is made of.
+  // Before dot4 and dot2, which one of its forms is made of.
   if (!target.tileIsa.empty()) {
     LowerDotTileOptions dotTile;
     dotTile.isa = target.tileIsa;
     pm.addPass(createLowerDotTile(dotTile));
+  }
+  if (!target.dot2Isa.empty()) {
+    LowerDot2Options dot2;
+    dot2.isa = target.dot2Isa;
+    pm.addPass(createLowerDot2(dot2));
   }
   LowerDot4Options dot4;
   dot4.isa = target.isa;

@@ -48,11 +48,11 @@ constexpr Level kLevels[] = {
      CRIA_CPU_SSE42 | CRIA_CPU_AVX2 | CRIA_CPU_AVX512, "avx2", 512},
 };
 
-/// Features beyond the levels. Those that would change results are left out:
-/// AVX512-BF16 and AMX-BF16 flush denormals. AMX-INT8 is exact, and comes with
-/// AVX512-VNNI wherever it is: its tiles take prefill, 16 tokens at a time. The
-/// runtime gets the permission for their registers wherever a clone has the
-/// bit.
+/// Features beyond the levels. Those that would change results are left to
+/// Target::useBf16: AVX512-BF16 and AMX-BF16 flush denormals. AMX-INT8 is
+/// exact, and comes with AVX512-VNNI wherever it is: its tiles take prefill, 16
+/// tokens at a time. The runtime gets the permission for their registers
+/// wherever a clone has the bit.
 struct Feature {
   llvm::StringLiteral name;
   uint64_t bit;
@@ -211,6 +211,13 @@ Target makeX86(const Backend &backend, llvm::StringRef cpu,
   }
   if (target.cpuFeatures & CRIA_CPU_AMX_INT8)
     target.tileIsa = "amx";
+  // What a linear needs around its products of pairs comes with VNNI.
+  if (target.isa == "avx512vnni") {
+    if (info->checkFeatures("+avx512bf16"))
+      target.bf16Features |= CRIA_CPU_AVX512BF16;
+    if (!target.tileIsa.empty() && info->checkFeatures("+amx-bf16"))
+      target.bf16Features |= CRIA_CPU_AMX_BF16;
+  }
   return target;
 }
 
@@ -299,6 +306,39 @@ llvm::Expected<Target> Target::get(llvm::StringRef name) {
   if (arm->accepts(name))
     return makeArm(*arm, name, name, "");
   return unknownTarget(*x86, *arm, name);
+}
+
+/// Adds `bit`, which LLVM calls `name`.
+static void addFeature(Target &target, uint64_t bit, llvm::StringRef name) {
+  if (target.cpuFeatures & bit)
+    return;
+  target.cpuFeatures |= bit;
+  target.features += (target.features.empty() ? "" : ",") + name.str();
+}
+
+void Target::forceBf16(llvm::StringRef isa) {
+  if (isa == "avx512bf16")
+    addFeature(*this, CRIA_CPU_AVX512BF16, "+avx512bf16");
+  if (tileIsa == "amx")
+    addFeature(*this, CRIA_CPU_AMX_BF16, "+amx-bf16");
+  dot2Isa = isa;
+  hasPairTiles = !tileIsa.empty();
+}
+
+void Target::useBf16() {
+  // A `vdpbf16ps` is four FLOPs a lane, an FMA two. Zen 4 and 5 issue as many
+  // of either. Intel's cores were measured (Emerald Rapids, in registers) at
+  // 86 GFLOPS of it and 172 of FMA: there it only takes what tiles leave over,
+  // the last tokens of a prompt, whose rows are bf16 already.
+  bool hasTiles = bf16Features & CRIA_CPU_AMX_BF16;
+  bool isAmd = llvm::StringRef(tuneCpu).starts_with("znver");
+  if (!(bf16Features & CRIA_CPU_AVX512BF16) || (!hasTiles && !isAmd))
+    return;
+  dot2Isa = "avx512bf16";
+  addFeature(*this, CRIA_CPU_AVX512BF16, "+avx512bf16");
+  hasPairTiles = hasTiles;
+  if (hasTiles)
+    addFeature(*this, CRIA_CPU_AMX_BF16, "+amx-bf16");
 }
 
 llvm::Expected<std::unique_ptr<llvm::TargetMachine>>

@@ -44,6 +44,10 @@ struct Target {
   std::string isa;
   /// What `cria-lower-dot-tile` takes, or "" where linears do without tiles.
   std::string tileIsa;
+  /// What `cria-lower-dot2` takes, or "" where linears do without products of
+  /// bf16 pairs; and whether these are in tiles as well.
+  std::string dot2Isa;
+  bool hasPairTiles = false;
   /// Has instructions that convert between f16 and f32.
   bool hasF16Conversion = false;
   /// Has FMA instructions.
@@ -54,6 +58,16 @@ struct Target {
   /// vectors of 16 floats that an attention kernel does. Speed only.
   int64_t linearTokens = 4;
   int64_t attentionAccumulators = 6;
+  /// The CPU's features for useBf16: CRIA_CPU_AVX512BF16 and CRIA_CPU_AMX_BF16.
+  uint64_t bf16Features = 0;
+
+  /// Takes up the CPU's products of bf16 where they are faster than f32 FMA:
+  /// for `--numerics fast`, as they flush subnormals and round in an order of
+  /// their own. Adds to `features` and `cpuFeatures`.
+  void useBf16();
+  /// Has products of bf16 made in the form `isa` of `cria-lower-dot2`, however
+  /// fast that is, and in tiles where there are any: for tests.
+  void forceBf16(llvm::StringRef isa);
 
   /// "native"; "x86-64" to "x86-64-v4"; "aarch64", with "+dotprod" and "+i8mm"
   /// behind it or not; or a CPU of either kind that LLVM knows.

@@ -33,10 +33,12 @@ llvm::StringRef architecture(const Target &target) {
 
 /// A virtual machine may hide what the CPU of that name has: the name of this
 /// machine's target is then made of its features.
-llvm::Error nameByFeatures(Target &native) {
+llvm::Error nameByFeatures(Target &native, bool withBf16) {
   llvm::Expected<Target> whole = Target::get(native.name);
   if (!whole)
     return whole.takeError();
+  if (withBf16)
+    whole->useBf16();
   if (whole->cpuFeatures == native.cpuFeatures)
     return llvm::Error::success();
   native.name = native.cpu == "generic" ? "aarch64" : native.cpu;
@@ -48,7 +50,8 @@ llvm::Error nameByFeatures(Target &native) {
 
 } // namespace
 
-llvm::Expected<TargetList> TargetList::get(llvm::StringRef names) {
+llvm::Expected<TargetList> TargetList::get(llvm::StringRef names,
+                                           bool withBf16) {
   llvm::SmallVector<llvm::StringRef> parts;
   names.split(parts, ',');
   TargetList list;
@@ -57,8 +60,10 @@ llvm::Expected<TargetList> TargetList::get(llvm::StringRef names) {
     llvm::Expected<Target> target = Target::get(name);
     if (!target)
       return target.takeError();
+    if (withBf16)
+      target->useBf16();
     if (name == "native")
-      if (llvm::Error error = nameByFeatures(*target))
+      if (llvm::Error error = nameByFeatures(*target, withBf16))
         return error;
     if (!list.targets.empty() &&
         architecture(list.targets.front()) != architecture(*target))

@@ -22,8 +22,10 @@ struct TargetList {
   /// A line on each name that was left out, as its code would be another's.
   std::vector<std::string> remarks;
 
-  /// Names as of Target::get, separated by commas.
-  static llvm::Expected<TargetList> get(llvm::StringRef names);
+  /// Names as of Target::get, separated by commas; `withBf16`: what
+  /// Target::useBf16 adds counts.
+  static llvm::Expected<TargetList> get(llvm::StringRef names,
+                                        bool withBf16 = false);
 
   /// "x86-64-v4, x86-64-v3".
   std::string text() const;

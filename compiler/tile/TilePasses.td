@@ -22,6 +22,35 @@ def Specialize : Pass<"cria-specialize", "::mlir::ModuleOp"> {
   }];
 }
 
+def RoundActivations : Pass<"cria-round-activations", "::mlir::func::FuncOp"> {
+  let summary = "rows of linears with bf16 weights may be bf16";
+  let description = [{
+    For `--numerics fast`: gives `bf16` to the linears of the prefill version
+    whose weights are bf16, and to the rows op that feeds them. Where none does,
+    or one that feeds others as well, they get one of their own. Whether the
+    rows are rounded is left to the kernels of each target.
+
+    Before:
+    ```mlir
+    %y = cria.fused_linear acts(%x : tensor<?x64xf32>) weights(%w : !cria.weight<96x64, bf16, n16k2>) outs(%0 : tensor<?x96xf32>)
+      attributes {extra_kinds = [], out = #cria<out rows>} ...
+    ```
+    After:
+    ```mlir
+    %a = cria.rows ins(%x : tensor<?x64xf32>) outs(%e : tensor<?x64xf32>) attributes {bf16} {
+    ^bb0(%row: tensor<1x64xf32>):
+      cria.yield %row : tensor<1x64xf32>
+    } -> tensor<?x64xf32>
+    %y = cria.fused_linear acts(%a : tensor<?x64xf32>) weights(%w : !cria.weight<96x64, bf16, n16k2>) outs(%0 : tensor<?x96xf32>)
+      attributes {bf16, extra_kinds = [], out = #cria<out rows>} ...
+    ```
+  }];
+  let dependentDialects = [
+    "::cria::CriaDialect", "::mlir::arith::ArithDialect",
+    "::mlir::tensor::TensorDialect"
+  ];
+}
+
 def SplitAttention : Pass<"cria-split-attention", "::mlir::func::FuncOp"> {
   let summary = "decode attention over KV chunks where whole heads leave threads idle";
   let description = [{

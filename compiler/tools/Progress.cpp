@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/tools/Progress.h"
 
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/Process.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <algorithm>
+#include <sys/resource.h>
 
 using namespace cria;
 
@@ -65,4 +67,19 @@ void Progress::draw(double fraction, llvm::StringRef note) {
     llvm::errs() << " " << note;
   llvm::errs().flush();
   drawn = Clock::now();
+}
+
+void Progress::printTimes() const {
+  double total = 0;
+  for (const auto &[step, seconds] : ended) {
+    llvm::errs() << llvm::left_justify(step, 12)
+                 << llvm::format("%8.3f s\n", seconds);
+    total += seconds;
+  }
+  llvm::errs() << llvm::left_justify("total", 12)
+               << llvm::format("%8.3f s\n", total);
+  struct rusage usage;
+  if (::getrusage(RUSAGE_SELF, &usage) == 0)
+    llvm::errs() << llvm::left_justify("peak memory", 12)
+                 << llvm::format("%8.1f MB\n", usage.ru_maxrss * 1.024e-3);
 }

@@ -29,10 +29,9 @@ public:
   /// Ends the last step and clears the line.
   void end();
 
-  /// Seconds of every ended step, in order.
-  const std::vector<std::pair<std::string, double>> &times() const {
-    return ended;
-  }
+  /// To stderr: the seconds of every ended step, their sum, and the most memory
+  /// that was resident.
+  void printTimes() const;
 
 private:
   using Clock = std::chrono::steady_clock;

@@ -40,7 +40,6 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <set>
-#include <sys/resource.h>
 
 using namespace cria;
 namespace cl = llvm::cl;
@@ -83,6 +82,12 @@ struct Options {
                               cl::value_desc("TYPE"), cl::cat(category),
                               cl::desc("f16, bf16, f32 or i8: elements of the "
                                        "KV cache (default: f16)")};
+  cl::opt<std::string> numerics{
+      "numerics", cl::init("exact"), cl::value_desc("HOW"), cl::cat(category),
+      cl::desc("exact: the same bits on every processor, for any batch and "
+               "threads; fast: without that, prompts take products of bf16 if "
+               "weights are bf16 and the processor gains by it (AMX, Zen 4 and "
+               "5); quantised weights stay exact (default: exact)")};
   cl::opt<std::string> quantize{
       "quantize", cl::value_desc("SPEC"), cl::cat(category),
       cl::desc("Convert weights: q4, q4_0, q8, bf16, f16, f32 or keep, and "
@@ -133,6 +138,9 @@ struct Options {
   cl::opt<std::string> tileIsa{
       "tile-isa", cl::ReallyHidden, cl::value_desc("ISA"), cl::cat(category),
       cl::desc("Linears in tiles, by this isa of cria-lower-dot-tile")};
+  cl::opt<std::string> dot2Isa{
+      "dot2-isa", cl::ReallyHidden, cl::value_desc("ISA"), cl::cat(category),
+      cl::desc("With --numerics fast: by this isa of cria-lower-dot2")};
   cl::opt<uint64_t> seedValue{"seed", cl::value_desc("S"), cl::cat(category),
                               cl::desc("Random weights for a model without")};
   cl::opt<bool> showTiming{
@@ -185,7 +193,6 @@ public:
   void printResults() const;
 
 private:
-  void printTimes() const;
   llvm::Error checkOptions();
   llvm::Error checkQuantize();
   llvm::Error load();
@@ -195,10 +202,10 @@ private:
   void split();
   llvm::Error readInfo();
   llvm::Error afterStage(Stage stage);
+  llvm::Error addMetadata(llvm::json::Object added);
   llvm::Error describe();
   llvm::Error writeCode();
   llvm::Error writeWeights();
-  llvm::Error writeReport();
   llvm::Error writeFiles();
   bool wants(Output kind) const { return outputs.count(kind); }
   /// The module as files: one, or one for each clone.
@@ -214,6 +221,7 @@ private:
   std::optional<Stage> start, stop;
   /// Code for weights that are somewhere else already.
   bool codeOnly = false;
+  bool isFast = false;
 
   std::unique_ptr<mlir::MLIRContext> context;
   /// Its module is that of all targets, until split().
@@ -257,6 +265,15 @@ llvm::Error Driver::checkOptions() {
       options->kvType != "f32" && options->kvType != "i8")
     return failure("--kv-type " + options->kvType +
                    ": accepted are f16, bf16, f32, i8");
+  if (options->numerics != "exact" && options->numerics != "fast")
+    return failure("--numerics " + options->numerics +
+                   ": accepted are exact, fast");
+  isFast = options->numerics == "fast";
+  if (isFast && options->plainLine)
+    return failure("--numerics fast and --plain exclude each other");
+  if (isFast && start && *start >= Stage::tile)
+    return failure("--numerics fast and --start-after " + options->startAfter +
+                   " exclude each other: the stage tile says what is rounded");
   for (const std::string &fusion : options->disabledFusions)
     if (!llvm::is_contained(kFusions, llvm::StringRef(fusion)))
       return failure("--disable-fusion " + fusion + ": accepted are " +
@@ -281,7 +298,8 @@ llvm::Error Driver::checkOptions() {
   if (start && wants(Output::mlir))
     return failure("--emit mlir and --start-after exclude each other; use "
                    "--stop-after");
-  llvm::Expected<TargetList> found = TargetList::get(options->targetName);
+  llvm::Expected<TargetList> found =
+      TargetList::get(options->targetName, isFast);
   if (!found)
     return failure("--target: " + llvm::toString(found.takeError()));
   targetNames = found->text();
@@ -290,6 +308,9 @@ llvm::Error Driver::checkOptions() {
   if (options->tileIsa.getNumOccurrences())
     for (Target &target : targets)
       target.tileIsa = options->tileIsa;
+  if (isFast && options->dot2Isa.getNumOccurrences())
+    for (Target &target : targets)
+      target.forceBf16(options->dot2Isa);
   for (const std::string &remark : found->remarks)
     llvm::errs() << "cria: remark: --target: " << remark << "\n";
   if (stop && *stop >= Stage::vector && targets.size() > 1 &&
@@ -455,6 +476,10 @@ llvm::Error Driver::runPasses(Stage stage, mlir::ModuleOp module,
     line.linearTokens = targets[clone].linearTokens;
     line.attentionAccumulators = targets[clone].attentionAccumulators;
     line.linearDotTile = !targets[clone].tileIsa.empty();
+    line.roundActivations = llvm::any_of(
+        targets, [](const Target &each) { return !each.dot2Isa.empty(); });
+    line.linearDot2 = !targets[clone].dot2Isa.empty();
+    line.linearDotTile2 = targets[clone].hasPairTiles;
     line.disabledFusions = options->disabledFusions;
     line.profile = options->profileOps;
     if (targets[clone].isa != "avx512vnni") {
@@ -468,6 +493,23 @@ llvm::Error Driver::runPasses(Stage stage, mlir::ModuleOp module,
   if (mlir::failed(passes.run(module)) || mlir::failed(mlir::verify(module)))
     return failure(options->modelPath + ": the stage " + stageName(stage) +
                    " failed");
+  return llvm::Error::success();
+}
+
+llvm::Error Driver::addMetadata(llvm::json::Object added) {
+  mlir::ModuleOp module = *model.module;
+  if (auto text = module->getAttrOfType<mlir::StringAttr>("cria.metadata")) {
+    auto parsed = llvm::json::parse(text.getValue());
+    if (!parsed)
+      return failure(options->modelPath +
+                     ": cria.metadata: " + llvm::toString(parsed.takeError()));
+    if (llvm::json::Object *object = parsed->getAsObject())
+      for (auto &[key, value] : *object)
+        added.try_emplace(key, std::move(value));
+  }
+  std::string text;
+  llvm::raw_string_ostream(text) << llvm::json::Value(std::move(added));
+  module->setAttr("cria.metadata", mlir::StringAttr::get(context.get(), text));
   return llvm::Error::success();
 }
 
@@ -486,23 +528,12 @@ llvm::Error Driver::describe() {
   hash.update(params);
   sourceHash = llvm::toHex(hash.final(), /*LowerCase=*/true).substr(0, 32);
 
-  llvm::json::Object metadata;
-  if (auto text = module->getAttrOfType<mlir::StringAttr>("cria.metadata")) {
-    llvm::Expected<llvm::json::Value> parsed =
-        llvm::json::parse(text.getValue());
-    if (!parsed)
-      return failure(options->modelPath +
-                     ": cria.metadata: " + llvm::toString(parsed.takeError()));
-    if (llvm::json::Object *object = parsed->getAsObject())
-      metadata = std::move(*object);
-  }
-  metadata["source_hash"] = sourceHash;
-  metadata["proportions"] = proportions(module);
+  llvm::json::Object added{{"source_hash", sourceHash},
+                           {"proportions", proportions(module)}};
   if (auto spec = module->getAttrOfType<mlir::StringAttr>("cria.quantize"))
-    metadata["quantize"] = spec.getValue();
-  std::string text;
-  llvm::raw_string_ostream(text) << llvm::json::Value(std::move(metadata));
-  module->setAttr("cria.metadata", mlir::StringAttr::get(context.get(), text));
+    added["quantize"] = spec.getValue();
+  if (llvm::Error error = addMetadata(std::move(added)))
+    return error;
   description = module.clone();
   descriptionText = printModule(module);
   return llvm::Error::success();
@@ -524,6 +555,11 @@ llvm::Error Driver::runStage(Stage stage) {
   progress.begin(stageName(stage));
   if (stage == Stage::import)
     return load();
+  // Not for the description, which the plain lowering has as well.
+  if (stage == Stage::tile && isFast)
+    if (llvm::Error error =
+            addMetadata(llvm::json::Object{{"numerics", "fast"}}))
+      return error;
   if (stage == Stage::vector)
     split();
   if (start && stage <= *start)
@@ -626,27 +662,18 @@ llvm::Error Driver::writeWeights() {
   bool asked = options->quantize.getNumOccurrences();
   if (asked)
     metadata["cria.quantize"] = options->quantize;
+  if (isFast)
+    metadata["cria.numerics"] = "fast";
   if (llvm::Error error = packWeights(
           *description, model.weights.get(), seed,
           folder->reserve("model.safetensors"),
           [&](uint64_t done, uint64_t total) { progress.bytes(done, total); },
           metadata, &packed))
     return error;
-  return writeReport();
-}
-
-llvm::Error Driver::writeReport() {
   if (!options->quantizeReport.getNumOccurrences())
     return llvm::Error::success();
-  std::error_code cause;
-  llvm::raw_fd_ostream file(options->quantizeReport, cause);
-  if (!cause) {
-    file << quantizeJson(options->quantize, packed);
-    file.close();
-    cause = file.error();
-    file.clear_error();
-  }
-  if (cause)
+  if (std::error_code cause = writeQuantizeReport(options->quantizeReport,
+                                                  options->quantize, packed))
     return failure("--quantize-report " + options->quantizeReport + ": " +
                    cause.message());
   return llvm::Error::success();
@@ -719,21 +746,6 @@ llvm::Error Driver::run() {
   return folder->commit();
 }
 
-void Driver::printTimes() const {
-  double total = 0;
-  for (const auto &[step, seconds] : progress.times()) {
-    llvm::errs() << llvm::left_justify(step, 12)
-                 << llvm::format("%8.3f s\n", seconds);
-    total += seconds;
-  }
-  llvm::errs() << llvm::left_justify("total", 12)
-               << llvm::format("%8.3f s\n", total);
-  struct rusage usage;
-  if (::getrusage(RUSAGE_SELF, &usage) == 0)
-    llvm::errs() << llvm::left_justify("peak memory", 12)
-                 << llvm::format("%8.1f MB\n", usage.ru_maxrss * 1.024e-3);
-}
-
 void Driver::printResults() const {
   if (folder)
     for (const auto &[path, bytes] : folder->files())
@@ -748,7 +760,7 @@ void Driver::printResults() const {
     printQuantizeTable(llvm::outs(), packed);
   llvm::outs().flush(); // before times, which go to stderr
   if (options->showTiming)
-    printTimes();
+    progress.printTimes();
 }
 
 } // namespace

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What a linear's epilogue reads and writes besides rows: rope tables and KV
-// caches. `lane` is the first of the 16 output rows that a tile holds, and may
-// be in the middle of a head. The functions insert at the builder's insertion
-// point and keep no state.
+// A linear's epilogue: what it reads and writes besides rows are rope tables
+// and KV caches. `lane` is the first of the 16 output rows that a tile holds,
+// and may be in the middle of a head. The functions insert at the builder's
+// insertion point and keep no state.
 
 #ifndef CRIA_COMPILER_VECTOR_LINEAREPILOGUE_H
 #define CRIA_COMPILER_VECTOR_LINEAREPILOGUE_H
@@ -14,16 +14,16 @@
 
 namespace cria {
 
-/// The lanes' cosines (part 0) or sines (part 1) of a token, from a table of
-/// n x 2 x head_dim.
-mlir::Value loadRope(mlir::ImplicitLocOpBuilder &b, mlir::Value table,
-                     mlir::Value token, mlir::Value lane, int64_t part);
+/// Reports an op whose weights, rope tables or cache no kernel can take.
+mlir::LogicalResult checkLinear(FusedLinearOp op);
 
-/// Stores 16 f32 of a token to `op`'s cache, which may be of keys or values.
-/// Lanes at or past `numRows` are not stored.
-void storeToCache(mlir::ImplicitLocOpBuilder &b, FusedLinearOp op,
-                  mlir::Value tile, mlir::Value token, mlir::Value lane,
-                  mlir::Value numRows);
+/// A token's 16 sums of each weight through `op`'s epilogue, and to where its
+/// results go. Rows at or past `numRows`, which `mask` (or null) leaves out,
+/// are neither loaded nor stored.
+void emitEpilogue(mlir::ImplicitLocOpBuilder &b, FusedLinearOp op,
+                  mlir::Value token, mlir::Value lane, mlir::Value mask,
+                  mlir::Value numRows,
+                  mlir::ArrayRef<mlir::Value> accumulators);
 
 } // namespace cria
 

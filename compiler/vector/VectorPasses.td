@@ -45,6 +45,11 @@ def VectorizeLinear : Pass<"cria-vectorize-linear"> {
     }
     ```
 
+    With `dot2` the rows of linears that carry `bf16` are words of two
+    (`cria-vectorize-rows` with the same option), and `cria.dot2` takes two
+    columns at once. With `dot-tile2` as well, 16 tokens at a time go over all
+    of K in one `cria.dot_tile2`.
+
     Before:
     ```mlir
     cria.fused_linear acts(%codes, %scales, %sums : memref<1x16xi32>, memref<1x2xf32>, memref<1x2xi32>)
@@ -87,6 +92,10 @@ def VectorizeLinear : Pass<"cria-vectorize-linear"> {
            "tokens that go over a block's codes in registers at once, in other versions than decode; 0: sums are in registers, not codes">,
     Option<"dotTile", "dot-tile", "bool", "false",
            "with block-tokens: 16 tokens at a time are cria.dot_tile">,
+    Option<"dot2", "dot2", "bool", "false",
+           "rows of linears that carry bf16 are words of two">,
+    Option<"dotTile2", "dot-tile2", "bool", "false",
+           "with dot2 and block-tokens: 16 tokens at a time are cria.dot_tile2">,
     Option<"prefetch", "prefetch", "int64_t", "4096",
            "bytes of weights to prefetch ahead of their use, or 0">
   ];
@@ -98,7 +107,8 @@ def VectorizeRows : Pass<"cria-vectorize-rows"> {
     One row at a time. Sums run over 16 lanes and end in a fixed tree; division
     and square root are the exact ones, rounding to a code is an addition of
     1.5 * 2^23: no ISA changes a bit of the result. A block whose largest
-    magnitude is below 2^-100 gets codes of 0.
+    magnitude is below 2^-100 gets codes of 0. With `dot2` a row that carries
+    `bf16` is rounded to that, and stored as words of two.
 
     Before:
     ```mlir
@@ -133,6 +143,10 @@ def VectorizeRows : Pass<"cria-vectorize-rows"> {
     "::cria::CriaDialect", "::mlir::arith::ArithDialect",
     "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
     "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"
+  ];
+  let options = [
+    Option<"dot2", "dot2", "bool", "false",
+           "rows that carry bf16 are words of two">
   ];
 }
 

@@ -15,7 +15,6 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "mlir/IR/IRMapping.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 
 namespace cria {
@@ -36,6 +35,8 @@ struct KernelShape {
   int64_t prefetchBytes; // of weights, ahead of their use
   Value sums;            // f32 sums outside of registers, or null
   Value tiles;           // bytes for the operands of dot_tile, or null
+  bool pairs;            // of floats: rows are bf16 in words of two
+  bool pairTiles;        // and 16 tokens at a time a dot_tile2
 };
 
 /// Emits the loops for one fused_linear.
@@ -72,6 +73,7 @@ private:
   void emitGroups(Value first, int64_t count);
   void emitTiles(ArrayRef<Panel> panels);
   void emitTokens(ArrayRef<Panel> panels, Value token, int64_t count);
+  void emitPairTile(Value token);
   void emitBlockStationary(ArrayRef<Panel> panels);
   void emitBlock(ArrayRef<Panel> panels, Value from, Value count, Value block);
   void emitBlockTiles(ArrayRef<Panel> panels, ArrayRef<BlockOperands> operands,
@@ -94,7 +96,6 @@ private:
   void prefetch(Value memref, const Panel &panel, Value step, int64_t ahead,
                 int64_t line);
   void prefetchBlock(const Panel &panel, Value block);
-  void emitEpilogue(Value token, ArrayRef<Value> accumulators);
 
   ImplicitLocOpBuilder &b;
   FusedLinearOp op;
@@ -108,7 +109,6 @@ private:
   int64_t groupStep = 1; // groups from one pass over K to the next
   int64_t panelsInPass = 1;
   SmallVector<Group> groups;
-  Value lane, mask; // of the group whose epilogue is emitted
 };
 
 } // namespace
@@ -231,6 +231,18 @@ void LinearKernel::emitTiles(ArrayRef<Panel> panels) {
   Value n = dimSize(b, op.getActs()[0], 0);
   std::optional<int64_t> staticCount = getConstantIntValue(n);
   Value from = constIndex(b, 0);
+  if (shape.pairTiles) {
+    Value rest =
+        arith::RemUIOp::create(b, n, constIndex(b, DotTile2Op::kTokens));
+    Value to = b.createOrFold<arith::SubIOp>(n, rest);
+    buildLoop(b, from, to, DotTile2Op::kTokens, {},
+              [&](Value token, ValueRange) {
+                emitPairTile(token);
+                return SmallVector<Value>();
+              });
+    from = to;
+    staticCount = std::nullopt;
+  }
   for (int64_t count = shape.tokens; count >= 1;
        count = llvm::PowerOf2Ceil(count) / 2) {
     Value to = n;
@@ -268,15 +280,40 @@ void LinearKernel::emitTokens(ArrayRef<Panel> panels, Value token,
                                    ? accumulateQuantized(panel, tokens)
                                    : accumulateFloat(panel, tokens));
   for (auto [g, group] : llvm::enumerate(groups)) {
-    lane = group.lane;
-    mask = group.mask;
     for (int64_t i = 0; i < count; ++i) {
       SmallVector<Value> accumulators;
       for (size_t w = 0; w < weights.size(); ++w)
         accumulators.push_back(sums[(g * weights.size() + w) * count + i]);
-      emitEpilogue(tokens[i], accumulators);
+      emitEpilogue(b, op, tokens[i], group.lane, group.mask, numRows,
+                   accumulators);
     }
   }
+}
+
+/// 16 tokens of a pass, whose sums come through memory.
+void LinearKernel::emitPairTile(Value token) {
+  constexpr int64_t kTokens = DotTile2Op::kTokens;
+  auto type = MemRefType::get({int64_t(groups.size()), kTokens, kLanes},
+                              b.getF32Type());
+  SmallVector<Value> sums; // by weight
+  for (const Weight &w : weights) {
+    Value offset = constIndex(b, 4 * type.getNumElements() * sums.size());
+    sums.push_back(
+        memref::ViewOp::create(b, type, shape.tiles, offset, ValueRange()));
+    DotTile2Op::create(b, op.getActs()[0], token, w.elements, groups[0].index,
+                       sums.back());
+  }
+  Value zero = constIndex(b, 0);
+  buildLoop(b, zero, constIndex(b, kTokens), 1, {}, [&](Value t, ValueRange) {
+    Value row = arith::AddIOp::create(b, token, t);
+    for (auto [g, group] : llvm::enumerate(groups)) {
+      SmallVector<Value> accumulators;
+      for (Value sum : sums)
+        accumulators.push_back(loadLanes(b, sum, {constIndex(b, g), t, zero}));
+      emitEpilogue(b, op, row, group.lane, group.mask, numRows, accumulators);
+    }
+    return SmallVector<Value>();
+  });
 }
 
 /// Prefetches line `line` of step `step + ahead` of a panel's weights, which
@@ -441,13 +478,12 @@ void LinearKernel::emitBlockStationary(ArrayRef<Panel> panels) {
     buildLoop(b, zero, count, 1, {}, [&](Value i, ValueRange) {
       Value token = arith::AddIOp::create(b, from, i);
       for (auto [g, group] : llvm::enumerate(groups)) {
-        lane = group.lane;
-        mask = group.mask;
         SmallVector<Value> accumulators;
         for (size_t w = 0; w < weights.size(); ++w)
           accumulators.push_back(loadLanes(
               b, shape.sums, {i, constIndex(b, g * weights.size() + w), zero}));
-        emitEpilogue(token, accumulators);
+        emitEpilogue(b, op, token, group.lane, group.mask, numRows,
+                     accumulators);
       }
       return none();
     });
@@ -604,15 +640,20 @@ SmallVector<Value> LinearKernel::accumulateFloat(ArrayRef<Panel> panels,
                                                  ValueRange tokens) {
   Value acts = op.getActs()[0];
   int64_t k = weight.getK();
-  /// Column `index` of the activations times one vector of each panel.
+  /// Column or word `index` of the activations times a vector of each panel.
   auto fma = [&](ArrayRef<Value> lanes, Value index, ValueRange carried) {
     SmallVector<Value> next(carried);
     for (auto [t, token] : llvm::enumerate(tokens)) {
       Value a = broadcast(
           b, memref::LoadOp::create(b, acts, ValueRange{token, index}));
+      if (shape.pairs)
+        a = vector::BitCastOp::create(b, vectorOf(2 * kLanes, b.getBF16Type()),
+                                      a);
       for (size_t p = 0; p < panels.size(); ++p) {
         Value &sum = next[p * tokens.size() + t];
-        sum = math::FmaOp::create(b, lanes[p], a, sum);
+        sum = shape.pairs
+                  ? Value(Dot2Op::create(b, sum.getType(), sum, lanes[p], a))
+                  : Value(math::FmaOp::create(b, lanes[p], a, sum));
       }
     }
     return next;
@@ -630,12 +671,15 @@ SmallVector<Value> LinearKernel::accumulateFloat(ArrayRef<Panel> panels,
   };
   SmallVector<Value> sums(panels.size() * tokens.size(), splat(b, 0.0f));
   Value zero = constIndex(b, 0);
-  if (weight.getLayout() == WeightLayout::n16)
-    return buildLoop(b, zero, constIndex(b, k), 1, sums,
+  if (weight.getLayout() == WeightLayout::n16 || shape.pairs)
+    return buildLoop(b, zero, constIndex(b, elements.getDimSize(1)), 1, sums,
                      [&](Value i, ValueRange carried) {
                        SmallVector<Value> lanes;
                        for (const Panel &panel : panels)
-                         lanes.push_back(extendToF32(b, load(panel, i, true)));
+                         lanes.push_back(load(panel, i, true));
+                       if (!shape.pairs)
+                         for (Value &vector : lanes)
+                           vector = extendToF32(b, vector);
                        return fma(lanes, i, carried);
                      });
 
@@ -675,43 +719,6 @@ SmallVector<Value> LinearKernel::accumulateFloat(ArrayRef<Panel> panels,
   return sums;
 }
 
-void LinearKernel::emitEpilogue(Value token, ArrayRef<Value> accumulators) {
-  Block &region = op.getEpilogue().front();
-  SmallVector<Value> values(accumulators);
-  for (auto [i, extra] : llvm::enumerate(op.getExtras())) {
-    switch (op.getExtraKind(i)) {
-    case ExtraKind::elementwise:
-      values.push_back(loadLanes(b, extra, {token, lane}, mask));
-      break;
-    case ExtraKind::bias:
-      values.push_back(loadLanes(b, extra, {lane}, mask));
-      break;
-    case ExtraKind::rope:
-      values.push_back(loadRope(b, extra, token, lane, 0));
-      values.push_back(loadRope(b, extra, token, lane, 1));
-      break;
-    }
-  }
-  if (op.getAccumulate())
-    values.push_back(loadLanes(b, op.getInit(), {token, lane}, mask));
-
-  IRMapping map;
-  map.map(region.getArguments(), values);
-  for (Operation &inner : region.without_terminator()) {
-    if (auto activation = dyn_cast<ActivationOp>(inner))
-      map.map(activation.getResult(),
-              expandActivation(b, activation.getKind(),
-                               map.lookup(activation.getX())));
-    else
-      b.clone(inner, map);
-  }
-  Value tile = map.lookup(region.getTerminator()->getOperand(0));
-  if (op.getOut() == OutKind::rows)
-    storeLanes(b, tile, op.getInit(), {token, lane}, mask);
-  else
-    storeToCache(b, op, tile, token, lane, numRows);
-}
-
 namespace {
 
 struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
@@ -734,9 +741,12 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
     getOperation()->walk([&](FusedLinearOp op) { ops.push_back(op); });
     llvm::DenseMap<Operation *, Buffers> buffers; // by function
     for (FusedLinearOp op : ops) {
-      if (failed(checkBufferized(op)) || failed(checkLayout(op)))
+      if (failed(checkBufferized(op)) || failed(checkLinear(op)))
         return signalPassFailure();
-      KernelShape shape = {tokens, panels, blockTokens, prefetch, {}, {}};
+      bool pairs = dot2 && op.getBf16();
+      KernelShape shape = {
+          tokens, panels, blockTokens, prefetch,
+          {},     {},     pairs,       pairs && dotTile2 && blockTokens > 0};
       auto func = op->getParentOfType<FunctionOpInterface>();
       // The decode version never has more tokens: larger tiles would be dead
       // code there, and all sums fit in registers.
@@ -748,9 +758,10 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
       if (shape.blockTokens > 0) {
         auto [place, isNew] = buffers.try_emplace(func);
         if (isNew)
-          place->second = allocateBuffers(func, dotTile);
+          place->second = allocateBuffers(func, dotTile || dotTile2);
         shape.sums = place->second.sums;
-        shape.tiles = place->second.tiles;
+        if (dotTile || shape.pairTiles)
+          shape.tiles = place->second.tiles;
       }
       ImplicitLocOpBuilder b(op.getLoc(), op);
       LinearKernel(b, op, shape).emit();
@@ -760,11 +771,11 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
 
   /// What a function's kernels use one after the other: f32 sums of a block of
   /// tokens by the panels of a pass; and codes of two panels with two parts of
-  /// the integers, or null.
+  /// the integers, which are more than 16 tokens' f32 sums, or null.
   struct Buffers {
     Value sums, tiles;
   };
-  static Buffers allocateBuffers(FunctionOpInterface func, bool dotTile) {
+  static Buffers allocateBuffers(FunctionOpInterface func, bool anyTile) {
     auto b = ImplicitLocOpBuilder::atBlockBegin(
         func.getLoc(), &func.getFunctionBody().front());
     auto allocate = [&](ArrayRef<int64_t> sizes, Type element) -> Value {
@@ -774,25 +785,9 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
     Buffers buffers = {allocate({kTokenBlock, 2, kLanes}, b.getF32Type()), {}};
     constexpr int64_t kCodes = DotTileOp::kWords * 4 * kLanes,
                       kDots = DotTileOp::kTokens * 4 * kLanes;
-    if (dotTile)
+    if (anyTile)
       buffers.tiles = allocate({2 * (kCodes + 2 * kDots)}, b.getI8Type());
     return buffers;
-  }
-
-  static LogicalResult checkLayout(FusedLinearOp op) {
-    WeightType type = op.getWeightType();
-    if (type.getLayout() == WeightLayout::rows)
-      return op.emitOpError("weight ")
-             << type << " has layout rows; pack it to n16, n16k2 or n16k4";
-    for (Value extra : op.getExtras())
-      if (auto table = cast<MemRefType>(extra.getType());
-          table.getRank() == 3 && table.isDynamicDim(2))
-        return op.emitOpError("rope table ")
-               << table << " needs a static head_dim";
-    auto init = cast<MemRefType>(op.getInit().getType());
-    if (op.getOut() != OutKind::rows && init.isDynamicDim(4))
-      return op.emitOpError("cache ") << init << " needs a static head_dim";
-    return success();
   }
 };
 

@@ -28,8 +28,9 @@ namespace {
 /// Emits the loop for one cria.rows.
 class RowsKernel {
 public:
-  RowsKernel(ImplicitLocOpBuilder &b, RowsOp op)
-      : b(b), op(op), k(cast<MemRefType>(op.getX().getType()).getDimSize(1)) {}
+  RowsKernel(ImplicitLocOpBuilder &b, RowsOp op, bool asPairs)
+      : b(b), op(op), k(cast<MemRefType>(op.getX().getType()).getDimSize(1)),
+        asPairs(asPairs) {}
 
   void emit();
 
@@ -52,12 +53,14 @@ private:
   Value inverseRoot(Value sumOfSquares, int64_t size);
   Value normalise(Value x, Value index, Value mask);
   void normalisePerHead(Value row, Value target, Value targetRow);
+  void storePairs(Value row, Lanes lanes);
   void quantise(Value row, Lanes lanes);
   void quantiseBlock(Value row, Value block, int64_t valid, Lanes lanes);
 
   ImplicitLocOpBuilder &b;
   RowsOp op;
   int64_t k;
+  bool asPairs;       // of bf16
   NormOp norm;        // null without one
   Value factor;       // of the region's scale, in every lane, or null
   Value weight, bias; // the norm's, as memrefs; may be null
@@ -147,6 +150,8 @@ void RowsKernel::finish(Value row, Lanes normalised) {
   };
   if (op.isQuantized())
     return quantise(row, lanes);
+  if (asPairs)
+    return storePairs(row, lanes);
   forEachPiece(k, [&](Value index, Value mask) {
     storeLanes(b, lanes(index, mask), op.getInits()[0], {row, index}, mask);
   });
@@ -233,6 +238,19 @@ void RowsKernel::normalisePerHead(Value row, Value target, Value targetRow) {
               });
               return SmallVector<Value>();
             });
+}
+
+/// Rounds a row to bf16; two columns are a word.
+void RowsKernel::storePairs(Value row, Lanes lanes) {
+  forEachPiece(k, [&](Value index, Value mask) {
+    Value pairs = truncateFromF32(b, lanes(index, mask), b.getBF16Type());
+    Value words = vector::BitCastOp::create(
+        b, vectorOf(kLanes / 2, b.getF32Type()), pairs);
+    Value word = arith::DivUIOp::create(b, index, constIndex(b, 2));
+    storeLanes(b, words, op.getInits()[0], {row, word},
+               mask ? tailMask(b, llvm::divideCeil(k % kLanes, 2), kLanes / 2)
+                    : Value());
+  });
 }
 
 void RowsKernel::quantise(Value row, Lanes lanes) {
@@ -339,6 +357,8 @@ void RowsKernel::quantiseBlock(Value row, Value block, int64_t valid,
 namespace {
 
 struct VectorizeRows : cria::impl::VectorizeRowsBase<VectorizeRows> {
+  using VectorizeRowsBase::VectorizeRowsBase;
+
   void runOnOperation() override {
     SmallVector<RowsOp> ops;
     getOperation()->walk([&](RowsOp op) { ops.push_back(op); });
@@ -346,7 +366,7 @@ struct VectorizeRows : cria::impl::VectorizeRowsBase<VectorizeRows> {
       if (failed(checkBufferized(op)) || failed(checkShapes(op)))
         return signalPassFailure();
       ImplicitLocOpBuilder b(op.getLoc(), op);
-      RowsKernel(b, op).emit();
+      RowsKernel(b, op, dot2 && op.getBf16()).emit();
       op.erase();
     }
   }

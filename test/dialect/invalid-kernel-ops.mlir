@@ -548,3 +548,41 @@ func.func @f(%x: tensor<4x64xf32>, %i: tensor<4x64xf32>) {
   %0 = cria.head_rows ins(%x : tensor<4x64xf32>) outs(%i : tensor<4x64xf32>) {head_dim = 32 : i64, out = #cria<out key>} -> tensor<4x64xf32>
   return
 }
+
+// -----
+
+func.func @rows_c6(%x: tensor<4x80xf32>, %i0: tensor<4x24xi32>, %i1: tensor<4x3xf32>, %i2: tensor<4x3xf32>) {
+  // expected-error @below {{rows_c6: bf16 with codes}}
+  %r:3 = cria.rows ins(%x : tensor<4x80xf32>) outs(%i0, %i1, %i2 : tensor<4x24xi32>, tensor<4x3xf32>, tensor<4x3xf32>) attributes {bf16} {
+  ^bb0(%row: tensor<1x80xf32>):
+    cria.yield %row : tensor<1x80xf32>
+  } -> tensor<4x24xi32>, tensor<4x3xf32>, tensor<4x3xf32>
+  return
+}
+
+// -----
+
+func.func @fused_linear_c7(%x: tensor<4x64xf32>, %w: !cria.weight<64x64, f16, n16>, %i: tensor<4x64xf32>) {
+  // expected-error @below {{fused_linear_c7: bf16 with weight '!cria.weight<64x64, f16, n16>'}}
+  %r = cria.fused_linear acts(%x : tensor<4x64xf32>) weights(%w : !cria.weight<64x64, f16, n16>) outs(%i : tensor<4x64xf32>) attributes {bf16, extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%a0: vector<16xf32>):
+    cria.yield %a0 : vector<16xf32>
+  } -> tensor<4x64xf32>
+  return
+}
+
+// -----
+
+func.func @dot_tile2_c1(%acts: memref<?x64xf32>, %weights: memref<4x?x32xbf16>, %out: memref<1x16x16xf32>, %i: index) {
+  // expected-error @below {{dot_tile2_c1: weights 'memref<4x?x32xbf16>' and out 'memref<1x16x16xf32>' must be memref<NxWx32xbf16> with a known W and memref<Px16x16xf32>}}
+  cria.dot_tile2 %acts[%i], %weights[%i], %out : memref<?x64xf32>, memref<4x?x32xbf16>, memref<1x16x16xf32>
+  return
+}
+
+// -----
+
+func.func @dot_tile2_c2(%acts: memref<?x64xf32>, %weights: memref<4x32x32xbf16, strided<[2048, 64, 1]>>, %out: memref<1x16x16xf32>, %i: index) {
+  // expected-error @below {{dot_tile2_c2: the words of a row of acts 'memref<?x64xf32>', a panel of weights}}
+  cria.dot_tile2 %acts[%i], %weights[%i], %out : memref<?x64xf32>, memref<4x32x32xbf16, strided<[2048, 64, 1]>>, memref<1x16x16xf32>
+  return
+}

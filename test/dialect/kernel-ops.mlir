@@ -136,6 +136,20 @@ func.func @dot4(%acc: vector<16xi32>, %a: vector<64xi8>, %b: vector<64xi8>) {
   return
 }
 
+// CHECK-LABEL: func.func @dot2(
+// CHECK-NEXT: %0 = cria.dot2 %arg0, %arg1, %arg2 : vector<16xf32>, vector<32xbf16>, vector<32xbf16>
+func.func @dot2(%acc: vector<16xf32>, %a: vector<32xbf16>, %b: vector<32xbf16>) {
+  %0 = cria.dot2 %acc, %a, %b : vector<16xf32>, vector<32xbf16>, vector<32xbf16>
+  return
+}
+
+// CHECK-LABEL: func.func @dot_tile2(
+// CHECK-NEXT: cria.dot_tile2 %arg0[%arg3], %arg1[%arg3], %arg2 : memref<?x576xf32>, memref<4x288x32xbf16>, memref<2x16x16xf32>
+func.func @dot_tile2(%acts: memref<?x576xf32>, %weights: memref<4x288x32xbf16>, %out: memref<2x16x16xf32>, %i: index) {
+  cria.dot_tile2 %acts[%i], %weights[%i], %out : memref<?x576xf32>, memref<4x288x32xbf16>, memref<2x16x16xf32>
+  return
+}
+
 // CHECK-LABEL: func.func @dot_tile(
 // CHECK-NEXT: cria.dot_tile %arg0[%arg3, %arg3], %arg1, %arg2 : memref<?x144xi32>, memref<2x8x64xi8>, memref<2x16x16xi32>
 func.func @dot_tile(%acts: memref<?x144xi32>, %codes: memref<2x8x64xi8>, %out: memref<2x16x16xi32>, %i: index) {

@@ -46,3 +46,51 @@ func.func @two(%acts: memref<?x144xi32>, %codes: memref<2x8x64xi8>, %out: memref
   cria.dot_tile %acts[%token, %word], %codes, %out : memref<?x144xi32>, memref<2x8x64xi8>, memref<2x16x16xi32>
   return
 }
+
+// 20 words are a step of 16 and one of 4; the sums stay in tile registers.
+// AMX-LABEL: func.func @pairs
+// AMX:         %[[LINE:.*]] = arith.constant 64 : i16
+// AMX:         %[[Z0:.*]] = llvm.call_intrinsic "llvm.x86.tilezero.internal"
+// AMX:         %[[Z1:.*]] = llvm.call_intrinsic "llvm.x86.tilezero.internal"
+// AMX:         %[[A:.*]] = llvm.call_intrinsic "llvm.x86.tileloadd64.internal"
+// AMX:         %[[B0:.*]] = llvm.call_intrinsic "llvm.x86.tileloadd64.internal"
+// AMX:         %[[C0:.*]] = llvm.call_intrinsic "llvm.x86.tdpbf16ps.internal"(%{{.*}}, %[[LINE]], %{{.*}}, %[[Z0]], %[[A]], %[[B0]])
+// AMX:         %[[C1:.*]] = llvm.call_intrinsic "llvm.x86.tdpbf16ps.internal"(%{{.*}}, %[[LINE]], %{{.*}}, %[[Z1]], %[[A]], %{{.*}})
+// AMX:         %[[REST:.*]] = arith.constant 4 : i16
+// AMX:         llvm.call_intrinsic "llvm.x86.tileloadd64.internal"(%[[REST]], %[[LINE]],
+// AMX:         %[[D0:.*]] = llvm.call_intrinsic "llvm.x86.tdpbf16ps.internal"(%{{.*}}, %{{.*}}, %{{.*}}, %[[C0]],
+// AMX:         %[[D1:.*]] = llvm.call_intrinsic "llvm.x86.tdpbf16ps.internal"(%{{.*}}, %{{.*}}, %{{.*}}, %[[C1]],
+// AMX:         llvm.call_intrinsic "llvm.x86.tilestored64.internal"({{.*}}, %[[D0]])
+// AMX:         llvm.call_intrinsic "llvm.x86.tilestored64.internal"({{.*}}, %[[D1]])
+
+// GENERIC-LABEL: func.func @pairs
+// GENERIC:       scf.for
+// GENERIC:         scf.for
+// GENERIC:           scf.for %{{.*}} iter_args
+// GENERIC:             cria.dot2
+// GENERIC:           vector.store %{{.*}} : memref<2x16x16xf32>, vector<16xf32>
+// GENERIC-NOT:   dot_tile2
+
+// ASM-LABEL: pairs:
+// ASM:         ldtilecfg
+// ASM-COUNT-4: tdpbf16ps
+func.func @pairs(%acts: memref<?x40xf32>, %weights: memref<4x20x32xbf16>, %out: memref<2x16x16xf32>, %token: index, %panel: index) {
+  cria.dot_tile2 %acts[%token], %weights[%panel], %out : memref<?x40xf32>, memref<4x20x32xbf16>, memref<2x16x16xf32>
+  return
+}
+
+// 17 steps: eight, eight in a loop that adds, and one that adds.
+// AMX-LABEL: func.func @long
+// AMX-COUNT-8: "llvm.x86.tdpbf16ps.internal"
+// AMX:         "llvm.x86.tilestored64.internal"
+// AMX:         "llvm.x86.tileloadd64.internal"
+// AMX-COUNT-8: "llvm.x86.tdpbf16ps.internal"
+// AMX:         "llvm.x86.tilestored64.internal"
+// AMX:         "llvm.x86.tdpbf16ps.internal"
+// AMX:         "llvm.x86.tilestored64.internal"
+// AMX-NOT:     tdpbf16ps
+// AMX:         return
+func.func @long(%acts: memref<?x544xf32>, %weights: memref<4x272x32xbf16>, %out: memref<1x16x16xf32>, %token: index, %panel: index) {
+  cria.dot_tile2 %acts[%token], %weights[%panel], %out : memref<?x544xf32>, memref<4x272x32xbf16>, memref<1x16x16xf32>
+  return
+}

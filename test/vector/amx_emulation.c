@@ -54,3 +54,29 @@ void amx_tdpbsud(uint8_t *C, int16_t M, int16_t N, int16_t K, const uint8_t *A,
       memcpy(C + I * RowBytes + 4 * J, &Sum, 4);
     }
 }
+
+static float ofBf16(const uint8_t *At) {
+  uint16_t Half;
+  memcpy(&Half, At, 2);
+  uint32_t Bits = (uint32_t)Half << 16;
+  float Value;
+  memcpy(&Value, &Bits, 4);
+  return Value;
+}
+
+// C (M x N, f32) += A (M x K, pairs of bf16) * B (K / 4 x N, pairs of bf16).
+void amx_tdpbf16ps(uint8_t *C, int16_t M, int16_t N, int16_t K,
+                   const uint8_t *A, const uint8_t *B) {
+  checkSize(M, N);
+  checkSize(M, K);
+  checkSize(K / 4, N);
+  for (int I = 0; I < M; ++I)
+    for (int J = 0; J < N / 4; ++J) {
+      float Sum;
+      memcpy(&Sum, C + I * RowBytes + 4 * J, 4);
+      for (int L = 0; L < K; L += 2)
+        Sum += ofBf16(A + I * RowBytes + L) *
+               ofBf16(B + L / 4 * RowBytes + 4 * J + L % 4);
+      memcpy(C + I * RowBytes + 4 * J, &Sum, 4);
+    }
+}

@@ -537,3 +537,83 @@ def all_cases(Case):
         cases.append(embed(Case, f"embed_lanes_{element}", 21, 45, element, "none",
                            LAYOUT[element]))
     return cases
+
+
+def pairs(values):
+    """bf16 numbers as bits, of rows of values, two in a word; what follows the
+    words is not a number."""
+    n, k = values.shape
+    bits = np.zeros((n, 2 * ref.ceil_div(k, 2)), np.uint32)
+    bits[:, :k] = values.view(np.uint32)
+    halves = ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+    words = np.full((n, k), np.nan, np.float32)
+    words[:, :halves.shape[1] // 2] = halves.view(np.float32)
+    rounded = (halves[:, :k].astype(np.uint32) << 16).view(np.float32)
+    return words, rounded
+
+
+def fast_linear(Case, name, n_rows, k, count=1):
+    """One weight, or the sum of two, times rows of pairs."""
+    weights = [ref.Weight(np.random.default_rng(k + i), n_rows, k, "bf16", "none",
+                          "n16k2") for i in range(count)]
+    acts = Acts(weights[0])
+    out = f"memref<?x{n_rows}xf32>"
+    blocks = ", ".join(f"%acc{i}: vector<16xf32>" for i in range(count))
+    last = f"%acc{count - 1}"
+    region = f"  ^bb0({blocks}):\n"
+    if count == 2:
+        region += "    %sum = arith.addf %acc0, %acc1 : vector<16xf32>\n"
+        last = "%sum"
+    region += f"    cria.yield {last} : vector<16xf32>"
+    text = linear_text(
+        name, acts, [w.type() for w in weights], f"%y: {out}",
+        f"outs(%y : {out}) attributes {{bf16, extra_kinds = [], out = #cria<out rows>}}",
+        region)
+    state = {}
+
+    def make(rng, n):
+        words, state["values"] = pairs(rng.standard_normal((n, k)).astype(np.float32))
+        parts = [part for w in weights for part in w.parts]
+        return [words] + parts + [np.full((n, n_rows), 7, np.float32)]
+
+    def expect(args):
+        values = state["values"].astype(np.float64)
+        return [(sum(values @ w.dense.T for w in weights),
+                 sum(bound(values, w.dense) for w in weights))]
+
+    return Case(name, text, make, expect, [1 + count], [], LINEAR_BATCHES)
+
+
+def fast_rows(Case, name, k):
+    matrix = f"memref<?x{k}xf32>"
+    text = f"""
+func.func @{name}(%x: {matrix}, %y: {matrix}) attributes {{llvm.emit_c_interface}} {{
+  cria.rows ins(%x : {matrix}) outs(%y : {matrix}) attributes {{bf16}} {{
+  ^bb0(%row: tensor<1x{k}xf32>):
+    cria.yield %row : tensor<1x{k}xf32>
+  }}
+  return
+}}
+"""
+
+    def make(rng, n):
+        x = rng.standard_normal((n, k)).astype(np.float32)
+        x.view(np.uint32)[0, :2] = 0x3F808000, 0x3F818000  # ties
+        return [x, np.zeros((n, k), np.float32)]
+
+    def check(args, outs):
+        words = ref.ceil_div(k, 2)
+        want = pairs(args[0])[0][:, :words]
+        same = want.view(np.uint32) == outs[0][:, :words].view(np.uint32)
+        return None if same.all() else f"words differ at {np.argwhere(~same)[0]}"
+
+    return Case(name, text, make, None, [1], [], BATCHES, check)
+
+
+def fast_cases(Case):
+    """Kernels that round as the target likes."""
+    return [fast_rows(Case, "fast_rows_64", 64), fast_rows(Case, "fast_rows_37", 37),
+            fast_linear(Case, "fast_64x96", 64, 96),
+            fast_linear(Case, "fast_20x37", 20, 37),
+            fast_linear(Case, "fast_48x1056", 48, 1056),
+            fast_linear(Case, "fast_pair_96x600", 96, 600, count=2)]

@@ -48,6 +48,7 @@ AMX_WRAPPERS = """
 declare void @amx_load(ptr, i16, i16, ptr, i64)
 declare void @amx_zero(ptr, i16, i16)
 declare void @amx_tdpbsud(ptr, i16, i16, i16, ptr, ptr)
+declare void @amx_tdpbf16ps(ptr, i16, i16, i16, ptr, ptr)
 declare void @amx_store(i16, i16, ptr, i64, ptr)
 define internal <1024 x i8> @tileloadd64(i16 %m, i16 %n, ptr %p, i64 %stride) alwaysinline {
   %t = alloca <1024 x i8>
@@ -72,6 +73,17 @@ define internal <1024 x i8> @tdpbsud(i16 %m, i16 %n, i16 %k, <1024 x i8> %c, <10
   %r = load <1024 x i8>, ptr %tc
   ret <1024 x i8> %r
 }
+define internal <1024 x i8> @tdpbf16ps(i16 %m, i16 %n, i16 %k, <1024 x i8> %c, <1024 x i8> %a, <1024 x i8> %b) alwaysinline {
+  %tc = alloca <1024 x i8>
+  %ta = alloca <1024 x i8>
+  %tb = alloca <1024 x i8>
+  store <1024 x i8> %c, ptr %tc
+  store <1024 x i8> %a, ptr %ta
+  store <1024 x i8> %b, ptr %tb
+  call void @amx_tdpbf16ps(ptr %tc, i16 %m, i16 %n, i16 %k, ptr %ta, ptr %tb)
+  %r = load <1024 x i8>, ptr %tc
+  ret <1024 x i8> %r
+}
 define internal void @tilestored64(i16 %m, i16 %n, ptr %p, i64 %stride, <1024 x i8> %c) alwaysinline {
   %t = alloca <1024 x i8>
   store <1024 x i8> %c, ptr %t
@@ -81,11 +93,11 @@ define internal void @tilestored64(i16 %m, i16 %n, ptr %p, i64 %stride, <1024 x 
 """
 
 
-def emulate_amx(path):
-    """Rewrites the LLVM IR in `path`; fails where it has no tiles."""
+def emulate_amx(path, product):
+    """Rewrites the LLVM IR in `path`; fails where it has no such products."""
     with open(path, encoding="utf-8") as file:
         text = file.read()
-    if "@llvm.x86.tdpbsud.internal" not in text:
+    if f"@llvm.x86.{product}.internal" not in text:
         fail(f"{path}: no tile instructions")
     text = re.sub(r"^declare .*x86_amx.*\n", "", text, flags=re.M)
     text = re.sub(r"@llvm\.x86\.(\w+)\.internal", r"@\1", text)
@@ -106,18 +118,23 @@ def cpu_flags():
 
 class Library:
     """The functions of one module, compiled for one ISA; `tiles` is that of
-    cria.dot_tile, if the shape has it."""
+    cria.dot_tile and dot_tile2, if the shape has them, and `dot2` that of
+    cria.dot2."""
 
-    def __init__(self, source, isa, shape, tiles, folder):
-        stem = os.path.join(folder, f"{isa}-{shape.replace(' ', '-')}-{tiles}")
+    def __init__(self, source, isa, shape, tiles, folder, dot2=""):
+        name = f"{isa}-{shape.replace(' ', '-')}-{tiles}{dot2}"
+        stem = os.path.join(folder, name)
         with open(stem + ".in.mlir", "w", encoding="utf-8") as file:
             file.write(source)
         command = ["cria-opt", stem + ".in.mlir", "-o", stem + ".mlir",
                    f"--cria-vectorize-linear={shape}",
-                   "--cria-vectorize-rows", "--cria-vectorize-embed",
+                   "--cria-vectorize-rows" + ("=dot2" if dot2 else ""),
+                   "--cria-vectorize-embed",
                    "--cria-resolve-weights"]
         if tiles:
             command.append(f"--cria-lower-dot-tile=isa={tiles}")
+        if dot2:
+            command.append(f"--cria-lower-dot2=isa={dot2}")
         command.append(f"--cria-lower-dot4=isa={isa}")
         if isa in ("generic", "sse2"):
             command.append("--cria-expand-f16")
@@ -133,10 +150,12 @@ class Library:
                         "-o", stem + ".ll"], check=True)
         sources = [stem + ".ll"]
         if tiles == "amx":
-            emulate_amx(stem + ".ll")
+            emulate_amx(stem + ".ll", "tdpbf16ps" if dot2 else "tdpbsud")
             sources.append(AMX_EMULATION)
         subprocess.run(["clang", "-O2", "-fPIC", "-shared", "-w", *sources,
-                        "-o", stem + ".so", "-lm"] + ISAS[isa][1], check=True)
+                        "-o", stem + ".so", "-lm"] + ISAS[isa][1] +
+                       (["-mavx512bf16"] if dot2 == "avx512bf16" else []),
+                       check=True)
         self.lib = ctypes.CDLL(stem + ".so")
 
     def call(self, name, args):
@@ -187,7 +206,8 @@ def compare(wanted, results):
     return None
 
 
-def run_case(case, libraries):
+def run_case(case, libraries, exact=True):
+    """`exact`: all libraries give the same bits."""
     for n in case.batches:
         rng = np.random.default_rng(sum(case.name.encode()) * 100 + n)
         args = case.make(rng, n)
@@ -200,7 +220,7 @@ def run_case(case, libraries):
             if message:
                 fail(f"{case.name} n={n} {label}: {message}")
         first = next(iter(results))
-        for label, got in results.items():
+        for label, got in results.items() if exact else ():
             for a, b in zip(results[first], got):
                 if a.tobytes() != b.tobytes():
                     fail(f"{case.name} n={n}: {first} and {label} differ in "
@@ -245,6 +265,20 @@ def main():
                      for isa, shape, tiles in wanted}
         for case in cases:
             run_case(case, libraries)
+        # Products of bf16, which are the target's own.
+        fast = [c for c in kernel_cases.fast_cases(Case)
+                if options.only in c.name]
+        source = "".join(case.text for case in fast)
+        wanted = [(isas[0], "tokens=4 dot2", "", "generic"),
+                  (isas[-1], blocks + " dot2 dot-tile2", "generic", "generic"),
+                  (isas[-1], blocks + " dot2 dot-tile2", "amx", "generic")]
+        if isas[-1] == "avx512vnni" and "avx512_bf16" in flags:
+            wanted += [(isas[-1], blocks + " dot2", "", "avx512bf16")]
+        libraries = {" ".join(names): Library(source, *names[:3], folder,
+                                              names[3])
+                     for names in wanted}
+        for case in fast:
+            run_case(case, libraries, exact=False)
     print(f"PASS {len(cases)} kernels on {' '.join(isas)}, and in tiles")
 
 

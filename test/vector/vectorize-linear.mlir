@@ -5,6 +5,8 @@
 // OPTION: cria-vectorize-linear: tokens = 0 is not in 1 to 64
 // RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 panels=2 block-tokens=2 prefetch=1024" -canonicalize -cse | FileCheck %s --check-prefix=PAIR
 // RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 panels=2 block-tokens=2 prefetch=1024 dot-tile" -canonicalize -cse | FileCheck %s --check-prefix=TILE
+// RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 panels=2 block-tokens=2 prefetch=0 dot2" -canonicalize -cse | FileCheck %s --check-prefix=DOT2
+// RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 panels=2 block-tokens=2 prefetch=0 dot2 dot-tile2" -canonicalize -cse | FileCheck %s --check-prefix=DOTTILE2
 // RUN: not cria-opt %s -split-input-file -cria-vectorize-linear=panels=3 2>&1 | FileCheck %s --check-prefix=PANELS
 // PANELS: cria-vectorize-linear: panels = 3 is not in 1 to 2
 // RUN: not cria-opt %s -split-input-file -cria-vectorize-linear=block-tokens=65 2>&1 | FileCheck %s --check-prefix=TOGETHER
@@ -309,6 +311,49 @@ func.func @wide(%c: memref<?x16xi32>, %s: memref<?x1xf32>, %m: memref<?x1xf32>,
   cria.fused_linear acts(%c, %s, %m : memref<?x16xi32>, memref<?x1xf32>, memref<?x1xf32>)
     weights(%w : !cria.weight<16x32, q8, block = 32, min, n16k4>) outs(%y : memref<?x16xf32>)
     attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  }
+  return
+}
+
+// -----
+
+// Rows of pairs: 32 columns are 16 words, and two groups of rows share those of
+// the activations. Without dot2 they are f32.
+
+// CHECK-LABEL: func.func @pairs
+// CHECK-NOT:     dot2
+// CHECK:         math.fma
+// CHECK-NOT:     dot2
+// DOT2-LABEL: func.func @pairs
+// DOT2-SAME:    (%[[X:[^:]*]]: memref<?x32xf32>,
+// DOT2:         scf.for %{{.*}} = %c0 to %{{.*}} step %c2
+// DOT2-NOT:     dot_tile2
+// DOT2:           scf.for %[[I:.*]] = %c0 to %c16 step %c1 iter_args
+// DOT2:             %[[W0:.*]] = vector.load %{{.*}} : {{.*}}, vector<32xbf16>
+// DOT2:             %[[W1:.*]] = vector.load %{{.*}} : {{.*}}, vector<32xbf16>
+// DOT2:             %[[A:.*]] = memref.load %[[X]][%{{.*}}, %[[I]]]
+// DOT2:             %[[ALL:.*]] = vector.broadcast %[[A]] : f32 to vector<16xf32>
+// DOT2:             %[[BOTH:.*]] = vector.bitcast %[[ALL]] : vector<16xf32> to vector<32xbf16>
+// DOT2:             cria.dot2 %{{.*}}, %[[W0]], %[[BOTH]]
+// DOT2:             cria.dot2 %{{.*}}, %[[W1]], %[[BOTH]]
+// DOT2-COUNT-2:     cria.dot2
+// DOT2:             scf.yield
+// DOTTILE2-LABEL: func.func @pairs
+// DOTTILE2-SAME:    (%[[X:[^:]*]]: memref<?x32xf32>,
+// DOTTILE2:         %[[TILES:.*]] = memref.alloca() {alignment = 64 : i64} : memref<5120xi8>
+// DOTTILE2:           scf.for %[[T:.*]] = %c0 to %{{.*}} step %c16
+// DOTTILE2:             %[[SUMS:.*]] = memref.view %[[TILES]]{{.*}} to memref<2x16x16xf32>
+// DOTTILE2:             cria.dot_tile2 %[[X]][%[[T]]], %{{.*}}[%{{.*}}], %[[SUMS]]
+// DOTTILE2:             scf.for %[[I:.*]] = %c0 to %c16 step %c1
+// DOTTILE2:               %[[S0:.*]] = vector.load %[[SUMS]][%c0, %[[I]], %c0]
+// DOTTILE2:               vector.store %[[S0]],
+// DOTTILE2:               vector.load %[[SUMS]][%c1, %[[I]], %c0]
+// DOTTILE2:           cria.dot2
+func.func @pairs(%x: memref<?x32xf32>, %w: !cria.weight<32x32, bf16, n16k2>, %y: memref<?x32xf32>) {
+  cria.fused_linear acts(%x : memref<?x32xf32>) weights(%w : !cria.weight<32x32, bf16, n16k2>)
+    outs(%y : memref<?x32xf32>) attributes {bf16, extra_kinds = [], out = #cria<out rows>} {
   ^bb0(%acc: vector<16xf32>):
     cria.yield %acc : vector<16xf32>
   }

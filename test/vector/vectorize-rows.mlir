@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // RUN: cria-opt %s -split-input-file -cria-vectorize-rows -canonicalize -cse -verify-diagnostics | FileCheck %s
+// RUN: cria-opt %s -split-input-file -cria-vectorize-rows=dot2 -canonicalize -cse -verify-diagnostics | FileCheck %s --check-prefix=PAIRS
 
 // CHECK-LABEL: func.func @rms
 // CHECK-SAME:    (%[[X:[^:]*]]: memref<?x64xf32>, %[[G:[^:]*]]: memref<64xf32>, %[[CODES:[^:]*]]: memref<?x16xi32>, %[[SCALES:[^:]*]]: memref<?x2xf32>, %[[SUMS:[^:]*]]: memref<?x2xf32>)
@@ -146,4 +147,28 @@ func.func @tensors(%x: tensor<?x32xf32>, %y: tensor<?x32xf32>) -> tensor<?x32xf3
     cria.yield %row : tensor<1x32xf32>
   } -> tensor<?x32xf32>
   return %0 : tensor<?x32xf32>
+}
+
+// -----
+
+// Two columns are a word where the target has products of them: 36 columns are
+// two stores of 8 words, and one of 2.
+
+// CHECK-LABEL: func.func @pairs
+// CHECK:         vector.store %{{.*}}, %{{.*}} : memref<?x36xf32>, vector<16xf32>
+// PAIRS-LABEL: func.func @pairs
+// PAIRS-SAME:    (%[[X:[^:]*]]: memref<?x36xf32>, %[[Y:[^:]*]]: memref<?x36xf32>)
+// PAIRS:         scf.for %[[K:.*]] = %c0 to %c32 step %c16
+// PAIRS:           %[[V:.*]] = vector.load %[[X]][%{{.*}}, %[[K]]] : memref<?x36xf32>, vector<16xf32>
+// PAIRS:           %[[HALVES:.*]] = arith.trunci %{{.*}} : vector<16xi32> to vector<16xi16>
+// PAIRS:           vector.bitcast %{{.*}} : vector<16xbf16> to vector<8xf32>
+// PAIRS:           %[[WORD:.*]] = arith.divui %[[K]], %c2
+// PAIRS:           vector.store %{{.*}}, %[[Y]][%{{.*}}, %[[WORD]]] : memref<?x36xf32>, vector<8xf32>
+// PAIRS:         vector.maskedstore %[[Y]][%{{.*}}, %c16],
+func.func @pairs(%x: memref<?x36xf32>, %y: memref<?x36xf32>) {
+  cria.rows ins(%x : memref<?x36xf32>) outs(%y : memref<?x36xf32>) attributes {bf16} {
+  ^bb0(%row: tensor<1x36xf32>):
+    cria.yield %row : tensor<1x36xf32>
+  }
+  return
 }
