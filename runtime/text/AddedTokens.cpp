@@ -15,7 +15,7 @@ void AddedTokens::add(const AddedToken &Token, std::string_view Spelling) {
     HasRoots = true;
   }
   if (Token.SingleWord && !WordCharacter)
-    WordCharacter = std::make_shared<const Regex>("\\A\\w");
+    WordCharacter = std::make_shared<const Regex>("\\A[\\w\\x{200c}\\x{200d}]");
   int32_t &Root = Roots[static_cast<unsigned char>(Spelling[0])];
   if (Root < 0) {
     Root = static_cast<int32_t>(Trie.size());

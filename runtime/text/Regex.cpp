@@ -26,7 +26,8 @@ constexpr const char *NotSpace =
     "\\x00-\\x08\\x0e-\\x1f\\x21-\\x84\\x86-\\x9f\\xa1-\\x{167f}"
     "\\x{1681}-\\x{1fff}\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}"
     "\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{10ffff}";
-constexpr const char *Word = "\\p{L}\\p{M}\\p{N}\\p{Pc}";
+// Oniguruma's, which has no numbers but decimal digits and letters.
+constexpr const char *Word = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
 constexpr const char *HexDigit = "0-9A-Fa-f";
 
 class Translator {
@@ -222,14 +223,26 @@ private:
     Out += In[Position++];
     if (peek() == '^')
       Out += In[Position++];
-    for (bool First = true;; First = false) {
+    classMembers();
+    Out += ']';
+  }
+
+  /// What is between a class's brackets, and the closing one, which is not
+  /// written. The members of a class inside are members of the class around
+  /// it: only a negated one has no form in PCRE2.
+  void classMembers(int Depth = 0) {
+    for (bool First = true, Edge = true;; First = false) {
       if (Position >= In.size())
         unsupported("an unclosed class");
       char C = In[Position];
       if (C == ']' && !First) {
-        Out += In[Position++];
+        ++Position;
         return;
       }
+      // Next to a class's bracket it makes no range, and must not once the
+      // bracket is gone.
+      bool Literal = C == '-' && (Edge || peek(1) == ']');
+      Edge = false;
       if (C == '\\') {
         escape(/*InClass=*/true);
       } else if (C == '[' && peek(1) == ':') {
@@ -239,15 +252,24 @@ private:
         Out += In.substr(Position, End + 2 - Position);
         Position = End + 2;
       } else if (C == '[') {
-        unsupported("a class inside a class");
+        if (peek(1) == '^')
+          unsupported("a negated class inside a class");
+        if (Depth == MaxClassDepth)
+          unsupported("a deeper class inside classes");
+        ++Position;
+        classMembers(Depth + 1);
+        Edge = true;
       } else if (C == '&' && peek(1) == '&') {
         unsupported("the set operation &&");
       } else {
+        if (Literal || (C == ']' && Depth))
+          Out += '\\';
         Out += In[Position++];
       }
     }
   }
 
+  static constexpr int MaxClassDepth = 16;
   std::string_view In;
   std::string Out;
   size_t Position = 0;

@@ -13,8 +13,9 @@
 namespace cria::text {
 
 /// Rewrites what the two engines read differently: \s and \w (their sets
-/// differ), \h, \v, \uHHHH, {,n} and {n,m}+. Set operations and nested classes
-/// have no PCRE2 form and fail with CRIA_UNSUPPORTED.
+/// differ), \h, \v, \uHHHH, {,n}, {n,m}+ and classes inside
+/// classes. Set operations and negated classes inside classes have no PCRE2
+/// form and fail with CRIA_UNSUPPORTED.
 std::string translatePattern(std::string_view Pattern);
 
 /// Immutable once made; any number of threads may match at the same time,

@@ -130,6 +130,14 @@ TEST(Tokenizer, LongWhiteSpaceIsNotQuadratic) {
   EXPECT_EQ(encode(T, std::string(1 << 20, ' ')).size(), 1u << 20);
 }
 
+TEST(Tokenizer, ClassesInsideClassesAreJoined) {
+  Tokenizer T = load(file(R"("a":0,"b":1,"-":2,"ab":3,"a-":4,"-b":5)",
+                          R"("a b","a -","- b")",
+                          R"("pre_tokenizer":{"type":"Split",
+      "behavior":"Isolated","pattern":{"Regex":"[x[-]a]"}})"));
+  EXPECT_EQ(encode(T, "a-bab"), (Ids{0, 2, 1, 0, 1}));
+}
+
 TEST(Tokenizer, InvalidUtf8IsKeptByteByByte) {
   Tokenizer T = byteLevel();
   EXPECT_EQ(encode(T, "a\xFF\xFE"
@@ -366,6 +374,10 @@ INSTANTIATE_TEST_SUITE_P(
                 with(R"("pre_tokenizer":{"type":"Split","behavior":"Isolated",
                   "pattern":{"Regex":"[a-z&&[^b]]"}})"),
                 CRIA_UNSUPPORTED, "&&"},
+        Refused{"NegatedClassInside",
+                with(R"("pre_tokenizer":{"type":"Split","behavior":"Isolated",
+                  "pattern":{"Regex":"[a[^b]]"}})"),
+                CRIA_UNSUPPORTED, "a negated class inside a class"},
         Refused{"BadExpression",
                 with(R"("pre_tokenizer":{"type":"Split","behavior":"Isolated",
                   "pattern":{"Regex":"(a"}})"),
