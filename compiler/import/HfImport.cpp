@@ -8,6 +8,8 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 
+#include <map>
+
 using namespace llvm;
 
 namespace cria {
@@ -71,6 +73,84 @@ Error addGenerationEnds(StringRef folder, DecoderDescription &model) {
   return Error::success();
 }
 
+/// Tokens that tokenizer_config.json adds to a tokenizer.model, or describes
+/// better.
+Error readAddedTokens(const json::Object &settings, const Twine &path,
+                      int64_t vocab, GgufTokenizerMetadata &metadata) {
+  constexpr int32_t normal = 1, control = 3, userDefined = 4, unused = 5;
+  const json::Object *decoder = settings.getObject("added_tokens_decoder");
+  if (!decoder)
+    return Error::success();
+  std::map<int64_t, const json::Object *> tokens;
+  for (const auto &[key, value] : *decoder) {
+    int64_t id;
+    const json::Object *token = value.getAsObject();
+    if (StringRef(key).getAsInteger(10, id) || id < 0 || id >= vocab ||
+        !token || !token->getString("content"))
+      return fileError(path.str(),
+                       "key 'added_tokens_decoder' has \"" + StringRef(key) +
+                           "\": " + jsonText(value) + "; accepted: ids below " +
+                           Twine(vocab) +
+                           ", each with an object that has a string content");
+    tokens.emplace(id, token);
+  }
+  for (const auto &[id, token] : tokens) {
+    while (static_cast<int64_t>(metadata.tokens.size()) <= id) {
+      metadata.tokens.emplace_back();
+      metadata.scores.push_back(0);
+      metadata.tokenTypes.push_back(unused);
+    }
+    metadata.tokens[id] = token->getString("content")->str();
+    int32_t &type = metadata.tokenTypes[id];
+    if (type == normal || type == unused)
+      type =
+          token->getBoolean("special").value_or(false) ? control : userDefined;
+    auto flag = [&, id = id, token = token](StringRef key,
+                                            std::vector<int64_t> &list) {
+      if (token->getBoolean(key).value_or(false))
+        list.push_back(id);
+    };
+    flag("lstrip", metadata.leftStrip);
+    flag("rstrip", metadata.rightStrip);
+    flag("single_word", metadata.singleWord);
+  }
+  return Error::success();
+}
+
+/// tokenizer.model as a tokenizer.json.
+Error convertSentencePiece(StringRef folder, StringRef data,
+                           const DecoderDescription &described,
+                           ImportedModel &model) {
+  std::string path = (folder + "/tokenizer.model").str(), message;
+  GgufTokenizerMetadata metadata;
+  if (!readSentencePiece(data, metadata, message))
+    return fileError(path, message);
+  Expected<std::optional<json::Value>> root =
+      readJson(folder, "tokenizer_config.json");
+  if (!root)
+    return root.takeError();
+  if (const json::Object *settings = *root ? (*root)->getAsObject() : nullptr) {
+    if (Error error =
+            readAddedTokens(*settings, folder + "/tokenizer_config.json",
+                            described.vocab, metadata))
+      return error;
+    metadata.addBos = settings->getBoolean("add_bos_token");
+    metadata.addEos = settings->getBoolean("add_eos_token");
+  }
+  if (metadata.tokens.size() > static_cast<uint64_t>(described.vocab))
+    return fileError(path, "has " + Twine(metadata.tokens.size()) +
+                               " tokens; accepted: at most " +
+                               Twine(described.vocab) +
+                               ", the vocab_size of config.json");
+  if (described.bos)
+    metadata.bosId = *described.bos;
+  if (!described.eos.empty())
+    metadata.eosIds.assign(described.eos.begin(), described.eos.end());
+  if (!ggufToTokenizerJson(metadata, model.tokenizerJson, message))
+    return fileError(path, message);
+  return Error::success();
+}
+
 Error readTokenizer(StringRef folder, const DecoderDescription &described,
                     ImportedModel &model) {
   Expected<std::optional<std::string>> text =
@@ -81,8 +161,9 @@ Error readTokenizer(StringRef folder, const DecoderDescription &described,
     text = readText(folder, "tokenizer.model");
     if (!text)
       return text.takeError();
-    model.tokenizerModel = text->value_or("");
-    return Error::success();
+    if (!*text)
+      return Error::success();
+    return convertSentencePiece(folder, **text, described, model);
   }
   std::string message;
   if (!annotateTokenizerJson(**text, described.bos.value_or(-1),

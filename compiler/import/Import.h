@@ -51,8 +51,6 @@ struct ImportedModel {
   std::unique_ptr<TensorSource> weights;
   /// For the runtime's tokenizer; empty where the model has none.
   std::string tokenizerJson;
-  /// A SentencePiece model where there is no tokenizer.json, else empty.
-  std::string tokenizerModel;
   /// Jinja; empty where the model has none.
   std::string chatTemplate;
 };

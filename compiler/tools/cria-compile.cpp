@@ -684,7 +684,6 @@ llvm::Error Driver::writeFiles() {
   std::pair<llvm::StringRef, const std::string &> files[] = {
       {"model.mlir", descriptionText},
       {"tokenizer.json", model.tokenizerJson},
-      {"tokenizer.model", model.tokenizerModel},
       {"chat_template.jinja", model.chatTemplate}};
   for (const auto &[name, contents] : files)
     if (!contents.empty())

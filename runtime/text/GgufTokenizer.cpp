@@ -96,6 +96,10 @@ constexpr const char *DeepSeekV3 =
     "|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
     "| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
+// All but the punctuation of many scripts, in a class inside a class.
+constexpr const char *Bloom =
+    " ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+";
+
 struct PreTokenizerKind {
   const char *Name;
   std::function<Json()> Make;
@@ -120,9 +124,13 @@ const std::vector<PreTokenizerKind> &preTokenizers() {
        }},
       {"gpt-2", PlainGpt2},
       {"phi-2", PlainGpt2},
+      // GPT-NeoX's, which OLMo 1 has too.
+      {"mpt", PlainGpt2, /*Nfc=*/true},
+      {"olmo", PlainGpt2, /*Nfc=*/true},
       {"smollm", DigitsGpt2},
       {"starcoder", DigitsGpt2},
-      {"refact", DigitsGpt2},
+      {"refact", DigitsGpt2}, // and Granite
+      {"codeshell", DigitsGpt2},
       {"command-r", DigitsGpt2, /*Nfc=*/true},
       {"falcon",
        [] {
@@ -133,10 +141,15 @@ const std::vector<PreTokenizerKind> &preTokenizers() {
       {"llama3", One(Llama3), false, /*IgnoreMerges=*/true, /*AddBos=*/true},
       {"llama-v3", One(Llama3), false, true, true},
       {"llama-bpe", One(Llama3), false, true, true},
-      {"dbrx", One(Llama3)},
+      {"falcon3", One(Llama3), false, true, true},
+      {"dbrx", One(Llama3)}, // and OLMo 2
       {"smaug-bpe", One(Llama3)},
       {"qwen2", One(Qwen2), /*Nfc=*/true},
       {"deepseek-r1-qwen", One(Qwen2), /*Nfc=*/true},
+      {"stablelm2", One(Qwen2), /*Nfc=*/true},
+      {"bloom", One(Bloom)},
+      {"poro-chat", One(Bloom)},
+      {"gpt3-finnish", One(Bloom)},
       {"tekken", One(Tekken), false, true, true},
       {"gpt-4o", One(Gpt4o)},
       {"llama4", One(Gpt4o)},
@@ -240,6 +253,13 @@ private:
     }
   }
 
+  /// SentencePiece finds its user-defined pieces after spaces have become
+  /// U+2581.
+  bool isNormalized(size_t Id) const {
+    return In.model == "llama" && type(Id) == UserDefined &&
+           Names[Id].find(Space) != std::string::npos;
+  }
+
   /// Tokens that are cut out of a text before the model sees it.
   bool isAdded(size_t Id) const {
     if (In.tokens[Id].empty())
@@ -247,10 +267,16 @@ private:
     int32_t Type = type(Id);
     if (Type == Control || Type == Unknown)
       return true;
-    // SentencePiece finds its user-defined pieces after spaces have become
-    // U+2581: pieces with one are left to the merges.
+    // Where a space is put in front of a text, Hugging Face's reader would do
+    // the same to the token: such pieces are left to the merges.
     return Type == UserDefined &&
-           (In.model == "gpt2" || Names[Id].find(Space) == std::string::npos);
+           (!isNormalized(Id) || !In.addSpacePrefix.value_or(true));
+  }
+
+  static std::string is(const std::vector<int64_t> &List, size_t Id) {
+    bool Found = std::find(List.begin(), List.end(),
+                           static_cast<int64_t>(Id)) != List.end();
+    return Found ? "true" : "false";
   }
 
   std::string addedTokens() {
@@ -262,9 +288,11 @@ private:
       Out += Out.size() > 1 ? ",\n" : "\n";
       Out += "{\"id\":" + std::to_string(Id) +
              ",\"content\":" + quoted(Names[Id], "tokenizer.ggml.tokens", Id) +
-             ",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
-             "\"normalized\":false,\"special\":" +
-             (Special ? "true}" : "false}");
+             ",\"single_word\":" + is(In.singleWord, Id) +
+             ",\"lstrip\":" + is(In.leftStrip, Id) +
+             ",\"rstrip\":" + is(In.rightStrip, Id) +
+             ",\"normalized\":" + (isNormalized(Id) ? "true" : "false") +
+             ",\"special\":" + (Special ? "true}" : "false}");
     }
     return Out + "]";
   }

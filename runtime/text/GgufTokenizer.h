@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Writing tokenizer.json files: from the metadata of a GGUF file, and the key
-// that tells the runtime which tokens begin and end a text. Plain C++; no
-// function throws.
+// Writing tokenizer.json files: from the metadata of a GGUF file or from a
+// SentencePiece model, and the key that tells the runtime which tokens begin
+// and end a text. Plain C++; no function throws.
 #ifndef CRIA_TEXT_GGUFTOKENIZER_H
 #define CRIA_TEXT_GGUFTOKENIZER_H
 
@@ -27,7 +27,16 @@ struct GgufTokenizerMetadata {
   /// eos_token_id first, then eot_token_id and eom_token_id where present.
   std::vector<int64_t> eosIds;
   std::optional<bool> addBos, addEos, addSpacePrefix;
+  /// Ids of tokens that take the white space behind or before them, or that
+  /// are found as a whole word only. Not in GGUF files.
+  std::vector<int64_t> rightStrip, leftStrip, singleWord;
 };
+
+/// Reads a tokenizer.model as if a GGUF file had it: a BPE model that leaves
+/// the text as it is, which those of Llama, Mistral, Phi 3 and Gemma are. False
+/// with a message that names the field, its value and what is supported.
+bool readSentencePiece(std::string_view data, GgufTokenizerMetadata &metadata,
+                       std::string &error);
 
 /// Writes an equivalent tokenizer.json. False with a message that names the
 /// key, its value and what is supported.

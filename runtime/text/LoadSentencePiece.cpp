@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
+#include "ProtoReader.h"
 #include "Tokenizer.h"
 #include "Unicode.h"
 
@@ -16,66 +17,6 @@ void SetMinLogLevel(int Level);
 } // namespace sentencepiece::logging
 
 namespace {
-
-/// The few fields of a serialized ModelProto that the library does not give
-/// away, read from the protocol buffer wire format.
-class ProtoReader {
-public:
-  explicit ProtoReader(std::string_view Data) : Data(Data) {}
-
-  /// Moves to the next field. False at the end.
-  bool next() {
-    if (Data.empty())
-      return false;
-    uint64_t Key = varint();
-    Field = Key >> 3;
-    switch (Key & 7) {
-    case 0:
-      Number = varint();
-      break;
-    case 1:
-      take(8);
-      break;
-    case 2:
-      Bytes = take(varint());
-      break;
-    case 5:
-      take(4);
-      break;
-    default:
-      malformed();
-    }
-    return true;
-  }
-
-  uint64_t Field = 0, Number = 0;
-  std::string_view Bytes;
-
-private:
-  [[noreturn]] void malformed() {
-    fail(CRIA_INVALID_DATA, "not a SentencePiece model: the protocol buffer "
-                            "is malformed or cut short");
-  }
-  uint64_t varint() {
-    uint64_t Value = 0;
-    for (int Shift = 0; Shift < 64; Shift += 7) {
-      unsigned char Byte = take(1)[0];
-      Value |= static_cast<uint64_t>(Byte & 0x7F) << Shift;
-      if (!(Byte & 0x80))
-        return Value;
-    }
-    malformed();
-  }
-  std::string_view take(uint64_t Count) {
-    if (Count > Data.size())
-      malformed();
-    std::string_view Taken = Data.substr(0, Count);
-    Data.remove_prefix(Count);
-    return Taken;
-  }
-
-  std::string_view Data;
-};
 
 /// Checks a precompiled character map, which the library walks unchecked: a
 /// double-array trie (Darts-clone) whose values are offsets of NUL-terminated

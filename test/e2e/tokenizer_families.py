@@ -1,20 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The tokenizers of the families, against the tokenizers package.
+"""The tokenizers of the families, against tokenizers and sentencepiece.
 
     tokenizer_families.py LIBRARY WORK_DIR [FAMILY ...]
 
 LIBRARY is libcria_text as a shared object. For every family a small tokenizer
 is trained here, with exactly the components that the family's tokenizer.json
-has; cria must give the ids and the texts that the package gives.
+has; cria must give the ids and the texts that the packages give:
+
+  - from that tokenizer.json, against tokenizers;
+  - from the tokenizer.json that cria's import makes of a GGUF file with the
+    same vocabulary and the family's tokenizer.ggml.pre, against the same;
+  - for the SentencePiece families from a tokenizer.model trained with their
+    options: read by the runtime, and as the tokenizer.json that `cria compile`
+    makes of it, against sentencepiece; the latter also against tokenizers.
+
 Bytes that are not UTF-8 are nothing that the packages take: there the tokens'
 bytes must be the text.
 """
 
 import ctypes
+import io
 import json
 import os
+import struct
+import subprocess
 import sys
 
+import models as small
+import sentencepiece
 import tokenizer_golden as golden
 from tokenizer_golden import GPT2, LLAMA3, SPACE, TEKKEN, TO_SPACE
 from tokenizer_golden import added, byte_level, metaspace, pre, split
@@ -154,7 +167,7 @@ def fallback_families():
         f("gemma", TO_SPACE, None, ["<bos>"], specials=gemma, decoder=kept,
           tokens=turns + gemma_texts,
           spm=dict(no_prefix, pad_id=0, eos_id=1, bos_id=2, unk_id=3, pad_piece="<pad>",
-                   bos_piece="<bos>", eos_piece="<eos>", control_symbols=[],
+                   bos_piece="<bos>", eos_piece="<eos>",
                    user_defined_symbols=[t["content"] for t in turns + gemma_texts])),
         f("gemma2", TO_SPACE, split(" ", "MergedWithPrevious", "String"), ["<bos>"],
           specials=gemma, decoder=kept, tokens=turns + gemma_texts),
@@ -300,15 +313,152 @@ def check_json(report, cria, family, work):
     family["document"] = document
     with open(file, "w", encoding="utf-8") as out:
         json.dump(document, out, ensure_ascii=False)
+    family["reference"] = Tokenizer.from_str(json.dumps(document))
+    family["texts"] = TEXTS + text_of(*[t["content"] for t in document["added_tokens"]][:12])
     try:
         handle = cria.load(file)
     except ValueError as error:
         report.fail(f"{name}: {error}")
         return
-    family["reference"] = Tokenizer.from_str(json.dumps(document))
-    family["texts"] = TEXTS + text_of(*[t["content"] for t in document["added_tokens"]][:12])
     compare(report, name, cria, handle, family["reference"], family["texts"])
     check_broken(report, name, cria, handle)
+
+
+SIZES = dict(layers=1, hidden=32, heads=2, kv_heads=1, ffn=32, context=64)
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED = 1, 2, 3, 4  # as in GGUF
+
+
+def imported(model):
+    """The tokenizer.json that cria's import makes of a model."""
+    path = model + ".tokenizer.json"
+    result = subprocess.run(["cria-import-test", "--no-module", model, "--tokenizer", path],
+                            capture_output=True, text=True)  # fmt: skip
+    if result.returncode:
+        raise ValueError(result.stderr.strip())
+    return path
+
+
+def array(kind, values):
+    """A GGUF array of strings (8), int32 (5) or float32 (6)."""
+    if kind == 8:
+        data = b"".join(struct.pack("<Q", len(v)) + v for v in (t.encode() for t in values))
+    else:
+        data = struct.pack(f"<{len(values)}" + {5: "i", 6: "f"}[kind], *values)
+    return 9, struct.pack("<IQ", kind, len(values)) + data
+
+
+def write_gguf(path, keys, vocab):
+    file = small.Gguf({**SIZES, "vocab": vocab})
+    file.values.update({"tokenizer.ggml." + key: value for key, value in keys.items()})
+    with open(path, "wb") as out:
+        out.write(file.bytes())
+
+
+def check_gguf(report, cria, family, work):
+    document, name = family["document"], f"{family['name']}, GGUF"
+    vocab = dict(document["model"]["vocab"])
+    types = [NORMAL] * (1 + max(t["id"] for t in document["added_tokens"] + [{"id": len(vocab) - 1}]))
+    for token in document["added_tokens"]:
+        vocab[token["content"]] = token["id"]
+        types[token["id"]] = CONTROL if token["special"] else USER_DEFINED
+    tokens = sorted(vocab, key=vocab.get)
+    merges = [m if isinstance(m, str) else " ".join(m) for m in document["model"]["merges"]]
+    keys = {
+        "model": (8, "gpt2"), "pre": (8, family["gguf"]), "tokens": array(8, tokens),
+        "token_type": array(5, types), "merges": array(8, merges),
+        "add_bos_token": (7, bytes([bool(family["before"])])),
+        "add_eos_token": (7, bytes([bool(family["after"])])),
+    }  # fmt: skip
+    for key, names in (("bos_token_id", "before"), ("eos_token_id", "after")):
+        if family[names]:
+            keys[key] = small.U32, vocab[family[names][0]]
+    path = os.path.join(work, family["name"] + ".gguf")
+    write_gguf(path, keys, len(tokens))
+    try:
+        handle = cria.load(imported(path))
+    except ValueError as error:
+        report.fail(f"{name}: {error}")
+        return
+    compare(report, name, cria, handle, family["reference"], family["texts"])
+
+
+def train_sentencepiece(options):
+    out = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([t for t in TEXTS if "\0" not in t] * 2), model_writer=out,
+        model_type="bpe", vocab_size=900, character_coverage=0.98, byte_fallback=True,
+        normalization_rule_name="identity", remove_extra_whitespaces=False,
+        allow_whitespace_only_pieces=True, minloglevel=2, num_threads=1,
+        **options)  # fmt: skip
+    return out.getvalue()
+
+
+def check_pieces(report, name, cria, handle, processor, texts):
+    """cria against sentencepiece, which looks for no control pieces."""
+    for text in texts:
+        want = processor.encode(text)
+        report.equal(name, text, cria.encode(handle, text.encode(), cria.PLAIN_TEXT), want)
+        if want:
+            report.equal(f"{name}, decoded", text, cria.decode(handle, want),
+                         processor.decode(want))  # fmt: skip
+
+
+def check_sentencepiece(report, cria, family, work):
+    name, folder = family["name"], os.path.join(work, family["name"])
+    data = train_sentencepiece(family["spm"])
+    processor = sentencepiece.SentencePieceProcessor(model_proto=data)
+    count = processor.get_piece_size()
+    # What the model does not have stands in tokenizer_config.json.
+    more = [t for t in family["tokens"] if processor.piece_to_id(t["content"]) == processor.unk_id()]
+    more = {str(count + index): token for index, token in enumerate(more)}
+    small.write_hf(folder, {**SIZES, "vocab": count + len(more)})
+    path = os.path.join(folder, "tokenizer.model")
+    with open(path, "wb") as out:
+        out.write(data)
+    settings = {"added_tokens_decoder": more, "add_bos_token": bool(family["before"])}
+    with open(os.path.join(folder, "tokenizer_config.json"), "w", encoding="utf-8") as out:
+        json.dump(settings, out)
+    with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
+        config = json.load(file)
+    config.update(bos_token_id=processor.bos_id(), eos_token_id=processor.eos_id())
+    with open(os.path.join(folder, "config.json"), "w", encoding="utf-8") as out:
+        json.dump(config, out)
+    texts = family["texts"]
+    try:
+        handle = cria.load(path, "sentencepiece")
+        check_pieces(report, f"{name}, tokenizer.model", cria, handle, processor, texts)
+        converted = imported(folder)
+        handle = cria.load(converted)
+    except ValueError as error:
+        report.fail(f"{name}, tokenizer.model: {error}")
+        return
+    check_pieces(report, f"{name}, imported", cria, handle, processor, texts)
+    reference = Tokenizer.from_file(converted)
+    compare(report, f"{name}, imported", cria, handle, reference, texts)
+    check_broken(report, f"{name}, imported", cria, handle)
+    start = [processor.bos_id()] if family["before"] else []
+    report.equal(f"{name}, imported", "bos", cria.encode(handle, b""), start)
+
+    pieces = range(count)
+    types = [UNKNOWN if processor.is_unknown(i) else CONTROL if processor.is_control(i)
+             else 6 if processor.is_byte(i) else NORMAL for i in pieces]  # fmt: skip
+    for symbol in family["spm"].get("user_defined_symbols", []):
+        types[processor.piece_to_id(symbol)] = USER_DEFINED
+    keys = {
+        "model": (8, "llama"),
+        "tokens": array(8, [processor.id_to_piece(i) for i in pieces]),
+        "scores": array(6, [processor.get_score(i) for i in pieces]),
+        "token_type": array(5, types),
+        "add_space_prefix": (7, bytes([family["spm"]["add_dummy_prefix"]])),
+    }
+    path = folder + ".gguf"
+    write_gguf(path, keys, count)
+    try:
+        handle = cria.load(imported(path))
+    except ValueError as error:
+        report.fail(f"{name}, GGUF: {error}")
+        return
+    check_pieces(report, f"{name}, GGUF", cria, handle, processor, texts)
 
 
 def main():
@@ -319,6 +469,10 @@ def main():
                 if not only or f["name"] in only]  # fmt: skip
     for family in families:
         check_json(report, cria, family, work)
+        if family["gguf"]:
+            check_gguf(report, cria, family, work)
+        if family.get("spm"):
+            check_sentencepiece(report, cria, family, work)
     print(f"{len(families)} families, {report.checks} comparisons, {report.failures} differ")
     return report.failures != 0
 

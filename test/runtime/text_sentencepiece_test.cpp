@@ -4,6 +4,7 @@
 // format: ModelProto of sentencepiece_model.proto.
 
 #include "cria/text.h"
+#include "text/GgufTokenizer.h"
 
 #include <gtest/gtest.h>
 
@@ -166,5 +167,101 @@ TEST(SentencePiece, CharacterMapPastItsEndIsRefused) {
   std::string Map("\x04\0\0\0\xFF\xFF\xFF\x7F\0", 9);
   EXPECT_EQ(refusal(model(2, bytes(2, Map))), CRIA_INVALID_DATA);
 }
+
+/// The tokenizer.json that the importer makes of a model.
+Tokenizer convert(const std::string &Data) {
+  cria::GgufTokenizerMetadata Metadata;
+  std::string Json, Message;
+  EXPECT_TRUE(cria::readSentencePiece(Data, Metadata, Message)) << Message;
+  EXPECT_TRUE(cria::ggufToTokenizerJson(Metadata, Json, Message)) << Message;
+  cria_tokenizer *New = nullptr;
+  cria_error Error;
+  EXPECT_EQ(
+      cria_tokenizer_load_json(Json.data(), Json.size(), nullptr, &New, &Error),
+      CRIA_OK)
+      << Error.message;
+  return Tokenizer(New);
+}
+
+std::string conversionRefusal(const std::string &Data) {
+  cria::GgufTokenizerMetadata Metadata;
+  std::string Message;
+  EXPECT_FALSE(cria::readSentencePiece(Data, Metadata, Message));
+  return Message;
+}
+
+TEST(ConvertSentencePiece, GivesTheLibrarysIds) {
+  EXPECT_EQ(encode(convert(model(2)), "ab a\u00e9  b"),
+            encode(load(model(2)), "ab a\u00e9  b"));
+}
+
+TEST(ConvertSentencePiece, DummyPrefixCanBeOff) {
+  EXPECT_EQ(encode(convert(model(2, number(3, 0))), "a a"), (Ids{1, 262, 259}));
+}
+
+TEST(ConvertSentencePiece, EndsComeFromTheModel) {
+  Tokenizer T = convert(model(2));
+  EXPECT_EQ(cria_tokenizer_bos_id(T.get()), 1);
+  EXPECT_TRUE(cria_tokenizer_is_eos(T.get(), 2));
+}
+
+TEST(ConvertSentencePiece, RunsOfSpacesAreCutOutBeforeMerges) {
+  enum { UserDefined = 4 };
+  std::string Data = model(2, number(3, 0)) +
+                     piece("\u2581\u2581", 0, UserDefined) +
+                     piece("\u2581\u2581\u2581a", 0);
+  EXPECT_EQ(encode(convert(Data), "b   a"), (Ids{1, 260, 263, 259}));
+}
+
+TEST(ConvertSentencePiece, EveryCutIsRefused) {
+  std::string Data = model(2), Message;
+  for (size_t Size = 0; Size < Data.size(); ++Size) {
+    cria::GgufTokenizerMetadata Metadata;
+    EXPECT_FALSE(
+        cria::readSentencePiece(Data.substr(0, Size), Metadata, Message));
+  }
+}
+
+struct Unconvertible {
+  const char *Name;
+  std::string Data, Message;
+};
+
+class RefusedConversion : public testing::TestWithParam<Unconvertible> {};
+
+TEST_P(RefusedConversion, NamesTheField) {
+  EXPECT_EQ(conversionRefusal(GetParam().Data), GetParam().Message);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    ConvertSentencePiece, RefusedConversion,
+    testing::Values(
+        Unconvertible{"Unigram", model(1),
+                      "trainer_spec.model_type is unigram, supported is bpe"},
+        Unconvertible{
+            "Normalization", model(2, bytes(1, "nmt_nfkc") + bytes(2, "x")),
+            "normalizer_spec.name is 'nmt_nfkc', supported is identity"},
+        Unconvertible{"ExtraWhitespaces", model(2, number(4, 1)),
+                      "normalizer_spec.remove_extra_whitespaces is true, "
+                      "supported is false"},
+        Unconvertible{"EscapedWhitespaces", model(2, number(5, 0)),
+                      "normalizer_spec.escape_whitespaces is false, supported "
+                      "is true"},
+        Unconvertible{"Suffix", model(2) + bytes(2, number(24, 1)),
+                      "trainer_spec.treat_whitespace_as_suffix is true, "
+                      "supported is false"},
+        Unconvertible{"Twice", model(2) + piece("a", 0),
+                      "pieces[263], 'a', occurs twice"},
+        Unconvertible{"NotUtf8", model(2) + piece("\xFF", 0),
+                      "pieces[263] is not valid UTF-8 of 1 to 4096 bytes"},
+        Unconvertible{"Type", model(2) + piece("x", 0, 9),
+                      "pieces[263].type is 9, expected 1 to 6"},
+        Unconvertible{"Bos", model(2) + bytes(2, number(41, 500)),
+                      "trainer_spec.bos_id is 500, there are 263 pieces"},
+        Unconvertible{"Empty", "",
+                      "not a SentencePiece model: it has no pieces"}),
+    [](const testing::TestParamInfo<Unconvertible> &Info) {
+      return std::string(Info.param.Name);
+    });
 
 } // namespace
