@@ -461,6 +461,34 @@ def check_sentencepiece(report, cria, family, work):
     check_pieces(report, f"{name}, GGUF", cria, handle, processor, texts)
 
 
+def check_settings(report, cria, family, work):
+    """Ends of a text that a folder's other files name."""
+    document, name = family["document"], f"{family['name']}, folder"
+    folder = os.path.join(work, family["name"])
+    ids = {t["content"]: t["id"] for t in document["added_tokens"]}
+    begin, end, turn = family["specials"][:3]
+    small.write_hf(folder, {**SIZES, "vocab": len(document["model"]["vocab"]) + 16})
+
+    def write(file, what):
+        with open(os.path.join(folder, file), "w", encoding="utf-8") as out:
+            json.dump(what, out)
+
+    write("tokenizer.json", document)
+    write("generation_config.json", {"eos_token_id": [ids[end], ids[turn]]})
+    # With a tokenizer.json that alone decides what is added, as transformers
+    # has it.
+    write("tokenizer_config.json",
+          {"add_bos_token": False, "bos_token": begin, "add_eos_token": True, "eos_token": end})
+    try:
+        handle = cria.load(imported(folder))
+    except ValueError as error:
+        report.fail(f"{name}: {error}")
+        return
+    report.equal(name, "", cria.encode(handle, b""), [ids[t] for t in family["before"]])
+    ends = [i for i in ids.values() if cria.c.cria_tokenizer_is_eos(handle, i)]
+    report.equal(name, "generation_config.json", sorted(ends), sorted({2, ids[end], ids[turn]}))
+
+
 def main():
     library, work, *only = sys.argv[1:]
     os.makedirs(work, exist_ok=True)
@@ -471,6 +499,8 @@ def main():
         check_json(report, cria, family, work)
         if family["gguf"]:
             check_gguf(report, cria, family, work)
+        if family["name"] in ("llama3", "cohere", "qwen2"):
+            check_settings(report, cria, family, work)
         if family.get("spm"):
             check_sentencepiece(report, cria, family, work)
     print(f"{len(families)} families, {report.checks} comparisons, {report.failures} differ")
