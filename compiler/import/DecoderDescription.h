@@ -139,6 +139,9 @@ struct DecoderDescription {
   /// What scores are multiplied by; 0 stands for 1 / sqrt(headDim).
   double attentionScale = 0;
   double attentionSoftcap = 0; // 0: none
+  /// ALiBi (see AlibiSlopes.h): for each head what a score loses with each
+  /// token of distance. Empty: none.
+  std::vector<float> alibi;
   /// RMSNorm of queries and keys before rope: of each head, or of the row.
   enum class QkNorm { None, PerHead, Row };
   QkNorm qkNorm = QkNorm::None;

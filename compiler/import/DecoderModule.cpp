@@ -361,7 +361,8 @@ Value LayerBuilder::attention(Value x) {
       style.window ? b.getI64IntegerAttr(style.window) : mlir::IntegerAttr(),
       model.attentionSoftcap ? m.f32(model.attentionSoftcap)
                              : mlir::FloatAttr(),
-      mlir::DenseF32ArrayAttr());
+      model.alibi.empty() ? mlir::DenseF32ArrayAttr()
+                          : b.getDenseF32ArrayAttr(model.alibi));
   return linear(Role::AttnOutput, Role::AttnOutputBias, mixed);
 }
 

@@ -152,7 +152,7 @@ public:
 
 private:
   const HfFamily *findFamily();
-  void readKey(const HfKey &key);
+  void readKey(HfKey key);
   void readActivation(const HfKey &key, Model::Activation &out);
   void checkSizes(const HfFamily &family);
   void readTokenIds();
@@ -214,7 +214,14 @@ void ConfigParser::readActivation(const HfKey &key, Model::Activation &out) {
   out = found->activation;
 }
 
-void ConfigParser::readKey(const HfKey &key) {
+void ConfigParser::readKey(HfKey key) {
+  if (key.also && config.has(key.also)) {
+    const json::Value *value = config.find(key.name);
+    if (value && *value != *config.find(key.also))
+      return config.refuse(key.also, "what '" + Twine(key.name) + "' is, " +
+                                         jsonText(*value));
+    key.name = key.also;
+  }
   if (const auto *member = std::get_if<int64_t Model::*>(&key.member)) {
     std::optional<int64_t> otherwise;
     if (key.otherwise)
@@ -319,14 +326,18 @@ void ConfigParser::parse() {
   readTokenIds();
   readDtype();
   family->describe(config, model);
-  for (const char *key : harmlessKeys)
-    config.accept(key);
+  acceptHarmless(config);
   for (const char *key : family->harmless)
     config.accept(key);
   config.refuseOthers("in config.json");
 }
 
 } // namespace
+
+void acceptHarmless(ConfigReader &config) {
+  for (const char *key : harmlessKeys)
+    config.accept(key);
+}
 
 Expected<DecoderDescription> parseHfConfig(StringRef path, StringRef text) {
   Expected<json::Value> root = parseJson(path, text);

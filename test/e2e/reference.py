@@ -229,14 +229,42 @@ def load(path):
     logging.disable_progress_bar()
     if os.path.isfile(path):
         return load_gguf(path)
-    read_json(path, "config.json")  # a folder without one is no model
+    config = read_json(path, "config.json")  # a folder without one is no model
+    # transformers' eager attention adds Falcon's ALiBi twice: it is in the
+    # mask already.
+    kind = "sdpa" if config.get("alibi") else "eager"
     model, info = AutoModelForCausalLM.from_pretrained(
-        path, dtype=torch.float32, attn_implementation="eager",
+        path, dtype=torch.float32, attn_implementation=kind,
         local_files_only=True, output_loading_info=True)
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if info.get(what):
             fail(f"{path}: {what.replace('_', ' ')}: {sorted(info[what])}")
+    exact_alibi(model)
     return model.eval()
+
+
+def exact_alibi(model):
+    """ALiBi in float32, and with the exponent that the config has.
+
+    transformers rounds Falcon's products of slope and position to bfloat16, at
+    position 1000 to multiples of the slope times 4, and passes over an MPT's
+    alibi_bias_max, which the models' own code does not.
+    """
+    if model.config.model_type == "mpt":
+        build = model.transformer.build_mpt_alibi_tensor
+        most = model.config.attn_config.alibi_bias_max
+        model.transformer.build_mpt_alibi_tensor = (
+            lambda heads, length, device=None: build(heads, length, most, device))
+    elif model.config.model_type == "falcon":
+        from transformers.models.bloom.modeling_bloom import _get_alibi_slopes
+        from transformers.models.falcon import modeling_falcon
+
+        def build_alibi(mask, heads, dtype):
+            slopes = _get_alibi_slopes(heads, mask.device).bfloat16().float()
+            positions = mask.cumsum(dim=-1) - 1
+            return (slopes[:, None, None] * positions[0]).to(dtype)
+
+        modeling_falcon.build_alibi_tensor = build_alibi
 
 
 def logits(args):

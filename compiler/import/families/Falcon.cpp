@@ -3,11 +3,25 @@
 // Falcon (Almazrouei et al. 2023): LayerNorm, ungated, parallel blocks after
 // one norm (7B) or two (40B, the "new decoder architecture").
 #include "compiler/import/families/Family.h"
+#include "compiler/target/AlibiSlopes.h"
+#include "llvm/ADT/bit.h"
+#include <cmath>
 
 using namespace llvm;
 
 namespace cria {
 namespace {
+
+/// Slopes in bf16, as the models were trained and transformers has them
+/// whatever the other numbers' type; the bias is scaled with the scores.
+void setAlibi(Model &model) {
+  float scale = 1 / std::sqrt(static_cast<float>(model.headDim));
+  for (float slope : alibiSlopes(model.heads)) {
+    auto bits = llvm::bit_cast<uint32_t>(slope);
+    bits += 0x7fff + ((bits >> 16) & 1); // to the nearest, ties to even
+    model.alibi.push_back(llvm::bit_cast<float>(bits & 0xffff0000) * scale);
+  }
+}
 
 void describeFalcon(ConfigReader &config, Model &model) {
   model.norm = Model::Norm::Layer;
@@ -32,7 +46,15 @@ void describeFalcon(ConfigReader &config, Model &model) {
                   "1, as new_decoder_architecture is false");
   if (config.failed())
     return;
-  oneStyle(model, readRope(config, model, {}));
+  if (config.boolean("alibi", false)) {
+    setAlibi(model);
+    for (const char *key : {"rope_theta", "rope_scaling", "rope_parameters",
+                            "partial_rotary_factor"})
+      config.accept(key);
+    oneStyle(model, std::nullopt);
+  } else {
+    oneStyle(model, readRope(config, model, {}));
+  }
   place(model, Role::Embedding, "transformer.word_embeddings");
   // The three layouts of the fused tensor are one: all kv heads, each behind
   // its queries.
@@ -70,7 +92,7 @@ const HfFamily falcon = {
      {"max_position_embeddings", &Model::context, 2048},
      {"activation", &Model::activation, 0},
      {"layer_norm_epsilon", &Model::eps, 1e-5}},
-    {{"alibi", "false or null"}},
+    {},
     {},
     describeFalcon,
 };

@@ -10,9 +10,10 @@ namespace cria {
 
 ArrayRef<const HfFamily *> hfFamilies() {
   static const HfFamily *const families[] = {
-      &llama,  &mistral, &smolLm3, &granite,  &qwen2,  &qwen3,   &gemma,
-      &gemma2, &gemma3,  &phi,     &phi3,     &gpt2,   &gptJ,    &gptNeoX,
-      &falcon, &olmo,    &olmo2,   &stableLm, &cohere, &cohere2,
+      &llama,  &mistral, &smolLm3, &granite, &qwen2, &qwen3,
+      &gemma,  &gemma2,  &gemma3,  &phi,     &phi3,  &gpt2,
+      &gptJ,   &gptNeoX, &falcon,  &olmo,    &olmo2, &stableLm,
+      &cohere, &cohere2, &bloom,   &mpt,
   };
   return families;
 }

@@ -28,6 +28,8 @@ struct HfKey {
   /// key must be there. 0 stands for the usual rule: kvHeads = heads, headDim
   /// = width / heads, ffn = 4 width, SiLU.
   std::optional<double> otherwise = std::nullopt;
+  /// Another name, of older files. Where both are there they must agree.
+  const char *also = nullptr;
 };
 
 /// A key with one value, or a few, that cria can do.
@@ -122,6 +124,10 @@ enum class Qkv { Stacked, Grouped };
 void placeQkv(Model &model, const llvm::Twine &module, Qkv layout,
               Bias bias = Bias::No, bool transposed = false);
 
+/// Accepts the keys that have no effect in any config, as the configs within a
+/// config repeat some of them.
+void acceptHarmless(ConfigReader &config);
+
 /// The tensors of transformers' usual decoder: model.embed_tokens,
 /// model.layers.N.self_attn.q_proj, ..., model.norm, and lm_head where the
 /// head is no embedding. Norms have `normBias`, Q, K and V `qkvBias`, the
@@ -150,7 +156,7 @@ extern const HfFamily qwen2, qwen3;
 extern const HfFamily gemma, gemma2, gemma3;
 extern const HfFamily phi, phi3;
 extern const HfFamily gpt2, gptJ, gptNeoX;
-extern const HfFamily falcon;
+extern const HfFamily bloom, falcon, mpt;
 extern const HfFamily olmo, olmo2, stableLm, cohere, cohere2;
 
 } // namespace cria
