@@ -47,8 +47,11 @@ const GgufPinnedKey pinnedKeys[] = {
     {"use_parallel_residual", 0},
 };
 
-/// The source's name of the tensor of frequency divisors.
-constexpr StringLiteral ropeFreqsTensor = "rope_freqs.weight";
+/// The source's names of the tensors of frequency divisors: Llama 3.1's, and
+/// LongRoPE's two.
+constexpr StringLiteral ropeFreqsTensor = "rope_freqs.weight",
+                        ropeLongTensor = "rope_factors_long.weight",
+                        ropeShortTensor = "rope_factors_short.weight";
 
 class GgufImporter {
 public:
@@ -62,7 +65,7 @@ private:
   void readSizes();
   void readRope();
   void readTokenIds();
-  bool readDivisors(int64_t count, std::vector<double> &out);
+  void readDivisors(StringRef name, int64_t count, std::vector<double> &out);
 
   const TensorSource &source;
   const GgufFamily &family;
@@ -127,35 +130,31 @@ void GgufImporter::readSizes() {
                 Twine(model.vocab) + ", the rows of token_embd.weight");
 }
 
-/// The tensor that llama.cpp's converter computes from Llama 3.1's scaling:
-/// one divisor of each pair's frequency.
-bool GgufImporter::readDivisors(int64_t count, std::vector<double> &out) {
-  const TensorView *view = source.find(ropeFreqsTensor);
-  if (!view)
-    return false;
+/// One divisor of each pair's frequency.
+void GgufImporter::readDivisors(StringRef name, int64_t count,
+                                std::vector<double> &out) {
   auto refuse = [&](const Twine &message) {
-    keys.fail(fileError(source.path(),
-                        "tensor " + quoted(ropeFreqsTensor) + " " + message));
-    return true;
+    keys.fail(
+        fileError(source.path(), "tensor " + quoted(name) + " " + message));
   };
-  if (view->dtype != DType::F32 || view->shape.size() != 1 ||
-      view->shape.front() != count)
-    return refuse("has type " + view->typeName + " and " +
-                  Twine(view->numElements()) + " elements; accepted: F32 and " +
-                  Twine(count) + ", half of " +
-                  keys.full("rope.dimension_count"));
+  Expected<const TensorView *> view = source.get(name);
+  if (!view)
+    return keys.fail(view.takeError());
+  if ((*view)->dtype != DType::F32 || (*view)->shape.size() != 1 ||
+      (*view)->shape.front() != count)
+    return refuse("has type " + (*view)->typeName + " and " +
+                  Twine((*view)->numElements()) +
+                  " elements; accepted: F32 and " + Twine(count) +
+                  ", half of " + keys.full("rope.dimension_count"));
   std::vector<float> values(count);
-  if (Error error = dequantizeRow(*view, 0, values)) {
-    keys.fail(std::move(error));
-    return true;
-  }
+  if (Error error = dequantizeRow(**view, 0, values))
+    return keys.fail(std::move(error));
   for (float value : values) {
     if (!(value > 0 && value <= 1e6f))
       return refuse("holds " + numberText(static_cast<double>(value)) +
                     "; accepted: numbers above 0, up to 1e6");
     out.push_back(static_cast<double>(value));
   }
-  return true;
 }
 
 void GgufImporter::readRope() {
@@ -182,6 +181,7 @@ void GgufImporter::readRope() {
   double fast = keys.number("rope.scaling.yarn_beta_fast", 1e-6, 1e6, 32.0);
   double slow = keys.number("rope.scaling.yarn_beta_slow", 1e-6, 1e6, 1.0);
   double scaleFactor = keys.number("rope.scaling.factor", 0, 1e6, 1.0);
+  bool isLong = source.find(ropeLongTensor) || source.find(ropeShortTensor);
   if (type == "linear" || (type == "none" && oldLinear != 1.0)) {
     rope.kind = Kind::Linear;
     rope.factor =
@@ -201,29 +201,45 @@ void GgufImporter::readRope() {
     if (attnFactor != 1.0)
       rope.attentionFactor =
           attnFactor * (1.0 + 0.1 * std::log(std::max(scaleFactor, 1.0)));
-  } else if (type != "none") {
-    keys.refuse("rope.scaling.type", quoted(type), "none, linear, yarn");
+  } else if (type != "none" && !(type == "longrope" && isLong)) {
+    keys.refuse("rope.scaling.type", quoted(type),
+                "none, linear, yarn, and longrope where the file has tensors "
+                "of its factors");
   } else if (scaleFactor != 0 && scaleFactor != 1) {
     keys.refuse("rope.scaling.factor", numberText(scaleFactor),
                 "0 or 1, as " + keys.full("rope.scaling.type") +
-                    " is none or missing");
+                    " is none, longrope or missing");
   }
-  if (attnFactor != 1.0 && type != "yarn")
+  if (attnFactor != 1.0 && type != "yarn" && !isLong)
     keys.refuse("rope.scaling.attn_factor", numberText(attnFactor),
-                "1, as " + keys.full("rope.scaling.type") + " is not yarn");
+                "1, as " + keys.full("rope.scaling.type") +
+                    " is not yarn and the file has no factors of longrope");
 
   if (keys.failed())
     return;
-  if (readDivisors(dims / 2, rope.shortFactor)) {
-    if (rope.kind != Kind::Default)
-      keys.refuse("rope.scaling.type", quoted(type),
-                  "none, as the file has the tensor rope_freqs.weight");
+  bool hasFreqs = source.find(ropeFreqsTensor);
+  if ((hasFreqs || isLong) && rope.kind != Kind::Default)
+    keys.refuse("rope.scaling.type", quoted(type),
+                "none, as the file has the tensor " +
+                    (hasFreqs ? ropeFreqsTensor : ropeLongTensor));
+  if (isLong) {
+    rope.kind = Kind::LongRope;
+    rope.originalMaxPositions = given;
+    rope.attentionFactor = attnFactor;
+    if (hasFreqs)
+      keys.fail(fileError(source.path(),
+                          "the tensors " + quoted(ropeFreqsTensor) + " and " +
+                              quoted(ropeLongTensor) + " exclude each other"));
+    readDivisors(ropeShortTensor, dims / 2, rope.shortFactor);
+    readDivisors(ropeLongTensor, dims / 2, rope.longFactor);
+  } else if (hasFreqs) {
     // LongRoPE with equal lists divides each frequency by a number and does
     // nothing else.
     rope.kind = Kind::LongRope;
-    rope.longFactor = rope.shortFactor;
     rope.originalMaxPositions = model.context;
     rope.attentionFactor = 1.0;
+    readDivisors(ropeFreqsTensor, dims / 2, rope.shortFactor);
+    rope.longFactor = rope.shortFactor;
   }
   model.styles.assign(1, {rope, 0});
 }
@@ -274,7 +290,7 @@ Expected<DecoderDescription> GgufImporter::describe() {
                        0);
   if (!keys.failed())
     readTokenIds();
-  placeUsualGguf(model);
+  placeUsualGguf(keys, model);
   if (!keys.failed() && family.describe)
     family.describe(keys, model);
   for (const GgufPinnedKey &key : pinnedKeys)

@@ -223,11 +223,23 @@ def write_family(case, folder):
     model.save_pretrained(folder)
 
 
+# The architecture of the GGUF file of a case above.
+ARCHITECTURES = {
+    "smollm3": "smollm3", "granite": "granite", "qwen2": "qwen2",
+    "qwen3": "qwen3", "gemma": "gemma", "gemma2": "gemma2",
+    "gemma3": "gemma3", "olmo2": "olmo2", "phi": "phi2", "phi3": "phi3",
+    "phi3-longrope": "phi3", "gpt2": "gpt2", "gpt-neox": "gptneox",
+    "gpt-neox-serial": "gptneox", "falcon-mqa": "falcon",
+    "falcon-new": "falcon", "olmo": "olmo", "stablelm": "stablelm",
+    "stablelm-parallel": "stablelm", "cohere": "command-r",
+    "cohere2": "cohere2",
+}  # yapf: disable
+
+
 def gguf_families():
     """A GGUF file of each family that GGUF has and cria reads."""
     by_name = {case.name: case for case in FAMILIES}
-    for name in ("smollm3", "granite", "qwen2", "qwen3", "gemma", "gemma2",
-                 "gemma3", "olmo2"):
+    for name, arch in ARCHITECTURES.items():
         case = by_name[name]
         config = dict(case.config)
         # What the architecture says and the file does not.
@@ -239,8 +251,23 @@ def gguf_families():
             config["num_hidden_layers"] = 7
             config["layer_types"] = ALTERNATING[:1] * 5 + ALTERNATING[1:3]
             config["query_pre_attn_scalar"] = config["head_dim"]
-        yield Family("gguf-" + name, case.model_type, 300, plain_only=True,
-                     gguf=name, **config)
+        if name == "cohere2":
+            config["layer_types"] = ALTERNATING[:1] * 3 + ALTERNATING[1:2]
+        if arch == "gptneox":
+            config["hidden_act"] = "gelu_new"
+        if arch == "falcon":
+            config["activation"] = "gelu_new"
+            config.pop("bias", None)
+            config.pop("ffn_hidden_size", None)
+        yield Family("gguf-" + name, case.model_type, min(case.tokens, 300),
+                     plain_only=True, gguf=arch, **config)
+    # Beyond the original context, which is the first token only.
+    config = dict(by_name["phi3-longrope"].config)
+    config["original_max_position_embeddings"] = 1
+    config["rope_parameters"] = {
+        **config["rope_parameters"], "attention_factor": 1.2}
+    yield Family("gguf-phi3-longrope-long", "phi3", 300, plain_only=True,
+                 gguf="phi3", **config)
 
 
 FAMILIES += gguf_families()

@@ -469,6 +469,20 @@ def write_gguf(args):
     writer.close()
 
 
+def long_factors(writer, config, rope):
+    """LongRoPE as the converter writes it for Phi 3."""
+    original = rope["original_max_position_embeddings"]
+    scale = config.max_position_embeddings / original
+    attention = rope.get("attention_factor")
+    if attention is None:
+        attention = (1 + np.log(scale) / np.log(original))**0.5
+    writer.add_rope_scaling_orig_ctx_len(original)
+    writer.add_rope_scaling_attn_factors(float(attention))
+    for which in ("long", "short"):
+        writer.add_tensor(f"rope_factors_{which}.weight",
+                          np.float32(rope[which + "_factor"]))
+
+
 def write_family_gguf(folder, path, arch):
     """A folder of one of the later families, in f32, as llama.cpp's converter
     lays it out.
@@ -482,24 +496,49 @@ def write_family_gguf(folder, path, arch):
     layers = config.num_hidden_layers
     names = gguf.get_tensor_name_map(
         {name: key for key, name in gguf.MODEL_ARCH_NAMES.items()}[arch], layers)
-    heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+    def first(*names, otherwise=None):
+        found = (getattr(config, name, None) for name in names)
+        return next((value for value in found if value is not None), otherwise)
+
+    heads = config.num_attention_heads
+    kv_heads = first("num_key_value_heads", "num_kv_heads", otherwise=heads)
+    if arch == "falcon" and not config.new_decoder_architecture:
+        kv_heads = 1
+    head_dim = first("head_dim", otherwise=config.hidden_size // heads)
     writer = gguf.GGUFWriter(path, arch)
     writer.add_block_count(layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_feed_forward_length(first(
+        "intermediate_size", "ffn_hidden_size", otherwise=4 * config.hidden_size))
     writer.add_head_count(heads)
     writer.add_head_count_kv(kv_heads)
     writer.add_key_length(head_dim)
     writer.add_value_length(head_dim)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    rope = config.rope_parameters
+    if (eps := first("rms_norm_eps")) is not None:
+        writer.add_layer_norm_rms_eps(eps)
+    else:
+        writer.add_layer_norm_eps(
+            first("layer_norm_eps", "layer_norm_epsilon", otherwise=1e-5))
+    rope = first("rope_parameters", otherwise={})
     rope = rope.get("full_attention", rope)
-    writer.add_rope_freq_base(rope["rope_theta"])
-    if rope["rope_type"] == "linear":
-        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
-        writer.add_rope_scaling_factor(rope["factor"])
+    if rope:
+        writer.add_rope_freq_base(rope["rope_theta"])
+        writer.add_rope_dimension_count(
+            int(head_dim * rope.get("partial_rotary_factor", 1)))
+        if rope["rope_type"] == "linear":
+            writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+            writer.add_rope_scaling_factor(rope["factor"])
+        if rope["rope_type"] == "longrope":
+            long_factors(writer, config, rope)
+    if arch in ("phi3", "cohere2"):
+        writer.add_sliding_window(config.sliding_window or 0)
+    if arch in ("gptneox", "stablelm"):
+        writer.add_parallel_residual(config.use_parallel_residual)
+    if arch in ("command-r", "cohere2"):
+        writer.add_logit_scale(config.logit_scale)
+    if arch == "falcon":
+        writer.add_tensor_data_layout("jploski")
     if arch in ("gemma2", "gemma3"):
         writer.add_sliding_window(config.sliding_window)
     if arch == "gemma2":
@@ -513,7 +552,14 @@ def write_family_gguf(folder, path, arch):
     for name, tensor in model.state_dict().items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
-        if arch in ("granite", "smollm3"):
+        if arch in ("gptneox", "falcon") and ".query_key_value." in name:
+            # By kv head: its queries, its key, its value.
+            parts = tensor.reshape(kv_heads, heads // kv_heads + 2, head_dim, -1)
+            tensor = torch.cat([part.reshape(-1, *tensor.shape[1:]) for part in (
+                parts[:, :-2], parts[:, -2], parts[:, -1])])
+        if arch == "gpt2" and ".c_" in name and name.endswith(".weight"):
+            tensor = tensor.T
+        if arch in ("granite", "smollm3", "olmo"):
             if ".q_proj." in name:
                 tensor = torch.tensor(permute(tensor.numpy(), heads))
             elif ".k_proj." in name:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The families of GGUF, as llama.cpp's converter writes them.
+#include "compiler/import/TensorSlice.h"
 #include "compiler/import/families/GgufFamily.h"
 #include <cmath>
 
@@ -33,6 +34,13 @@ const GgufTensorName usualNames[] = {
     {Role::FfnDownBias, "blk.{}.ffn_down.bias", true},
 };
 
+/// Only LayerNorm has a bias.
+const GgufTensorName layerNormNames[] = {
+    {Role::AttnNormBias, "blk.{}.attn_norm.bias", true},
+    {Role::FfnNormBias, "blk.{}.ffn_norm.bias", true},
+    {Role::OutputNormBias, "output_norm.bias", true},
+};
+
 void place(Model &model, Role role, const char *name, bool optional = false) {
   model.at(role) = {name, optional};
 }
@@ -40,6 +48,43 @@ void place(Model &model, Role role, const char *name, bool optional = false) {
 void placeHeadNorms(Model &model) {
   place(model, Role::QNorm, "blk.{}.attn_q_norm.weight");
   place(model, Role::KNorm, "blk.{}.attn_k_norm.weight");
+}
+
+/// The tensor behind a fused name holds `rows` rows in every layer: else the
+/// slices of it would be those of another model.
+void checkRows(GgufKeys &keys, const Model &model, StringRef pattern,
+               int64_t rows) {
+  auto [front, back] = pattern.split("{}");
+  for (int64_t i = 0; i < model.layers; ++i) {
+    std::string name = (front + Twine(i) + back).str();
+    const GgufTensor *tensor = keys.file.findTensor(name);
+    if (!tensor || tensor->dims.empty())
+      continue; // an error of its own, later
+    if (static_cast<int64_t>(tensor->dims.back()) != rows)
+      return keys.fail(fileError(
+          keys.file.path(),
+          "tensor " + quoted(name) + " has " + Twine(tensor->dims.back()) +
+              " rows; the model's sizes make it " + Twine(rows)));
+  }
+}
+
+/// Converters have undone the interleaving by head of GPT-NeoX and Falcon.
+void placeFusedQkv(GgufKeys &keys, Model &model) {
+  int64_t q = model.queryRows(), kv = model.keyRows();
+  constexpr StringLiteral weight = "blk.{}.attn_qkv.weight",
+                          bias = "blk.{}.attn_qkv.bias";
+  if (keys.file.findTensor("blk.0.attn_qkv.weight")) {
+    checkRows(keys, model, weight, q + 2 * kv);
+    model.at(Role::AttnQ).name = rowsOf(weight, 0, q);
+    model.at(Role::AttnK).name = rowsOf(weight, q, kv);
+    model.at(Role::AttnV).name = rowsOf(weight, q + kv, kv);
+  }
+  if (keys.file.findTensor("blk.0.attn_qkv.bias")) {
+    checkRows(keys, model, bias, q + 2 * kv);
+    model.at(Role::AttnQBias) = {rowsOf(bias, 0, q)};
+    model.at(Role::AttnKBias) = {rowsOf(bias, q, kv)};
+    model.at(Role::AttnVBias) = {rowsOf(bias, q + kv, kv)};
+  }
 }
 
 void placePostNorms(Model &model) {
@@ -126,16 +171,112 @@ void describeOlmo2(GgufKeys &, Model &model) {
   placeHeadNorms(model);
 }
 
+void parallelWithOneNorm(Model &model) {
+  model.block = Model::Block::ParallelOneNorm;
+  place(model, Role::FfnNorm, "");
+  place(model, Role::FfnNormBias, "");
+}
+
+/// Which GELU it is the file does not say: llama.cpp takes the approximation.
+void ungatedGelu(Model &model) {
+  model.gated = false;
+  model.activation = Model::Activation::GeluTanh;
+  place(model, Role::FfnGate, "");
+  place(model, Role::FfnGateBias, "");
+}
+
+void describePhi2(GgufKeys &, Model &model) {
+  ungatedGelu(model);
+  parallelWithOneNorm(model);
+  place(model, Role::HeadBias, "output.bias");
+}
+
+/// Gate and up are one tensor.
+void describePhi3(GgufKeys &keys, Model &model) {
+  constexpr StringLiteral both = "blk.{}.ffn_up.weight";
+  checkRows(keys, model, both, 2 * model.ffn);
+  model.at(Role::FfnGate).name = rowsOf(both, 0, model.ffn);
+  model.at(Role::FfnUp).name = rowsOf(both, model.ffn, model.ffn);
+  model.styles.front().window =
+      keys.integer("attention.sliding_window", 0, int64_t(1) << 30, 0);
+}
+
+/// The converter has transposed the linears.
+void describeGpt2(GgufKeys &, Model &model) {
+  ungatedGelu(model);
+  model.position = Model::Position::Learned;
+  place(model, Role::PositionTable, "position_embd.weight");
+}
+
+void describeGptNeoX(GgufKeys &keys, Model &model) {
+  ungatedGelu(model);
+  if (keys.boolean("use_parallel_residual"))
+    model.block = Model::Block::ParallelTwoNorms;
+}
+
+/// With two norms, attn_norm is the one before the feed-forward.
+void describeFalcon(GgufKeys &keys, Model &model) {
+  ungatedGelu(model);
+  StringRef layout = keys.string("tensor_data_layout", "jploski");
+  if (layout != "jploski")
+    keys.refuse("tensor_data_layout", quoted(layout), "'jploski'");
+  if (!keys.file.findTensor("blk.0.attn_norm_2.weight"))
+    return parallelWithOneNorm(model);
+  model.block = Model::Block::ParallelTwoNorms;
+  place(model, Role::AttnNorm, "blk.{}.attn_norm_2.weight");
+  place(model, Role::AttnNormBias, "blk.{}.attn_norm_2.bias", true);
+  place(model, Role::FfnNorm, "blk.{}.attn_norm.weight");
+  place(model, Role::FfnNormBias, "blk.{}.attn_norm.bias", true);
+}
+
+/// Norms without weights.
+void describeOlmo(GgufKeys &, Model &model) {
+  for (Role role : {Role::AttnNorm, Role::AttnNormBias, Role::FfnNorm,
+                    Role::FfnNormBias, Role::OutputNorm, Role::OutputNormBias})
+    place(model, role, "");
+}
+
+/// A converter wrote use_parallel_residual as true where config.json lacks it,
+/// which means false: the tensors decide, as in llama.cpp.
+void describeStableLm(GgufKeys &keys, Model &model) {
+  if (keys.boolean("use_parallel_residual", true) &&
+      !keys.file.findTensor("blk.0.ffn_norm.weight"))
+    parallelWithOneNorm(model);
+}
+
+void describeCommandR(GgufKeys &keys, Model &model) {
+  parallelWithOneNorm(model);
+  double scale = keys.number("logit_scale", 0, 1e9, 0.0);
+  model.logitScale = scale == 0 ? 1 : scale;
+}
+
+/// Layers of full attention have no positions.
+void describeCohere2(GgufKeys &keys, Model &model) {
+  describeCommandR(keys, model);
+  Model::LayerStyle sliding = {model.styles.front().rope, readWindow(keys)};
+  model.styles.assign({{std::nullopt, 0}, sliding});
+  int64_t pattern =
+      keys.integer("attention.sliding_window_pattern", 1, 4096, 4);
+  alternate(model, [&](int64_t i) { return (i + 1) % pattern == 0; });
+}
+
 } // namespace
 
-void placeUsualGguf(DecoderDescription &model) {
+void placeUsualGguf(GgufKeys &keys, DecoderDescription &model) {
   for (const GgufTensorName &entry : usualNames)
     model.at(entry.role) = {entry.name, entry.optional};
-  model.ignoredTensors = {"rope_freqs.weight", "*.attn_rot_embd.weight"};
+  if (model.norm == Model::Norm::Layer)
+    for (const GgufTensorName &entry : layerNormNames)
+      model.at(entry.role) = {entry.name, entry.optional};
+  if (!keys.failed())
+    placeFusedQkv(keys, model);
+  model.ignoredTensors = {"rope_freqs.weight", "rope_factors_long.weight",
+                          "rope_factors_short.weight",
+                          "*.attn_rot_embd.weight"};
 }
 
 ArrayRef<GgufFamily> ggufFamilies() {
-  constexpr Model::Norm rms = Model::Norm::Rms;
+  constexpr Model::Norm rms = Model::Norm::Rms, layer = Model::Norm::Layer;
   static const GgufFamily families[] = {
       {"llama", rms, true, nullptr},
       {"smollm3", rms, true, describeSmolLm3},
@@ -145,7 +286,16 @@ ArrayRef<GgufFamily> ggufFamilies() {
       {"gemma", rms, false, describeGemma},
       {"gemma2", rms, false, describeGemma2},
       {"gemma3", rms, false, describeGemma3},
+      {"phi2", layer, false, describePhi2},
+      {"phi3", rms, false, describePhi3},
+      {"gpt2", layer, std::nullopt, describeGpt2},
+      {"gptneox", layer, false, describeGptNeoX},
+      {"falcon", layer, false, describeFalcon},
+      {"olmo", layer, true, describeOlmo},
       {"olmo2", rms, false, describeOlmo2},
+      {"stablelm", layer, false, describeStableLm},
+      {"command-r", layer, true, describeCommandR},
+      {"cohere2", layer, true, describeCohere2},
   };
   return families;
 }

@@ -68,6 +68,17 @@ public:
     return wide;
   }
 
+  bool boolean(llvm::StringRef key,
+               std::optional<bool> otherwise = std::nullopt) {
+    if (!has(key) && otherwise)
+      return *otherwise;
+    llvm::Expected<bool> value = file.getBool(full(key));
+    if (value)
+      return *value;
+    fail(value.takeError());
+    return false;
+  }
+
   llvm::StringRef string(llvm::StringRef key, llvm::StringRef otherwise) {
     known.insert(key);
     llvm::Expected<llvm::StringRef> value =
@@ -159,8 +170,9 @@ struct GgufFamily {
 
 llvm::ArrayRef<GgufFamily> ggufFamilies();
 
-/// The tensors of a model with a gated feed-forward.
-void placeUsualGguf(DecoderDescription &model);
+/// The tensors of a model with a gated feed-forward. Q, K and V are one tensor
+/// where the file has that.
+void placeUsualGguf(GgufKeys &keys, DecoderDescription &model);
 
 } // namespace cria
 
