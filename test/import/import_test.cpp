@@ -66,6 +66,15 @@ struct SmallLlama {
     }
   }
 
+  void fuseQkv(uint64_t rows) {
+    for (int i = 0; i < 3; ++i) {
+      std::string blk = "blk." + std::to_string(i) + ".";
+      for (const char *part : {"attn_q", "attn_k", "attn_v"})
+        tensors.erase(blk + part + ".weight");
+      tensors[blk + "attn_qkv.weight"] = {{64, rows}, Q4_0};
+    }
+  }
+
   std::string bytes() const {
     GgufBuilder builder(3);
     builder.string("general.architecture", architecture);
@@ -77,7 +86,7 @@ struct SmallLlama {
       builder.string(key, value);
     for (const auto &[name, tensor] : tensors)
       builder.tensor(name, tensor.dims, tensor.type,
-                     name == "rope_freqs.weight"
+                     StringRef(name).starts_with("rope_f")
                          ? ropeFreqs(tensor.dims[0])
                          : zeros(tensor.dims, tensor.type));
     return builder.finish();
@@ -340,6 +349,40 @@ TEST_F(ImportGguf, FrequencyDivisorsAndScaling) {
   llama.floats["llama.rope.scaling.factor"] = 4;
   EXPECT_HAS(error(), "accepted: none, as the file has the tensor "
                       "rope_freqs.weight");
+}
+
+TEST_F(ImportGguf, LongRope) {
+  llama.tensors["rope_factors_short.weight"] = {{8}, F32};
+  llama.tensors["rope_factors_long.weight"] = {{8}, F32};
+  llama.strings["llama.rope.scaling.type"] = "longrope";
+  llama.integers["llama.rope.scaling.original_context_length"] = 32;
+  llama.floats["llama.rope.scaling.attn_factor"] = 1.5f;
+  EXPECT_HAS(text(), "scaling = longrope, original_context = 32, max_context = "
+                     "128, attention_factor = 1.500000e+00");
+}
+
+TEST_F(ImportGguf, LongRopeWithoutItsShortFactors) {
+  llama.tensors["rope_factors_long.weight"] = {{8}, F32};
+  EXPECT_HAS(error(), "rope_factors_short.weight");
+}
+
+TEST_F(ImportGguf, LongRopeWithoutFactors) {
+  llama.strings["llama.rope.scaling.type"] = "longrope";
+  EXPECT_HAS(error(),
+             "'llama.rope.scaling.type' is 'longrope'; accepted: none, "
+             "linear, yarn, and longrope where");
+}
+
+TEST_F(ImportGguf, FusedQkv) {
+  llama.fuseQkv(128);
+  EXPECT_HAS(text(), "from [\"blk.0.attn_qkv.weight | rows 96 32\", ");
+}
+
+TEST_F(ImportGguf, FusedQkvOfOtherSizes) {
+  llama.fuseQkv(160);
+  EXPECT_HAS(error(),
+             "tensor 'blk.0.attn_qkv.weight' has 160 rows; the model's "
+             "sizes make it 128");
 }
 
 TEST_F(ImportGguf, WithoutTokenizer) {
