@@ -46,6 +46,22 @@ bool ByteAlphabet::decode(std::string_view Text, std::string &Out) const {
   return true;
 }
 
+/// ASCII's, and what Unicode 8 calls punctuation: Hugging Face's table is of
+/// that age, so later characters are none, and two that no longer are still
+/// are.
+static constexpr const char *Punctuation =
+    "[!-/:-@\\[-`{-~\\x{166d}\\x{111c9}]|(?!["
+    "\\x{61d}\\x{9fd}\\x{a76}\\x{c77}\\x{c84}\\x{1b7d}-\\x{1b7e}"
+    "\\x{2e43}-\\x{2e4f}\\x{2e52}-\\x{2e5d}\\x{10ead}\\x{10f55}-\\x{10f59}"
+    "\\x{10f86}-\\x{10f89}\\x{1144b}-\\x{1144f}\\x{1145a}-\\x{1145b}"
+    "\\x{1145d}\\x{11660}-\\x{1166c}\\x{116b9}\\x{1183b}"
+    "\\x{11944}-\\x{11946}\\x{119e2}\\x{11a3f}-\\x{11a46}"
+    "\\x{11a9a}-\\x{11a9c}\\x{11a9e}-\\x{11aa2}\\x{11c41}-\\x{11c45}"
+    "\\x{11c70}-\\x{11c71}\\x{11ef7}-\\x{11ef8}\\x{11fff}"
+    "\\x{12ff1}-\\x{12ff2}\\x{16e97}-\\x{16e9a}\\x{16fe2}"
+    "\\x{1e95e}-\\x{1e95f}"
+    "])\\p{P}";
+
 PreTokenizer::Behavior PreTokenizer::behavior(const Config &Component,
                                               const char *Key) {
   std::string Name = Component.string(Key, "Isolated");
@@ -90,8 +106,7 @@ void PreTokenizer::add(const Config &Component, int Depth) {
     addSplit(Pattern::regex("\\p{N}"),
              Individual ? Behavior::Isolated : Behavior::Contiguous);
   } else if (Type == "Punctuation") {
-    addSplit(Pattern::regex("[!-/:-@\\[-`{-~\\p{P}]"),
-             behavior(Component, "behavior"));
+    addSplit(Pattern::regex(Punctuation), behavior(Component, "behavior"));
   } else if (Type == "ByteLevel") {
     if (ByteLevel)
       Component.unsupported("a second ByteLevel", "one");

@@ -54,6 +54,8 @@ TEXTS = golden.TEXTS + [
     "$5 + 3 = 8 <=> ~5 ^ 2 | 7 `code` a@b.c #tag 50% \u20ac3 \u00a310 \u221a2 \u2260 \u2192",
     "e\u0301\u0323\u0308 \u1e9b\u0323 \uac00\u11a8 \u0344 \u2126 \U0001d15e q\u0307\u0323",
     "\ufffd \ufffe \U0010ffff \u200d\u200c \u202eabc\u202c \ufeffbom",
+    # Newer than the tables of the tokenizers package.
+    "x\u0c3c\u0334 \u0e01\u1ac5\u0323 \U00011935\U00011930 a\u2e45b \u2e52? \u166d. \U000111c9!",
     "foo\u200dbar \u2461foo \u00b9foo foo\u2462 foo_ foo\u0301 (foo) foo\u24b6 xfoo",
     " a", "a ", "\na", "\t", "a\n", "  \n  ", ".", "1", "\u00e9",
 ]  # fmt: skip
