@@ -259,14 +259,14 @@ def gguf_families():
             config["activation"] = "gelu_new"
             config.pop("bias", None)
             config.pop("ffn_hidden_size", None)
-        yield Family("gguf-" + name, case.model_type, min(case.tokens, 300),
+        yield Family("gguf-" + name, case.model_type, case.tokens,
                      plain_only=True, gguf=arch, **config)
     # Beyond the original context, which is the first token only.
     config = dict(by_name["phi3-longrope"].config)
     config["original_max_position_embeddings"] = 1
     config["rope_parameters"] = {
         **config["rope_parameters"], "attention_factor": 1.2}
-    yield Family("gguf-phi3-longrope-long", "phi3", 300, plain_only=True,
+    yield Family("gguf-phi3-longrope-long", "phi3", plain_only=True,
                  gguf="phi3", **config)
 
 
