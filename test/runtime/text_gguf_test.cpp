@@ -106,6 +106,14 @@ TEST(GgufTokenizer, Gpt2KeepsDigits) {
   EXPECT_EQ(encode(convert(gpt2("gpt-2")), "12"), (Ids{4}));
 }
 
+TEST(GgufTokenizer, OlmoKeepsDigits) {
+  EXPECT_EQ(encode(convert(gpt2("olmo")), "12"), (Ids{4}));
+}
+
+TEST(GgufTokenizer, StableLm2SplitsDigits) {
+  EXPECT_EQ(encode(convert(gpt2("stablelm2")), "12"), (Ids{2, 3}));
+}
+
 TEST(GgufTokenizer, Llama3AddsBos) {
   EXPECT_EQ(encode(convert(gpt2("llama-bpe")), "ab"), (Ids{0, 7}));
 }
