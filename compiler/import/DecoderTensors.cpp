@@ -111,7 +111,8 @@ std::string DecoderTensors::name(Role role, int64_t layer) const {
 Error DecoderTensors::check(Role role, int64_t layer,
                             std::optional<StoredType> &type) {
   std::string full = name(role, layer);
-  if (full.empty() || (model.at(role).optional && !source.find(full)))
+  if (full.empty() || (model.at(role).optional &&
+                       !source.find(StringRef(full).split(" | ").first)))
     return Error::success();
   Expected<const TensorView *> view = source.get(full);
   if (!view)

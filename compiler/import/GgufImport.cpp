@@ -5,6 +5,7 @@
 #include "compiler/import/DecoderModule.h"
 #include "compiler/import/GgufReader.h"
 #include "compiler/import/InputFile.h"
+#include "compiler/import/PoolKvHeads.h"
 #include "compiler/import/families/GgufFamily.h"
 #include "runtime/text/GgufTokenizer.h"
 #include "llvm/ADT/StringExtras.h"
@@ -413,6 +414,10 @@ Expected<ImportedModel> importGguf(std::unique_ptr<TensorSource> source,
       GgufImporter(*source, **family).describe();
   if (!described)
     return described.takeError();
+  Expected<std::optional<KvPooling>> pooling =
+      poolKvHeads(*described, *source, options);
+  if (!pooling)
+    return pooling.takeError();
   Expected<mlir::OwningOpRef<mlir::ModuleOp>> module =
       buildDecoderModule(*described, *source, options, context);
   if (!module)
@@ -425,6 +430,7 @@ Expected<ImportedModel> importGguf(std::unique_ptr<TensorSource> source,
   if (!chat)
     return chat.takeError();
   ImportedModel model;
+  model.pooling = *pooling;
   model.module = std::move(*module);
   model.tokenizerJson = std::move(*tokenizer);
   model.chatTemplate = chat->str();

@@ -4,6 +4,7 @@
 #include "compiler/import/DecoderModule.h"
 #include "compiler/import/HfConfig.h"
 #include "compiler/import/InputFile.h"
+#include "compiler/import/PoolKvHeads.h"
 #include "runtime/text/GgufTokenizer.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
@@ -246,6 +247,11 @@ Expected<ImportedModel> importHf(StringRef folder, mlir::MLIRContext &context,
   if (Error error = addGenerationEnds(folder, *described))
     return error;
 
+  Expected<std::optional<KvPooling>> pooling =
+      poolKvHeads(*described, *model.weights, options);
+  if (!pooling)
+    return pooling.takeError();
+  model.pooling = *pooling;
   Expected<mlir::OwningOpRef<mlir::ModuleOp>> module =
       buildDecoderModule(*described, *model.weights, options, context);
   if (!module)

@@ -31,7 +31,12 @@ Expected<ImportedModel> importModel(StringRef path, mlir::MLIRContext &context,
   };
   if (sys::fs::is_directory(path))
     return setSeed(importHf(path, context, options));
-  if (path.ends_with(".mlir") || path.ends_with(".mlirbc"))
+  bool isModule = path.ends_with(".mlir") || path.ends_with(".mlirbc");
+  if (isModule && options.kvHeads)
+    return fileError(path, "is a description, whose kv heads are written in "
+                           "it; accepted with --kv-heads: a .gguf file, a "
+                           "Hugging Face folder");
+  if (isModule)
     return setSeed(importMlir(path, context, options));
   Expected<std::unique_ptr<MemoryBuffer>> probe = mapFile(path);
   if (!probe)

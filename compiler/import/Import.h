@@ -42,6 +42,20 @@ struct ImportOptions {
   std::optional<int64_t> batch;
   /// For weights that no file holds: written to the module's `cria.seed`.
   std::optional<uint64_t> seed;
+  /// Makes so many kv heads of the model's, a divisor of them: see
+  /// poolKvHeads.
+  std::optional<int64_t> kvHeads;
+  /// Weights will be converted (--quantize): those that the import had to make
+  /// f32 do not stay so.
+  bool quantizes = false;
+};
+
+/// What `kvHeads` did.
+struct KvPooling {
+  int64_t from = 0, to = 0; // kv heads
+  /// By how much the weights of K and V differ from the means that took their
+  /// places, root mean square over root mean square. 0: heads were equal.
+  double difference = 0;
 };
 
 struct ImportedModel {
@@ -53,6 +67,7 @@ struct ImportedModel {
   std::string tokenizerJson;
   /// Jinja; empty where the model has none.
   std::string chatTemplate;
+  std::optional<KvPooling> pooling;
 };
 
 /// Loads the dialects that it needs into `context`. Diagnostics of a .mlir

@@ -253,7 +253,8 @@ void Packer::addReport(Output &output) {
       entry.source = view->name;
       entry.typeIn = view->typeName;
       entry.bytesIn = view->byteSize();
-      entry.requantized = isGgmlQuantized(view->dtype);
+      entry.requantized =
+          isGgmlQuantized(view->base ? view->base->dtype : view->dtype);
     } else {
       RowFormat format = output.format;
       format.element = made.getElement();

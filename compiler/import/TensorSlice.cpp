@@ -4,10 +4,12 @@
 #include "compiler/import/InputFile.h"
 #include "compiler/import/QuantizeBlocks.h"
 #include "compiler/import/TensorSource.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/bit.h"
 #include "llvm/Support/Endian.h"
 #include "llvm/Support/MathExtras.h"
+#include <vector>
 
 using namespace llvm;
 namespace le = llvm::support::endian;
@@ -40,6 +42,10 @@ std::string rowsOf(StringRef expression, int64_t first, int64_t size,
   return text;
 }
 
+std::string meanOf(StringRef expression, int64_t size, int64_t count) {
+  return (expression + " | mean " + Twine(size) + " " + Twine(count)).str();
+}
+
 Expected<std::optional<ParsedSlice>> parseSlice(StringRef expression) {
   SmallVector<StringRef, 3> parts;
   expression.split(parts, " | ");
@@ -53,26 +59,37 @@ Expected<std::optional<ParsedSlice>> parseSlice(StringRef expression) {
     slice.transposed = true;
     steps = steps.drop_front();
   }
-  if (steps.empty())
-    return result;
-  SmallVector<StringRef, 5> words;
-  steps.front().split(words, ' ');
-  int64_t numbers[4] = {0, 0, 0, 1};
-  bool good = steps.size() == 1 && words.front() == "rows" &&
-              (words.size() == 3 || words.size() == 5);
-  for (size_t i = 1; good && i < words.size(); ++i)
-    // So bounded that no product below overflows.
-    good = !words[i].getAsInteger(10, numbers[i - 1]) && numbers[i - 1] >= 0 &&
-           numbers[i - 1] <= int64_t(1) << 31;
-  good &= numbers[1] >= 1 && numbers[3] >= 1;
-  if (!good)
+  // A step of this name and its numbers, so bounded that no product of two
+  // overflows.
+  auto read = [&](StringRef name, MutableArrayRef<int64_t> numbers,
+                  size_t least) {
+    SmallVector<StringRef, 5> words;
+    steps.front().split(words, ' ');
+    bool good = words.front() == name && (words.size() == 1 + least ||
+                                          words.size() == 1 + numbers.size());
+    for (size_t i = 1; good && i < words.size(); ++i)
+      good = !words[i].getAsInteger(10, numbers[i - 1]) &&
+             numbers[i - 1] >= 0 && numbers[i - 1] <= int64_t(1) << 31;
+    if (good)
+      steps = steps.drop_front();
+    return good;
+  };
+  int64_t rows[4] = {0, 0, 0, 1}, mean[2] = {0, 0};
+  bool good = true;
+  if (!steps.empty() && steps.front().starts_with("rows "))
+    good = read("rows", rows, 2) && rows[1] >= 1 && rows[3] >= 1;
+  if (good && !steps.empty())
+    good = read("mean", mean, 2) && mean[0] >= 1 && mean[1] >= 1;
+  if (!good || !steps.empty())
     return bad(expression,
-               "accepted: NAME, or NAME | transpose, or NAME | rows FIRST SIZE "
-               "[EVERY COUNT], or NAME | transpose | rows ...");
-  slice.first = numbers[0];
-  slice.size = numbers[1];
-  slice.every = numbers[2];
-  slice.count = numbers[3];
+               "accepted: NAME [| transpose] [| rows FIRST SIZE [EVERY COUNT]] "
+               "[| mean SIZE COUNT]");
+  slice.first = rows[0];
+  slice.size = rows[1];
+  slice.every = rows[2];
+  slice.count = rows[3];
+  slice.meanSize = mean[0];
+  slice.meanCount = mean[1];
   return result;
 }
 
@@ -102,11 +119,61 @@ Expected<TensorView> makeSlice(const TensorView &base, const TensorSlice &slice,
                                  Twine(view.shape[0] - 1));
     view.shape[0] = slice.size * slice.count;
   }
+  if (slice.meanSize) {
+    if (view.shape[0] % (slice.meanSize * slice.meanCount))
+      return bad(expression, "takes means of " + Twine(slice.meanCount) +
+                                 " runs of " + Twine(slice.meanSize) +
+                                 " rows; accepted: what divides the " +
+                                 Twine(view.shape[0]) + " that there are");
+    view.shape[0] /= slice.meanCount;
+    if (!isFloat(base.dtype))
+      view.dtype = DType::F32;
+  }
   return view;
+}
+
+/// Of rows, or of the elements of the one row of a vector.
+static Error meanOfRows(const TensorView &view, int64_t row,
+                        MutableArrayRef<float> out) {
+  int64_t size = view.slice.meanSize, count = view.slice.meanCount;
+  if (out.size() != static_cast<uint64_t>(view.rowElements()) || row < 0 ||
+      row >= view.numRows())
+    return bad(view.name, "row " + Twine(row) +
+                              " is asked for; accepted: 0 to " +
+                              Twine(view.numRows() - 1));
+  TensorView whole = view;
+  whole.slice.meanSize = 0;
+  whole.shape[0] *= count;
+  auto first = [&](int64_t i) { return i / size * count * size + i % size; };
+  if (whole.shape.size() == 1) {
+    std::vector<float> all(static_cast<size_t>(whole.shape[0]));
+    if (Error error = dequantizeSliceRow(whole, row, all))
+      return error;
+    for (size_t i = 0; i < out.size(); ++i) {
+      double sum = 0;
+      for (int64_t j = 0; j < count; ++j)
+        sum +=
+            all[static_cast<size_t>(first(static_cast<int64_t>(i)) + j * size)];
+      out[i] = static_cast<float>(sum / static_cast<double>(count));
+    }
+    return Error::success();
+  }
+  std::vector<double> sums(out.size());
+  for (int64_t j = 0; j < count; ++j) {
+    if (Error error = dequantizeSliceRow(whole, first(row) + j * size, out))
+      return error;
+    for (auto [sum, x] : zip_equal(sums, out))
+      sum += x;
+  }
+  for (auto [sum, x] : zip_equal(sums, out))
+    x = static_cast<float>(sum / static_cast<double>(count));
+  return Error::success();
 }
 
 Error dequantizeSliceRow(const TensorView &view, int64_t row,
                          MutableArrayRef<float> out) {
+  if (view.slice.meanSize)
+    return meanOfRows(view, row, out);
   const TensorView &base = *view.base;
   const TensorSlice &slice = view.slice;
   if (!gathersElements(view))

@@ -75,10 +75,13 @@ struct TensorView {
   llvm::StringRef tensorName() const { return base ? base->name : name; }
   /// Whole rows of the tensor, from the one that sourceRow says.
   bool hasWholeRows() const {
-    return !base || (!slice.transposed && shape.size() != 1);
+    return !base || (!slice.transposed && !slice.meanSize && shape.size() != 1);
   }
   /// Bytes that the view's elements have in the file.
   uint64_t byteSize() const {
+    if (slice.meanSize) // of all that the means are of
+      return static_cast<uint64_t>(numElements() * slice.meanCount) *
+             base->rowBytes() / static_cast<uint64_t>(base->rowElements());
     return static_cast<uint64_t>(numRows()) * rowBytes();
   }
 

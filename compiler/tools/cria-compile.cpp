@@ -13,6 +13,7 @@
 #include "compiler/emit/Proportions.h"
 #include "compiler/import/Import.h"
 #include "compiler/import/PackWeights.h"
+#include "compiler/import/PoolKvHeads.h"
 #include "compiler/import/QuantizeReport.h"
 #include "compiler/llvm/LlvmPipeline.h"
 #include "compiler/llvm/ModelInfo.h"
@@ -88,6 +89,9 @@ struct Options {
                "threads; fast: without that, prompts take products of bf16 if "
                "weights are bf16 and the processor gains by it (AMX, Zen 4 and "
                "5); quantised weights stay exact (default: exact)")};
+  cl::opt<int64_t> kvHeads{
+      "kv-heads", cl::value_desc("G"), cl::cat(category),
+      cl::desc("Make G kv heads of the model's, the means of groups of them")};
   cl::opt<std::string> quantize{
       "quantize", cl::value_desc("SPEC"), cl::cat(category),
       cl::desc("Convert weights: q4, q4_0, q8, bf16, f16, f32 or keep, and "
@@ -340,6 +344,8 @@ llvm::Error Driver::checkQuantize() {
 }
 
 llvm::Error Driver::loadModule(const std::string &file, Stage stage) {
+  if (options->kvHeads.getNumOccurrences())
+    return failure(file + ": --kv-heads is for models; this is a module");
   mlir::ParserConfig config(context.get());
   model.module = mlir::parseSourceFile<mlir::ModuleOp>(file, config);
   if (!model.module)
@@ -392,6 +398,9 @@ llvm::Error Driver::load() {
     imports.batch = options->batchSize;
   if (options->seedValue.getNumOccurrences())
     imports.seed = options->seedValue;
+  if (options->kvHeads.getNumOccurrences())
+    imports.kvHeads = options->kvHeads;
+  imports.quantizes = options->quantize.getNumOccurrences();
   llvm::Expected<ImportedModel> imported =
       importModel(options->modelPath, *context, imports);
   if (!imported)
@@ -751,6 +760,8 @@ void Driver::printResults() const {
       llvm::outs() << llvm::left_justify(path, 40) << " "
                    << llvm::format("%12llu bytes\n",
                                    static_cast<unsigned long long>(bytes));
+  if (folder && model.pooling)
+    llvm::outs() << poolingText(*model.pooling, info.kvBytesPerToken);
   // Without --quantize, where a type of the source is none of cria's.
   if (options->quantize.getNumOccurrences() ||
       llvm::any_of(packed, [](const PackedTensor &tensor) {

@@ -29,6 +29,7 @@ Options:
                           CPU name; of several, the best for the CPU runs
   --context N             Positions that a sequence may have
   --batch N               Tokens that one run of the code may have
+  --kv-heads G            Make G kv heads of the model's, the means of groups
   --disable-fusion NAMES  Leave out fusions: glu, elementwise, kv-append
   --symbol-prefix P       Beginning of every exported name (default: model_)
   --emit KINDS            Of obj, so, exe, asm, llvm, mlir (default: obj,so)

@@ -66,7 +66,28 @@ TEST_F(TensorSliceTest, RowsOfAVectorAreItsElements) {
   EXPECT_EQ(row("v | rows 1 1 2 3", 0), (Row{1, 3, 5}));
 }
 
+TEST_F(TensorSliceTest, MeansOfRuns) {
+  // Rows 0 and 2 of 0 .. 3, then rows 1 and 3.
+  EXPECT_EQ(row("m | rows 0 4 | mean 2 2", 0), (Row{10, 11, 12, 13}));
+  EXPECT_EQ(row("m | rows 0 4 | mean 2 2", 1), (Row{20, 21, 22, 23}));
+  EXPECT_EQ(row("m | mean 1 3", 1), (Row{40, 41, 42, 43}));
+}
+
+TEST_F(TensorSliceTest, MeansOfAVector) {
+  EXPECT_EQ(row("v | rows 2 4 | mean 2 2", 0), (Row{3, 4}));
+}
+
+TEST_F(TensorSliceTest, MeansOfBlocksAreFloats) {
+  EXPECT_EQ(cantFail(source->get("q | mean 1 2"))->dtype, cria::DType::F32);
+  EXPECT_EQ(row("q | mean 1 2", 0), Row(32, 0.0f));
+}
+
+TEST_F(TensorSliceTest, MeansThatDoNotDivide) {
+  EXPECT_HAS(error("m | mean 2 2"), "the 6 that there are");
+}
+
 TEST_F(TensorSliceTest, ExpressionsOfFamilies) {
+  EXPECT_EQ(cria::meanOf("m", 2, 3), "m | mean 2 3");
   EXPECT_EQ(cria::rowsOf("m", 2, 3), "m | rows 2 3");
   EXPECT_EQ(cria::rowsOf("m", 0, 1, 3, 2), "m | rows 0 1 3 2");
 }
@@ -84,7 +105,7 @@ TEST_F(TensorSliceTest, RunsThatOverlap) {
 }
 
 TEST_F(TensorSliceTest, UnknownStep) {
-  EXPECT_HAS(error("m | reverse"), "accepted: NAME, or NAME | transpose");
+  EXPECT_HAS(error("m | reverse"), "accepted: NAME [| transpose]");
 }
 
 TEST_F(TensorSliceTest, BlocksDoNotTranspose) {
