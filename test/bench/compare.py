@@ -253,25 +253,29 @@ def measure_starts(peers, rounds):
     """From the start of a process to the first token, weights in the page
     cache; and the most memory that a longer run holds."""
     rows = []
-    for peer in peers:
-        if is_scaling(peer) or not hasattr(peer, "start"):
-            continue
-        peer.start()
-        taken = [peer.start() for _ in range(max(5, rounds))]
-        memory = peer.memory() / 1e6
-        rows.append(
-            {
-                "peer": peer.name,
-                "weights": peer.weights,
-                "setting": peer.setting,
-                "ms": median(taken),
-                "ms_min": min(taken),
-                "ms_max": max(taken),
-                "memory_mb": memory,
-                "beside_weights_mb": memory - peer.bytes / 1e6,
-            }
-        )
+    try:
+        for peer in peers:
+            if not is_scaling(peer) and hasattr(peer, "start"):
+                rows.append(measure_start(peer, rounds))
+    except KeyboardInterrupt:
+        note("interrupted: some starts were not measured")
     return rows
+
+
+def measure_start(peer, rounds):
+    peer.start()
+    taken = [peer.start() for _ in range(max(5, rounds))]
+    memory = peer.memory() / 1e6
+    return {
+        "peer": peer.name,
+        "weights": peer.weights,
+        "setting": peer.setting,
+        "ms": median(taken),
+        "ms_min": min(taken),
+        "ms_max": max(taken),
+        "memory_mb": memory,
+        "beside_weights_mb": memory - peer.bytes / 1e6,
+    }
 
 
 def markdown(result):
