@@ -30,15 +30,6 @@ const char *const paramNames[] = {
 };
 static_assert(std::size(paramNames) == allRoles);
 
-std::string shapeText(ArrayRef<int64_t> shape) {
-  return "[" +
-         llvm::join(
-             llvm::map_range(shape,
-                             [](int64_t size) { return std::to_string(size); }),
-             ", ") +
-         "]";
-}
-
 } // namespace
 
 StringRef paramName(Role role) { return paramNames[static_cast<size_t>(role)]; }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/import/InputFile.h"
 
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Endian.h"
@@ -18,6 +19,15 @@ namespace cria {
 Error fileError(StringRef file, const Twine &message) {
   return createStringError(std::make_error_code(std::errc::invalid_argument),
                            Twine(file) + ": " + message);
+}
+
+std::string shapeText(ArrayRef<int64_t> shape) {
+  std::string text;
+  raw_string_ostream stream(text);
+  stream << '[';
+  interleaveComma(shape, stream);
+  stream << ']';
+  return text;
 }
 
 std::string quoted(StringRef text, size_t limit) {

@@ -58,6 +58,9 @@ std::optional<int64_t> jsonInteger(const llvm::json::Value &value);
 /// A short rendering of a JSON value for a message.
 std::string jsonText(const llvm::json::Value &value);
 
+/// "[4, 128]", for a message.
+std::string shapeText(llvm::ArrayRef<int64_t> shape);
+
 /// XXH3-128 over the chunk hashes of the buffers, as 32 hex digits. It is a
 /// cache key, not a signature. Reads everything; pages are released behind it.
 std::string hashBuffers(llvm::ArrayRef<const llvm::MemoryBuffer *> buffers);

@@ -36,15 +36,6 @@ bool hasSources(ParamOp param) {
   return param.getSources() && !param.getSources()->empty();
 }
 
-std::string shapeText(ArrayRef<int64_t> shape) {
-  return "[" +
-         llvm::join(
-             llvm::map_range(shape,
-                             [](int64_t size) { return std::to_string(size); }),
-             ", ") +
-         "]";
-}
-
 Expected<const TensorView *> findSource(ParamOp param, int64_t layer,
                                         const TensorSource &source) {
   StringRef name =
