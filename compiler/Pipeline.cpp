@@ -91,9 +91,15 @@ static void buildTile(OpPassManager &pm, const PipelineOptions &options) {
     func.addPass(createRoundActivations());
   // Before tiling, because it decides over what attention is tiled.
   func.addPass(createSplitAttention());
-  func.addPass(createTile());
-  func.addPass(createCanonicalizerPass());
-  func.addPass(createCSEPass());
+  if (!options.tuningRecord.empty()) {
+    ApplySchedulesOptions schedules;
+    schedules.file = options.tuningRecord;
+    pm.addPass(createApplySchedules(schedules));
+  }
+  OpPassManager &tiled = pm.nest<func::FuncOp>();
+  tiled.addPass(createTile());
+  tiled.addPass(createCanonicalizerPass());
+  tiled.addPass(createCSEPass());
 }
 
 /// Alive after: cria kernel ops on memrefs, loads, thread ops and barriers;
@@ -129,6 +135,7 @@ static void buildVector(OpPassManager &pm, const PipelineOptions &options) {
   linear.tokens = options.linearTokens;
   linear.panels = options.linearPanels;
   linear.blockTokens = options.linearBlockTokens;
+  linear.prefetch = options.linearPrefetch;
   linear.dotTile = options.linearDotTile;
   linear.dot2 = options.linearDot2;
   linear.dotTile2 = options.linearDotTile2;

@@ -33,6 +33,8 @@ struct PipelineOptions {
   /// vectors' codes of a block (16 registers) at once: see VectorizeLinear.
   int64_t linearPanels = 2;
   int64_t linearBlockTokens = 4;
+  /// Bytes of weights that are prefetched ahead of their use.
+  int64_t linearPrefetch = 4096;
   /// Of a block's tokens, 16 at a time are a cria.dot_tile.
   bool linearDotTile = false;
   /// Of any target of the artifact: linears with bf16 weights may take rows in
@@ -43,6 +45,8 @@ struct PipelineOptions {
   bool linearDotTile2 = false;
   /// Fusions to leave out, by the names of kFusions: to see what one is worth.
   std::vector<std::string> disabledFusions;
+  /// A record of `cria tune` (tile/Schedule.h), or empty.
+  std::string tuningRecord;
   /// Time stamps around kernels, for cria_session_profile.
   bool profile = false;
 };

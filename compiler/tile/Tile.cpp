@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/Passes.h"
 #include "compiler/target/Tiles.h"
+#include "compiler/tile/Schedule.h"
 #include "dialect/CriaOps.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -29,11 +30,14 @@ struct TilePlan {
   bool cyclic = false;
 };
 
-/// Rows of a tile of `linear`. Those of a rotation or a cache are whole heads
-/// or lie within one, and none is ragged: the op knows no other. Heads that 16
-/// does not divide straddle groups of lanes, and stay together.
-int64_t tileRows(FusedLinearOp linear, bool paired) {
-  int64_t n = linear.getN(), tile = linearTileRows(n, paired);
+/// Rows of a tile of `linear`, `wanted` or fewer. Those of a rotation or a
+/// cache are whole heads or lie within one, and none is ragged: the op knows no
+/// other. Heads that 16 does not divide straddle groups of lanes, and stay
+/// together.
+int64_t tileRows(FusedLinearOp linear, int64_t wanted, bool paired) {
+  constexpr int64_t kLanes = CriaDialect::kLanes;
+  int64_t n = linear.getN();
+  int64_t tile = std::min(wanted, llvm::divideCeilSigned(n, kLanes) * kLanes);
   int64_t headDim = 0;
   if (linear.getOut() != OutKind::rows)
     headDim = cast<RankedTensorType>(linear.getInit().getType()).getDimSize(4);
@@ -44,13 +48,13 @@ int64_t tileRows(FusedLinearOp linear, bool paired) {
     return headDim == 0 ||
            (n % rows == 0 && (rows % headDim == 0 || headDim % rows == 0));
   };
-  while (tile >= CriaDialect::kLanes && !fits(tile))
-    tile /= 2;
-  if (tile < CriaDialect::kLanes)
+  while (tile >= kLanes && !fits(tile))
+    tile = tile / (2 * kLanes) * kLanes;
+  if (tile < kLanes)
     return n;
   // Heads such as 80 leave one group a tile: whole heads have pairs of groups.
   constexpr int64_t kFewTiles = 4; // enough to split over threads
-  if (paired && tile == CriaDialect::kLanes && headDim > tile)
+  if (paired && tile == kLanes && headDim > tile)
     for (int64_t rows : {2 * headDim, headDim})
       if (fits(rows) && n / rows >= kFewTiles)
         return rows;
@@ -98,12 +102,19 @@ OpFoldResult attentionTokens(OpBuilder &b, FusedAttentionOp op,
 
 struct Tile : cria::impl::TileBase<Tile> {
   bool decode = false;
+  bool anyFailed = false;
 
-  /// The plan of an op, or none for ops that every thread runs for itself.
+  /// The plan of an op, or none for ops that every thread runs for itself, and
+  /// for one whose schedule is malformed.
   std::optional<TilePlan> planFor(Operation *op) {
     if (auto linear = dyn_cast<FusedLinearOp>(op)) {
-      int64_t tile =
-          tileRows(linear, !decode || !linear.getWeightType().isQuantized());
+      bool paired = !decode || !linear.getWeightType().isQuantized();
+      int64_t wanted = linearTileRows(linear.getN(), paired);
+      if (failed(takeSchedule(linear, {{"rows", wanted}}))) {
+        anyFailed = true;
+        return std::nullopt;
+      }
+      int64_t tile = tileRows(linear, wanted, paired);
       int64_t cost =
           tile * linear.getWeightType().getK() * linear.getWeights().size();
       // Canonicalization dissolves a loop of one tile, and outside of parallel
@@ -157,6 +168,8 @@ struct Tile : cria::impl::TileBase<Tile> {
         if (std::optional<TilePlan> plan = planFor(op))
           plans.push_back({op, *plan});
     });
+    if (anyFailed)
+      return signalPassFailure();
     IRRewriter rewriter(&getContext());
     for (auto &[op, plan] : plans) {
       rewriter.setInsertionPoint(op);

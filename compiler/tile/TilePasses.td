@@ -92,10 +92,35 @@ def SplitAttention : Pass<"cria-split-attention", "::mlir::func::FuncOp"> {
   ];
 }
 
+def ApplySchedules : Pass<"cria-apply-schedules", "::mlir::ModuleOp"> {
+  let summary = "a tuning record's winners to the ops that it names";
+  let description = [{
+    An op is known by its version, the parameters that it reads and its shape
+    (`compiler/tile/Schedule.h`). Entries that match no op are remarks; a record
+    of which none does is an error. Runs before `cria-tile`, which is the first
+    to look at `cria.schedule`.
+
+    Before:
+    ```mlir
+    %y = cria.fused_linear acts(...) weights(%w : !cria.weight<96x64, q4, block = 32, min, n16k4>) outs(...)
+      attributes {extra_kinds = [], out = #cria<out rows>} ...
+    ```
+    After, with a record that says `"winner": {"block-tokens": 6, "rows": 64}`:
+    ```mlir
+    %y = cria.fused_linear acts(...) weights(%w : !cria.weight<96x64, q4, block = 32, min, n16k4>) outs(...)
+      attributes {cria.schedule = {"block-tokens" = 6 : i64, rows = 64 : i64}, extra_kinds = [], out = #cria<out rows>} ...
+    ```
+  }];
+  let options = [
+    Option<"file", "file", "std::string", "", "the record that `cria tune` wrote">
+  ];
+}
+
 def Tile : Pass<"cria-tile", "::mlir::func::FuncOp"> {
   let summary = "kernels to parallel loops over tiles";
   let description = [{
-    Tile sizes are those of `compiler/target/Tiles.h`. `cria.cost` is the work
+    Tile sizes are those of `compiler/target/Tiles.h`, or `rows` of a linear's
+    `cria.schedule`. `cria.cost` is the work
     of a tile, by which `cria-spmd` splits neighbouring loops together;
     `cria.cyclic` asks it to deal the tiles out, as they differ in work. In the
     decode version every thread prepares the rows of linears for itself.

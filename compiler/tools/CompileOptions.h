@@ -99,6 +99,17 @@ struct Options {
       "profile", cl::cat(category),
       cl::desc("Count the time of every op while the model runs: for `cria "
                "bench --roofline` and cria_session_profile")};
+  cl::opt<std::string> tune{
+      "tune", cl::value_desc("FILE"), cl::cat(category),
+      cl::desc("Cut each op as the record says that `cria tune` wrote on such "
+               "a processor; the logits stay the same")};
+  cl::opt<std::string> tuningSpace{
+      "tuning-space", cl::ReallyHidden, cl::value_desc("FILE"),
+      cl::cat(category),
+      cl::desc("Only write what `cria tune` may choose for each op")};
+  cl::opt<int64_t> tuningThreads{
+      "tuning-threads", cl::ReallyHidden, cl::init(1), cl::cat(category),
+      cl::desc("Of --tuning-space: threads that share the work")};
   cl::opt<std::string> tileIsa{
       "tile-isa", cl::ReallyHidden, cl::value_desc("ISA"), cl::cat(category),
       cl::desc("Linears in tiles, by this isa of cria-lower-dot-tile")};
@@ -107,6 +118,8 @@ struct Options {
       cl::desc("With --numerics fast: by this isa of cria-lower-dot2")};
   cl::opt<uint64_t> seedValue{"seed", cl::value_desc("S"), cl::cat(category),
                               cl::desc("Random weights for a model without")};
+  cl::opt<bool> quiet{"quiet", cl::cat(category),
+                      cl::desc("Print nothing but errors and remarks")};
   cl::opt<bool> showTiming{
       "timing", cl::cat(category),
       cl::desc("Print the time of each stage, and the most memory "

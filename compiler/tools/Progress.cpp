@@ -11,8 +11,9 @@
 
 using namespace cria;
 
-Progress::Progress(unsigned steps)
-    : steps(steps), terminal(llvm::sys::Process::StandardErrIsDisplayed()) {}
+Progress::Progress(unsigned steps, bool quiet)
+    : steps(steps),
+      terminal(!quiet && llvm::sys::Process::StandardErrIsDisplayed()) {}
 
 Progress::~Progress() { end(); }
 

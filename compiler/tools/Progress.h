@@ -18,8 +18,8 @@ namespace cria {
 
 class Progress {
 public:
-  /// `steps`: how many calls of begin() there will be.
-  explicit Progress(unsigned steps);
+  /// `steps`: how many calls of begin() there will be. `quiet`: draws nothing.
+  Progress(unsigned steps, bool quiet);
   ~Progress();
 
   /// Ends the step before, and begins one.

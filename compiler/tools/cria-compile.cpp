@@ -19,6 +19,8 @@
 #include "compiler/llvm/ModelInfo.h"
 #include "compiler/plain/PlainPipeline.h"
 #include "compiler/target/TargetList.h"
+#include "compiler/tile/Schedule.h"
+#include "compiler/tile/TuningSpace.h"
 #include "compiler/tools/CompileOptions.h"
 #include "compiler/tools/Progress.h"
 #include "dialect/CriaOps.h"
@@ -73,7 +75,8 @@ llvm::Error failure(const llvm::Twine &message) {
 class Driver {
 public:
   explicit Driver(std::string toolPath)
-      : toolPath(std::move(toolPath)), progress(std::size(kStages) + 1) {}
+      : toolPath(std::move(toolPath)),
+        progress(std::size(kStages) + 1, options->quiet) {}
 
   llvm::Error run();
   /// The line of the progress bar is for other things from here on.
@@ -83,10 +86,13 @@ public:
 private:
   llvm::Error checkOptions();
   llvm::Error checkQuantize();
+  llvm::Error checkTuning();
   llvm::Error load();
   llvm::Error loadModule(const std::string &file, Stage stage);
   llvm::Error runStage(Stage stage);
+  PipelineOptions lineFor(const Target &target) const;
   llvm::Error runPasses(Stage stage, mlir::ModuleOp module, size_t clone);
+  llvm::Error writeTuningSpace();
   void split();
   llvm::Error readInfo();
   llvm::Error afterStage(Stage stage);
@@ -147,7 +153,8 @@ llvm::Error Driver::checkOptions() {
     return failure("--profile and --start-after " + options->startAfter +
                    " exclude each other: time stamps are placed in the stage "
                    "bufferize");
-  if (options->outputPath.empty() && !stop)
+  if (options->outputPath.empty() && !stop &&
+      !options->tuningSpace.getNumOccurrences())
     return failure("-o DIR is missing: where the outputs go");
   if (options->kvType != "f16" && options->kvType != "bf16" &&
       options->kvType != "f32" && options->kvType != "i8")
@@ -206,7 +213,53 @@ llvm::Error Driver::checkOptions() {
     return failure("--stop-after " + options->stopAfter +
                    " with several targets writes a file for each; -o DIR says "
                    "where");
+  if (llvm::Error error = checkTuning())
+    return error;
   return checkQuantize();
+}
+
+llvm::Error Driver::checkTuning() {
+  if (options->tune.empty() && options->tuningSpace.empty())
+    return llvm::Error::success();
+  if (options->plainLine)
+    return failure("--tune and --plain exclude each other: the plain lowering "
+                   "has no fused ops");
+  if (targets.size() > 1)
+    return failure("--tune is for one --target, the one that was measured; "
+                   "given are " +
+                   targetNames);
+  if (start && *start >= Stage::tile)
+    return failure("--tune and --start-after " + options->startAfter +
+                   " exclude each other: the stage tile reads the record");
+  if (options->tune.empty())
+    return llvm::Error::success();
+  llvm::Expected<TuningRecord> record = TuningRecord::read(options->tune);
+  if (!record)
+    return failure("--tune: " + llvm::toString(record.takeError()));
+  if (record->target != targetNames)
+    return failure("--tune: " + options->tune + " was measured for " +
+                   record->target + ", and the --target is " + targetNames +
+                   "; run `cria tune` there");
+  return llvm::Error::success();
+}
+
+/// The module is as after the stage tile.
+llvm::Error Driver::writeTuningSpace() {
+  const Target &target = targets.front();
+  llvm::json::Value space =
+      tuningSpace(*model.module, lineFor(target),
+                  {targetNames, target.vectorBits, options->tuningThreads});
+  std::error_code cause;
+  llvm::raw_fd_ostream file(options->tuningSpace, cause);
+  if (!cause) {
+    file << llvm::formatv("{0:2}\n", space);
+    file.close();
+    cause = file.error();
+  }
+  if (cause)
+    return failure("--tuning-space " + options->tuningSpace + ": " +
+                   cause.message());
+  return llvm::Error::success();
 }
 
 llvm::Error Driver::checkQuantize() {
@@ -351,6 +404,27 @@ llvm::Error Driver::readInfo() {
   return llvm::Error::success();
 }
 
+PipelineOptions Driver::lineFor(const Target &target) const {
+  PipelineOptions line;
+  line.kvType = options->kvType;
+  line.quantize = options->quantize;
+  line.linearTokens = target.linearTokens;
+  line.attentionAccumulators = target.attentionAccumulators;
+  line.linearDotTile = !target.tileIsa.empty();
+  line.roundActivations = llvm::any_of(
+      targets, [](const Target &each) { return !each.dot2Isa.empty(); });
+  line.linearDot2 = !target.dot2Isa.empty();
+  line.linearDotTile2 = target.hasPairTiles;
+  line.disabledFusions = options->disabledFusions;
+  line.profile = options->profileOps;
+  if (target.isa != "avx512vnni") {
+    line.linearPanels = 1;
+    line.linearBlockTokens = 0;
+  }
+  line.tuningRecord = options->tune;
+  return line;
+}
+
 llvm::Error Driver::runPasses(Stage stage, mlir::ModuleOp module,
                               size_t clone) {
   mlir::PassManager passes(context.get());
@@ -363,23 +437,7 @@ llvm::Error Driver::runPasses(Stage stage, mlir::ModuleOp module,
     if (stage == Stage::vector)
       buildPlainPipeline(passes);
   } else {
-    PipelineOptions line;
-    line.kvType = options->kvType;
-    line.quantize = options->quantize;
-    line.linearTokens = targets[clone].linearTokens;
-    line.attentionAccumulators = targets[clone].attentionAccumulators;
-    line.linearDotTile = !targets[clone].tileIsa.empty();
-    line.roundActivations = llvm::any_of(
-        targets, [](const Target &each) { return !each.dot2Isa.empty(); });
-    line.linearDot2 = !targets[clone].dot2Isa.empty();
-    line.linearDotTile2 = targets[clone].hasPairTiles;
-    line.disabledFusions = options->disabledFusions;
-    line.profile = options->profileOps;
-    if (targets[clone].isa != "avx512vnni") {
-      line.linearPanels = 1;
-      line.linearBlockTokens = 0;
-    }
-    buildStage(passes, stage, line);
+    buildStage(passes, stage, lineFor(targets[clone]));
   }
   // Once a stage: after every pass it would take a quarter of the time.
   passes.enableVerifier(false);
@@ -609,6 +667,10 @@ llvm::Error Driver::run() {
     if (stage != Stage::emit)
       if (llvm::Error error = afterStage(stage))
         return error;
+    if (stage == Stage::tile && !options->tuningSpace.empty()) {
+      progress.end();
+      return writeTuningSpace();
+    }
     if (stop == stage) {
       progress.end();
       if (folder) {
@@ -639,6 +701,8 @@ llvm::Error Driver::run() {
 }
 
 void Driver::printResults() const {
+  if (options->quiet)
+    return;
   if (folder)
     for (const auto &[path, bytes] : folder->files())
       llvm::outs() << llvm::left_justify(path, 40) << " "

@@ -21,6 +21,7 @@
 
 #include "compiler/Passes.h"
 #include "compiler/target/Tiles.h"
+#include "compiler/tile/Schedule.h"
 #include "compiler/vector/AttentionBuilder.h"
 #include "dialect/CacheLayout.h"
 
@@ -782,7 +783,10 @@ struct VectorizeAttentionPass
     for (OpTy op : ops) {
       if (failed(check(op, op.getKeys(), op.getValues())))
         return failure();
-      Emitter(op, accumulators).emit();
+      int64_t chosen = accumulators;
+      if (failed(takeSchedule(op, {{"accumulators", chosen}})))
+        return failure();
+      Emitter(op, chosen).emit();
       op.erase();
     }
     return success();

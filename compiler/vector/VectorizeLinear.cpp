@@ -7,6 +7,7 @@
 
 #include "compiler/Passes.h"
 #include "compiler/target/Tiles.h"
+#include "compiler/tile/Schedule.h"
 #include "compiler/vector/KernelUtils.h"
 #include "compiler/vector/LinearEpilogue.h"
 
@@ -744,9 +745,14 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
       if (failed(checkBufferized(op)) || failed(checkLinear(op)))
         return signalPassFailure();
       bool pairs = dot2 && op.getBf16();
-      KernelShape shape = {
-          tokens, panels, blockTokens, prefetch,
-          {},     {},     pairs,       pairs && dotTile2 && blockTokens > 0};
+      KernelShape shape = {tokens, panels, blockTokens, prefetch,
+                           {},     {},     pairs,       false};
+      if (failed(takeSchedule(op, {{"tokens", shape.tokens},
+                                   {"panels", shape.panels},
+                                   {"block-tokens", shape.blockTokens},
+                                   {"prefetch", shape.prefetchBytes}})))
+        return signalPassFailure();
+      shape.pairTiles = pairs && dotTile2 && shape.blockTokens > 0;
       auto func = op->getParentOfType<FunctionOpInterface>();
       // The decode version never has more tokens: larger tiles would be dead
       // code there, and all sums fit in registers.

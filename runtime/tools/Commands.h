@@ -12,6 +12,7 @@ Action addLogits(Arguments &Declared);
 Action addBench(Arguments &Declared);
 Action addEval(Arguments &Declared);
 Action addInspect(Arguments &Declared);
+Action addTune(Arguments &Declared);
 
 } // namespace cria::tools
 

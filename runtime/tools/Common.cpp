@@ -176,4 +176,15 @@ std::string readWhole(const std::string &Path, const char *Option) {
   return Text;
 }
 
+void writeWhole(const std::string &Path, const std::string &Text) {
+  std::FILE *File = std::fopen(Path.c_str(), "w");
+  bool Written =
+      File && std::fwrite(Text.data(), 1, Text.size(), File) == Text.size();
+  if (File && std::fclose(File) != 0)
+    Written = false;
+  if (!Written)
+    throw Failure{format("%s: cannot be written: %s", Path.c_str(),
+                         std::strerror(errno))};
+}
+
 } // namespace cria::tools

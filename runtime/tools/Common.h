@@ -79,6 +79,8 @@ inline std::vector<int32_t> encodePrompt(const cria_tokenizer *Tokenizer,
 
 /// The bytes of a file that is not empty. Messages begin with `Option`.
 std::string readWhole(const std::string &Path, const char *Option);
+/// Throws a Failure that names the file and the reason.
+void writeWhole(const std::string &Path, const std::string &Text);
 
 } // namespace cria::tools
 

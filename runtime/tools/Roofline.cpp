@@ -9,11 +9,8 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <cerrno>
 #include <cinttypes>
 #include <cmath>
-#include <cstdio>
-#include <cstring>
 
 namespace cria::tools {
 
@@ -318,17 +315,6 @@ Json describe(const RooflineReport &Report) {
   return All;
 }
 
-void writeFile(const std::string &Path, const std::string &Text) {
-  std::FILE *File = std::fopen(Path.c_str(), "w");
-  bool Written =
-      File && std::fwrite(Text.data(), 1, Text.size(), File) == Text.size();
-  if (File && std::fclose(File) != 0)
-    Written = false;
-  if (!Written)
-    throw Failure{format("%s: cannot write the page: %s", Path.c_str(),
-                         std::strerror(errno))};
-}
-
 } // namespace
 
 const char *limitName(Limit Which) {
@@ -366,7 +352,7 @@ void roofline(const cria_artifact *Artifact, const RooflineOptions &Options) {
                            {}};
   // Before the minutes of measuring.
   if (!Options.HtmlPath.empty())
-    writeFile(Options.HtmlPath, "");
+    writeWhole(Options.HtmlPath, "");
   if (!Options.AsJson)
     print(format("%s, %s of weights, compiled for %s\n%s\n",
                  Report.Model.c_str(),
@@ -385,7 +371,7 @@ void roofline(const cria_artifact *Artifact, const RooflineOptions &Options) {
     print(describe(Report).dump(2, ' ', false, Json::error_handler_t::replace) +
           "\n");
   if (!Options.HtmlPath.empty())
-    writeFile(Options.HtmlPath, rooflinePage(Report));
+    writeWhole(Options.HtmlPath, rooflinePage(Report));
 }
 
 } // namespace cria::tools

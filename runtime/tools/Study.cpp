@@ -8,6 +8,7 @@
 #include "tools/Plot.h"
 #include "tools/Series.h"
 #include "tools/StudyModel.h"
+#include "tools/TempFolder.h"
 
 #include <nlohmann/json.hpp>
 
@@ -18,7 +19,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <unistd.h>
 
 namespace fs = std::filesystem;
 
@@ -47,25 +47,6 @@ struct Figure {
 struct Study {
   std::string Title, Text;
   std::vector<Figure> Figures;
-};
-
-/// A folder for the descriptions, removed in the end.
-class TempFolder {
-public:
-  TempFolder() {
-    std::string Name = (fs::temp_directory_path() / "cria-study-XXXXXX");
-    if (!mkdtemp(Name.data()))
-      throw Failure{format("%s: cannot make a folder: %s", Name.c_str(),
-                           std::strerror(errno))};
-    Path = Name;
-  }
-  ~TempFolder() {
-    std::error_code Ignored;
-    fs::remove_all(Path, Ignored);
-  }
-  TempFolder(const TempFolder &) = delete;
-  TempFolder &operator=(const TempFolder &) = delete;
-  fs::path Path;
 };
 
 /// A compiled model with a session of one sequence.

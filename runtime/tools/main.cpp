@@ -35,6 +35,7 @@ Options:
   --emit KINDS            Of obj, so, exe, asm, llvm, mlir (default: obj,so)
   --stop-after STAGE      import, dialect, fuse, tile, bufferize, vector or llvm
   --dump-ir DIR           Write the IR after each stage
+  --tune FILE             Cut ops as `cria tune` found to be the fastest
   --profile               Count the time of every op while the model runs
   --timing                Print the time of each stage
 
@@ -72,6 +73,7 @@ constexpr Command Commands[] = {
     {"logits", "Write the logits of token ids to a file", addLogits},
     {"bench", "Measure prefill and decode speed", addBench},
     {"eval", "Measure how well a model predicts a text", addEval},
+    {"tune", "Find the fastest code for a model on this machine", addTune},
     {"inspect", "Show shapes, sizes and costs of a model", addInspect},
 };
 
