@@ -12,7 +12,7 @@ namespace cria::tools {
 
 namespace {
 
-constexpr double Left = 300, Width = 560, Row = 20, Top = 26;
+constexpr double Left = 300, Width = 510, Row = 20, Top = 26;
 
 /// A race's candidates, the fastest first.
 std::vector<const TuneCandidate *> ranked(const TuneResult &Result) {
