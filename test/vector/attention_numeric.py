@@ -277,6 +277,8 @@ CASES = [
     Case("mqa8_f32", 8, 1, 16, "f32"),
     Case("mqa9", 9, 1, 32),
     Case("head_dim_80", 4, 2, 80),
+    Case("head_dim_96", 4, 4, 96, window=100),
+    Case("head_dim_256", 4, 2, 256, softcap=50.0),
     Case("head_dim_20", 6, 2, 20),
     Case("head_dim_14", 2, 1, 14, "f32"),
     Case("sliced", 6, 2, 32, sliced=True),
