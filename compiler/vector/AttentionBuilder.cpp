@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/vector/AttentionBuilder.h"
+#include "dialect/CacheLayout.h"
 
 using namespace mlir;
 using namespace cria;
@@ -34,6 +35,14 @@ Value AttentionBuilder::loadVector(Value memref, ValueRange at, int64_t width) {
   return element.isF32() ? v : arith::ExtFOp::create(b, type, v);
 }
 
+Value AttentionBuilder::loadScales(Value cache, ValueRange page, Value t) {
+  auto bytes = VectorType::get(kLanes * kI8ScaleBytes, b.getI8Type());
+  Values at(page);
+  at.push_back(add(mul(t, kI8ScaleBytes), kPage * headDim));
+  return vector::BitCastOp::create(b, vecType,
+                                   vector::LoadOp::create(b, bytes, cache, at));
+}
+
 AttentionBuilder::Values
 AttentionBuilder::loop(Value from, Value to, int64_t step, ValueRange init,
                        function_ref<Values(Value, ValueRange)> body) {
@@ -55,6 +64,35 @@ void AttentionBuilder::loop(Value from, Value to, int64_t step,
     f(iv);
     return Values();
   });
+}
+
+void AttentionBuilder::eachColumn(
+    int64_t most, function_ref<void(Value, int64_t, int64_t)> f) {
+  int64_t full = headDim / kLanes, tail = headDim % kLanes;
+  int64_t vectors = std::max<int64_t>(1, std::min(full, most));
+  while (full % vectors)
+    --vectors;
+  if (full)
+    loop(idx(0), idx(full * kLanes), vectors * kLanes,
+         [&](Value column) { f(column, kLanes, vectors); });
+  if (tail)
+    f(idx(full * kLanes), tail, 1);
+}
+
+void AttentionBuilder::prefetch(Value cache, ValueRange page, ValueRange from,
+                                int64_t elements, bool intoL1) {
+  auto type = cast<MemRefType>(cache.getType());
+  int64_t line = 64 * 8 / type.getElementTypeBitWidth();
+  Values at(page);
+  at.resize(type.getRank() - 1, idx(0));
+  at.push_back(Value());
+  for (Value start : from)
+    for (int64_t e = 0; e < elements; e += line) {
+      at.back() = add(start, e);
+      memref::PrefetchOp::create(b, cache, at, /*isWrite=*/false,
+                                 /*localityHint=*/intoL1 ? 3 : 2,
+                                 /*isDataCache=*/true);
+    }
 }
 
 Value AttentionBuilder::reduce(Value v,

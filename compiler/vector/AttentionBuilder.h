@@ -84,6 +84,9 @@ protected:
     mlir::vector::StoreOp::create(b, v, memref, at);
   }
 
+  /// Scales of 16 positions from place t of a page of i8.
+  Value loadScales(Value cache, ValueRange page, Value t);
+
   /// An index in 16 lanes of i32.
   Value splatIndex(Value index) {
     Value word = mlir::arith::IndexCastOp::create(b, b.getI32Type(), index);
@@ -95,6 +98,16 @@ protected:
               llvm::function_ref<Values(Value, ValueRange)> body);
   void loop(Value from, Value to, int64_t step,
             llvm::function_ref<void(Value)> f);
+
+  /// f(column, width, vectors) over the elements of a head, in as many vectors
+  /// at a time as divide it, at most `most`; the last one may be narrower.
+  void eachColumn(int64_t most,
+                  llvm::function_ref<void(Value, int64_t, int64_t)> f);
+
+  /// Asks L1 or L2 for so many elements from each of `from` on, of the page at
+  /// three indices of a cache. It is contiguous, whatever its inner shape.
+  void prefetch(Value cache, ValueRange page, ValueRange from, int64_t elements,
+                bool intoL1);
 
   /// Combines the 16 lanes in a fixed tree: 8 + 8, 4 + 4, 2 + 2, 1 + 1.
   Value reduce(Value v, llvm::function_ref<Value(Value, Value)> combine);

@@ -228,7 +228,8 @@ def VectorizeAttention : Pass<"cria-vectorize-attention"> {
     same; other tokens go alone, and read the cache directly). Per chunk of 256
     positions: scores, with positions as lanes; exp of scores less the chunk's
     maximum; output, with elements of a head as lanes; merge (partials: store,
-    token by token). A group converts each page of K and V to f32 once. Scratch
+    token by token). A group converts each page of K and V to f32 once; a token
+    on its own fetches the page that it reads next while it reads one. Scratch
     is on the stack: 100 KB with a head_dim of 64.
     math.tanh (soft cap) is left to `cria-expand-math`.
 

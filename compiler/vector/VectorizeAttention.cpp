@@ -23,7 +23,7 @@
 #include "compiler/target/Tiles.h"
 #include "compiler/tile/Schedule.h"
 #include "compiler/vector/AttentionBuilder.h"
-#include "dialect/CacheLayout.h"
+#include "compiler/vector/KernelUtils.h"
 
 #include "mlir/Interfaces/FunctionInterfaces.h"
 
@@ -87,6 +87,8 @@ private:
     Value index; ///< in the sequence
     Value place; ///< its first column among a chunk's scores
     Value physical;
+    Value isLast; ///< of its chunk
+    Value next;   ///< what is read after it: of the other cache if isLast
   };
 
   void planTiles();
@@ -115,23 +117,23 @@ private:
   }
   bool isQuantized() const { return cacheElement().isInteger(); }
 
-  /// f(column, width, vectors) over the elements of a head, in as many vectors
-  /// at a time as divide it, at most `most`; the last one may be narrower.
-  void eachColumn(int64_t most, function_ref<void(Value, int64_t, int64_t)> f) {
-    int64_t full = headDim / kLanes, tail = headDim % kLanes;
-    int64_t vectors = std::max<int64_t>(1, std::min(full, most));
-    while (full % vectors)
-      --vectors;
-    if (full)
-      loop(idx(0), idx(full * kLanes), vectors * kLanes,
-           [&](Value column) { f(column, kLanes, vectors); });
-    if (tail)
-      f(idx(full * kLanes), tail, 1);
+  Value physicalPage(Value page) {
+    return loadIndex(pageTables, {sequence, page});
   }
-  void eachPage(Value begin, Value end, function_ref<void(const Page &)> f) {
-    loop(begin, end, 1, [&](Value page) {
-      f({page, mul(sub(page, begin), kPage),
-         loadIndex(pageTables, {sequence, page})});
+  /// Behind the last one, page `after` of the other cache is read.
+  void eachPage(Value begin, Value end, Value after,
+                function_ref<void(const Page &)> f) {
+    Value last = sub(end, idx(1));
+    loop(begin, end, 1, [&](Value index) {
+      Page page{
+          index, mul(sub(index, begin), kPage), physicalPage(index), {}, {}};
+      if (readsAhead()) {
+        page.isLast = cmp(arith::CmpIPredicate::eq, index, last);
+        Value next = arith::SelectOp::create(b, page.isLast, after,
+                                             minIndex(add(index, 1), last));
+        page.next = physicalPage(next);
+      }
+      f(page);
     });
   }
   void eachTile(const Tile &first, Value count,
@@ -151,56 +153,44 @@ private:
 
   /// Element d of the 16 keys of a block.
   Value loadKeys(const Tile &tile, const Page &page, Value block, Value d) {
-    if (!isQuantized())
-      return loadVector(keyCache,
-                        {layer, page.physical, tile.kvHead, block, d, idx(0)});
-    Value row = add(mul(block, headDim), d);
-    return loadVector(keyCache,
-                      {layer, page.physical, tile.kvHead, mul(row, kLanes)});
+    Values at{layer, page.physical, tile.kvHead};
+    if (isQuantized())
+      at.push_back(mul(add(mul(block, headDim), d), kLanes));
+    else
+      at.append({block, d, idx(0)});
+    return loadVector(keyCache, at);
   }
   /// Elements of the value at place t of its page.
   Value loadValue(const Tile &tile, const Page &page, Value t, Value column,
                   int64_t width) {
-    if (!isQuantized())
-      return loadVector(valueCache,
-                        {layer, page.physical, tile.kvHead, t, column}, width);
-    return loadVector(
-        valueCache,
-        {layer, page.physical, tile.kvHead, add(mul(t, headDim), column)},
-        width);
+    Values at{layer, page.physical, tile.kvHead};
+    if (isQuantized())
+      at.push_back(add(mul(t, headDim), column));
+    else
+      at.append({t, column});
+    return loadVector(valueCache, at, width);
   }
-  /// Scales of 16 positions from place t of a page of i8.
-  Value loadScales(Value cache, Value physical, Value kvHead, Value t) {
-    Value at = add(mul(t, kI8ScaleBytes), kPage * headDim);
-    auto bytes = VectorType::get(kLanes * kI8ScaleBytes, b.getI8Type());
-    Value v = vector::LoadOp::create(b, bytes, cache,
-                                     ValueRange{layer, physical, kvHead, at});
-    return vector::BitCastOp::create(b, vecType, v);
-  }
-
-  /// Reading K and V waits for memory: while the scores of a chunk are
-  /// computed, its values are fetched, and meanwhile the keys of the next, so
-  /// that memory is never idle. A page is asked for in `parts` equal parts, of
-  /// which this is one; to L2, as L1 cannot hold the 64 KB of a chunk. A page
-  /// of either cache is contiguous, whatever its inner shape.
-  void prefetch(Value cache, Value physical, Value kvHead, Value part,
-                int64_t parts) {
-    auto type = cast<MemRefType>(cache.getType());
-    int64_t line = 64 * 8 / type.getElementTypeBitWidth();
+  /// Asks L2 for one of equal parts of a page.
+  void prefetchPart(Value cache, Value physical, const Tile &tile, Value part,
+                    int64_t parts) {
     int64_t elements = kPage * headDim / parts;
-    if (!elements)
-      return;
-    Value from = mul(part, elements);
-    Values at(type.getRank() - 1, idx(0));
-    at[0] = layer;
-    at[1] = physical;
-    at[2] = kvHead;
-    at.push_back(Value());
-    for (int64_t e = 0; e < elements; e += line) {
-      at.back() = add(from, e);
-      memref::PrefetchOp::create(b, cache, at, /*isWrite=*/false,
-                                 /*localityHint=*/2, /*isDataCache=*/true);
-    }
+    prefetch(cache, {layer, physical, tile.kvHead}, {mul(part, elements)},
+             elements, /*intoL1=*/false);
+  }
+  /// A single token waits for memory: while it reads a page, it fetches what it
+  /// reads next into L1, in the same order. Several tiles, and i8, take longer
+  /// for a page than memory does: they fetch a chunk's values beside its scores
+  /// and then the next keys, into L2, as L1 cannot hold the 64 KB of a chunk.
+  bool readsAhead() const { return mostTiles == 1 && !isQuantized(); }
+  void prefetchNext(const Page &page, Value cache, Value other,
+                    const Tile &tile, ValueRange from, int64_t elements) {
+    auto choice = scf::IfOp::create(b, page.isLast, /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(b);
+    Values at{layer, page.next, tile.kvHead};
+    b.setInsertionPoint(choice.thenYield());
+    prefetch(other, at, from, elements, /*intoL1=*/true);
+    b.setInsertionPoint(choice.elseYield());
+    prefetch(cache, at, from, elements, /*intoL1=*/true);
   }
   /// Rows are ordered token by token.
   static int64_t tokenOf(const Tile &tile, int64_t row) {
@@ -211,7 +201,7 @@ private:
     return add(mul(tile.index, tile.rows()), row);
   }
   Value scratchRow(const Tile &tile, int64_t row) {
-    return add(mul(tile.index, tile.rows()), row);
+    return scratchRow(tile, idx(row));
   }
   /// One number of each row, in all lanes.
   Value loadRow(Value lanes, const Tile &tile, Value row, VectorType type) {
@@ -323,8 +313,8 @@ void Emitter::emitRows(Value kvHead, int64_t headOffset, int64_t heads) {
       b.createBlock(&whileOp.getAfter(), {}, b.getIndexType(), b.getLoc());
   Value row = after->getArgument(0);
   Value run = emitRun(row);
-  Value isTile = cmp(arith::CmpIPredicate::sge, run,
-                     idx(std::max<int64_t>(2, tileTokens)));
+  Value least = idx(std::max<int64_t>(2, tileTokens));
+  Value isTile = cmp(arith::CmpIPredicate::sge, run, least);
   auto choice = scf::IfOp::create(b, b.getIndexType(), isTile,
                                   /*withElseRegion=*/true);
   {
@@ -411,14 +401,15 @@ void Emitter::emitGroup(const Tile &start, Value count) {
 
 void Emitter::emitChunk(const Tile &first, Value count, Value pageBegin,
                         Value pageEnd) {
-  eachPage(pageBegin, pageEnd, [&](const Page &page) {
+  eachPage(pageBegin, pageEnd, /*after=*/pageBegin, [&](const Page &page) {
     if (staged)
       stageKeys(first, page);
     eachTile(first, count, [&](const Tile &tile) { emitScores(tile, page); });
   });
   eachTile(first, count,
            [&](const Tile &tile) { emitExp(tile, pageBegin, pageEnd); });
-  eachPage(pageBegin, pageEnd, [&](const Page &page) {
+  Value nextChunk = minIndex(pageEnd, sub(endPage, idx(1)));
+  eachPage(pageBegin, pageEnd, nextChunk, [&](const Page &page) {
     if (staged)
       stageValues(first, page);
     eachTile(first, count, [&](const Tile &tile) { emitValues(tile, page); });
@@ -470,9 +461,17 @@ void Emitter::emitScores(const Tile &tile, const Page &keys) {
         idx(0), idx(headDim), unroll, zeros,
         [&](Value start, ValueRange carried) {
           Values acc(carried);
-          prefetch(valueCache, keys.physical, tile.kvHead,
-                   add(mul(round, steps), div(start, unroll)),
-                   mostTiles * rounds * steps);
+          Values ahead; // where each block's keys are
+          for (int64_t k = 0; k < blocks; ++k)
+            ahead.push_back(
+                mul(add(mul(add(block, k), headDim), start), kLanes));
+          if (readsAhead())
+            prefetchNext(keys, keyCache, valueCache, tile, ahead,
+                         unroll * kLanes);
+          else
+            prefetchPart(valueCache, keys.physical, tile,
+                         add(mul(round, steps), div(start, unroll)),
+                         mostTiles * rounds * steps);
           for (int64_t u = 0; u < unroll; ++u) {
             Value d = add(start, u);
             Values vectors;
@@ -501,8 +500,9 @@ void Emitter::emitScores(const Tile &tile, const Page &keys) {
       Value from = add(mul(keys.index, kPage), mul(add(block, k), kLanes));
       Value factor = vec(scale);
       if (isQuantized())
-        factor = fmul(factor, loadScales(keyCache, keys.physical, tile.kvHead,
-                                         mul(add(block, k), kLanes)));
+        factor = fmul(factor,
+                      loadScales(keyCache, {layer, keys.physical, tile.kvHead},
+                                 mul(add(block, k), kLanes)));
       for (int64_t row = 0; row < rows; ++row) {
         Value &s = sums[row * blocks + k];
         s = addByDistance(capped(fmul(s, factor), softcap), slopes, bias,
@@ -589,7 +589,7 @@ void Emitter::emitExp(const Tile &tile, Value pageBegin, Value pageEnd) {
             Value p = expNonPositive(fsub(loadVector(scores, place), all));
             l = fadd(l, p);
             if (isQuantized())
-              p = fmul(p, loadScales(valueCache, physical, tile.kvHead,
+              p = fmul(p, loadScales(valueCache, {layer, physical, tile.kvHead},
                                      idx(k * kLanes)));
             storeVector(p, scores, place);
           }
@@ -604,9 +604,8 @@ void Emitter::emitExp(const Tile &tile, Value pageBegin, Value pageEnd) {
 }
 
 void Emitter::emitValues(const Tile &tile, const Page &values) {
-  Value ahead =
-      loadIndex(pageTables, {sequence, minIndex(add(values.index, kChunkPages),
-                                                sub(endPage, idx(1)))});
+  Value ahead = physicalPage(
+      minIndex(add(values.index, kChunkPages), sub(endPage, idx(1))));
   eachColumn(accumulators / tile.rows(),
              [&](Value column, int64_t width, int64_t vectors) {
                emitColumns(tile, values, ahead, column, width, vectors);
@@ -633,7 +632,7 @@ void Emitter::emitColumns(const Tile &tile, const Page &values, Value ahead,
   int64_t parts = mostTiles * groups;
   Value part = add(mul(tile.index, groups), div(column, kLanes * vectors));
   if (mostTiles > 1)
-    prefetch(keyCache, ahead, tile.kvHead, part, parts);
+    prefetchPart(keyCache, ahead, tile, part, parts);
   // Tokens [first, first + count) over positions [from, to).
   auto range = [&](int64_t first, int64_t count, Value from, Value to) {
     MutableArrayRef<Value> own =
@@ -650,9 +649,12 @@ void Emitter::emitColumns(const Tile &tile, const Page &values, Value ahead,
                             ? loadVector(page, add(mul(t, headDim), at), width)
                             : loadValue(tile, values, t, at, width));
           }
-          if (mostTiles == 1)
-            prefetch(keyCache, ahead, tile.kvHead, add(mul(part, kPage), t),
-                     parts * kPage);
+          if (readsAhead())
+            prefetchNext(values, valueCache, keyCache, tile,
+                         add(mul(t, headDim), column), vectors * width);
+          else if (mostTiles == 1)
+            prefetchPart(keyCache, ahead, tile, add(mul(part, kPage), t),
+                         parts * kPage);
           Value at = add(values.place, t);
           for (int64_t row = 0; row < count * tile.heads; ++row) {
             Value p = loadSplat(
@@ -737,13 +739,12 @@ void Emitter::emitResult(const Tile &tile) {
       Value factor = resultFactor(loadVector(sum, {at, zero}),
                                   loadRow(max, tile, row, vecType),
                                   sinks ? load(sinks, globalHead) : Value());
-      Value outRow = add(tile.row, token);
-      Value outColumn = mul(globalHead, headDim);
+      Values out{add(tile.row, token), mul(globalHead, headDim)};
       eachColumn(1, [&](Value column, int64_t width, int64_t) {
         auto type = VectorType::get(width, b.getF32Type());
         Value o = loadVector(output, {at, column}, width);
         storeVector(fmul(o, broadcast(factor, type)), init,
-                    {outRow, add(outColumn, column)});
+                    {out[0], add(out[1], column)});
       });
     });
   });
@@ -754,9 +755,9 @@ struct VectorizeAttentionPass
   using VectorizeAttentionBase::VectorizeAttentionBase;
 
   LogicalResult check(Operation *op, Value keys, Value values) {
+    if (failed(checkBufferized(op)))
+      return failure();
     for (Value operand : op->getOperands()) {
-      if (isa<TensorType>(operand.getType()))
-        return op->emitOpError("is not bufferized");
       auto type = dyn_cast<MemRefType>(operand.getType());
       if (type && !type.isLastDimUnitStride())
         return op->emitOpError("operand of type ")

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // RUN: cria-opt %s --cria-vectorize-attention --canonicalize --cse --split-input-file --verify-diagnostics | FileCheck %s
 
-// One token: its two heads share each load of K and V, and V (then the next
-// chunk's K) is fetched ahead.
+// One token: its two heads share each load of K and V. What it reads next is
+// fetched into L1: the chunk's next page, behind its last keys its first values,
+// behind its last values the next chunk's first keys.
 
 // CHECK-LABEL: func @decode
 // CHECK-SAME: %[[Q:.*]]: memref<1x32xf32>, %[[K:.*]]: memref<2x?x1x4x16x16xf16>, %[[V:.*]]: memref<2x?x1x64x16xf16>, %[[P:.*]]: memref<1xi32>, %[[S:.*]]: memref<1xi32>, %[[T:.*]]: memref<?x?xi32>, %[[LAYER:.*]]: index, %[[O:.*]]: memref<1x32xf32>
@@ -18,9 +19,16 @@ func.func @decode(%q: memref<1x32xf32>, %k: memref<2x?x1x4x16x16xf16>,
   // CHECK: scf.for %[[CHUNK:.*]] = %c0 to %[[END]] step %c4 {
   // CHECK: scf.for %[[PAGE:.*]] =
   // CHECK: memref.load %[[T]][%{{.*}}, %[[PAGE]]]
+  // CHECK: %[[LAST:.*]] = arith.cmpi eq, %[[PAGE]],
+  // CHECK: %[[AFTER:.*]] = arith.select %[[LAST]], %{{.*}}, %{{.*}} : index
+  // CHECK: memref.load %[[T]][%{{.*}}, %[[AFTER]]]
+  // CHECK: %[[NEXT:.*]] = arith.index_cast
   // Four blocks of 16 positions by two heads.
   // CHECK: %[[ACC:.*]]:8 = scf.for %[[D:.*]] = %c0 to %c16 step %c4
-  // CHECK: memref.prefetch %[[V]][%[[LAYER]], %{{.*}}, %c0, %c0, %{{.*}}], read, locality<2>, data
+  // CHECK: scf.if %[[LAST]] {
+  // CHECK-COUNT-8: memref.prefetch %[[V]][%[[LAYER]], %[[NEXT]], %c0, %c0, %{{.*}}], read, locality<3>, data
+  // CHECK-NEXT: } else {
+  // CHECK: memref.prefetch %[[K]][%[[LAYER]], %[[NEXT]], %c0, %c0, %c0, %{{.*}}], read, locality<3>, data
   // CHECK: %[[K0:.*]] = vector.load %[[K]][%[[LAYER]], %{{.*}}, %c0, %{{.*}}, %[[D]], %c0]
   // CHECK: %[[KEY:.*]] = arith.extf %[[K0]] : vector<16xf16> to vector<16xf32>
   // CHECK: %[[QD:.*]] = vector.broadcast %{{.*}} : f32 to vector<16xf32>
@@ -37,17 +45,46 @@ func.func @decode(%q: memref<1x32xf32>, %k: memref<2x?x1x4x16x16xf16>,
   // The values' loop ends at the token's own position.
   // CHECK: scf.for %[[PAGE2:.*]] =
   // CHECK: memref.load %[[T]][%{{.*}}, %[[PAGE2]]]
-  // CHECK: arith.minsi
-  // CHECK: memref.load %[[T]]
+  // CHECK: %[[LAST2:.*]] = arith.cmpi eq, %[[PAGE2]],
+  // CHECK: %[[AFTER2:.*]] = arith.select %[[LAST2]], %{{.*}}, %{{.*}} : index
+  // CHECK: memref.load %[[T]][%{{.*}}, %[[AFTER2]]]
+  // CHECK: %[[NEXT2:.*]] = arith.index_cast
   // CHECK: %[[STOP:.*]] = arith.minsi
   // CHECK: scf.for %{{.*}} = %{{.*}} to %[[STOP]] step %c1 iter_args
   // CHECK: vector.load %[[V]][%[[LAYER]],
-  // CHECK: memref.prefetch %[[K]]
+  // CHECK: scf.if %[[LAST2]] {
+  // CHECK: memref.prefetch %[[K]][%[[LAYER]], %[[NEXT2]], %c0, %c0, %c0, %{{.*}}], read, locality<3>, data
+  // CHECK: } else {
+  // CHECK: memref.prefetch %[[V]][%[[LAYER]], %[[NEXT2]], %c0, %c0, %{{.*}}], read, locality<3>, data
   // CHECK: arith.divf
   // CHECK: vector.store %{{.*}}, %[[O]]
   // CHECK-NOT: cria.
   cria.fused_attention ins(%q, %k, %v, %p, %s, %t : memref<1x32xf32>,
       memref<2x?x1x4x16x16xf16>, memref<2x?x1x64x16xf16>, memref<1xi32>,
+      memref<1xi32>, memref<?x?xi32>)
+    layer %layer outs(%o : memref<1x32xf32>)
+    {heads = 2 : i64, kv_heads = 1 : i64, head_dim = 16 : i64, scale = 0.25 : f32}
+  return
+}
+
+// -----
+
+// Codes are converted for longer than they take to arrive: the values of the
+// page, then the next chunk's keys, into L2.
+
+// CHECK-LABEL: func @decode_i8
+// CHECK-SAME: %[[K:[^:]*]]: memref<2x?x1x1280xi8>, %[[V:[^:]*]]: memref<2x?x1x1280xi8>
+// CHECK-NOT: locality<3>
+// CHECK: memref.prefetch %[[V]][%{{.*}}, %{{.*}}, %c0, %{{.*}}], read, locality<2>, data
+// CHECK: arith.sitofp
+// CHECK-NOT: locality<3>
+// CHECK: memref.prefetch %[[K]][%{{.*}}, %{{.*}}, %c0, %{{.*}}], read, locality<2>, data
+// CHECK-NOT: locality<3>
+func.func @decode_i8(%q: memref<1x32xf32>, %k: memref<2x?x1x1280xi8>,
+    %v: memref<2x?x1x1280xi8>, %p: memref<1xi32>, %s: memref<1xi32>,
+    %t: memref<?x?xi32>, %layer: index, %o: memref<1x32xf32>) {
+  cria.fused_attention ins(%q, %k, %v, %p, %s, %t : memref<1x32xf32>,
+      memref<2x?x1x1280xi8>, memref<2x?x1x1280xi8>, memref<1xi32>,
       memref<1xi32>, memref<?x?xi32>)
     layer %layer outs(%o : memref<1x32xf32>)
     {heads = 2 : i64, kv_heads = 1 : i64, head_dim = 16 : i64, scale = 0.25 : f32}
