@@ -80,6 +80,9 @@ enum class Role {
   FfnNormBias,
   QNorm,
   KNorm,
+  QNormBias,
+  KNormBias,
+  AttnSinks,
   AttnPostNorm, // after attention
   AttnPostNormBias,
   FfnPostNorm, // after the feed-forward
@@ -87,6 +90,7 @@ enum class Role {
   // of the whole model
   Embedding,
   PositionTable,
+  RelativeBias, // T5's table of buckets and heads
   EmbeddingNorm,
   EmbeddingNormBias,
   OutputNorm,
@@ -114,7 +118,8 @@ struct DecoderDescription {
           ffn = 0, context = 0;
 
   // Normalisation. Weights and biases are there where `tensors` has them.
-  enum class Norm { Rms, Layer };
+  // None: what there was has become a part of the linears.
+  enum class Norm { Rms, Layer, None };
   Norm norm = Norm::Rms;
   double eps = 0;
   bool normPlusOne = false; // the factor is 1 + weight (Gemma)
@@ -131,7 +136,7 @@ struct DecoderDescription {
   Block block = Block::Serial;
   bool finalNorm = true;
 
-  enum class Activation { Relu, Gelu, GeluTanh, Silu };
+  enum class Activation { Relu, Relu2, Gelu, GeluTanh, Silu };
   Activation activation = Activation::Silu;
   bool gated = true; // activation(gate(x)) * up(x), else activation(up(x))
 
@@ -142,8 +147,12 @@ struct DecoderDescription {
   /// ALiBi (see AlibiSlopes.h): for each head what a score loses with each
   /// token of distance. Empty: none.
   std::vector<float> alibi;
-  /// RMSNorm of queries and keys before rope: of each head, or of the row.
-  enum class QkNorm { None, PerHead, Row };
+  /// T5-style bias by distance (see cria.relative_bias): buckets, and the
+  /// distance from which all share the last. 0: none.
+  int64_t relativeBuckets = 0, relativeDistance = 0;
+  /// Of queries and keys before rope: RMSNorm of each head or of the row, or
+  /// LayerNorm of the row.
+  enum class QkNorm { None, PerHead, Row, LayerRow };
   QkNorm qkNorm = QkNorm::None;
 
   /// What may differ from layer to layer besides the weights.
@@ -174,6 +183,8 @@ struct DecoderDescription {
   /// Tensors that files hold without effect on the model: a name, or the end
   /// of one behind a '*'.
   std::vector<std::string> ignoredTensors;
+  /// What the reader decided and a user may want to know, a sentence each.
+  std::vector<std::string> notes;
 
   int64_t queryRows() const { return heads * headDim; }
   int64_t keyRows() const { return kvHeads * headDim; }

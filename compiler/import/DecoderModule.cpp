@@ -56,6 +56,11 @@ private:
   RankedTensorType vector(int64_t size) {
     return RankedTensorType::get({size}, b.getF32Type());
   }
+  /// What each distance adds to the scores of each head.
+  RankedTensorType relativeBias() {
+    return RankedTensorType::get({model.heads, model.relativeDistance + 1},
+                                 b.getF32Type());
+  }
   RankedTensorType table() {
     return RankedTensorType::get({dynamic, dynamic}, b.getI32Type());
   }
@@ -102,6 +107,7 @@ private:
   Capacity capacity;
   StringRef sourceName;
   OpBuilder b;
+  Value relative; // in forward: the biases by distance, or null
 
   friend class LayerBuilder;
 };
@@ -162,8 +168,8 @@ void ModuleBuilder::addParam(Role role) {
 }
 
 void ModuleBuilder::addParams() {
-  for (Role role : {Role::Embedding, Role::PositionTable, Role::EmbeddingNorm,
-                    Role::EmbeddingNormBias})
+  for (Role role : {Role::Embedding, Role::PositionTable, Role::RelativeBias,
+                    Role::EmbeddingNorm, Role::EmbeddingNormBias})
     addParam(role);
   for (const LayerKind &kind : tensors.kinds)
     for (int i = 0; i < layerRoles; ++i) {
@@ -195,6 +201,8 @@ Value ModuleBuilder::loadTop(Role role) {
 }
 
 Value ModuleBuilder::norm(Value x, Value weight, Value bias, Location loc) {
+  if (model.norm == DecoderDescription::Norm::None)
+    return x;
   NormKind kind = model.norm == DecoderDescription::Norm::Rms ? NormKind::rms
                                                               : NormKind::layer;
   return NormOp::create(
@@ -282,7 +290,7 @@ private:
   Value load(Role role);
   Value linear(Role role, Role bias, Value x);
   Value norm(Role role, Role bias, Value x);
-  Value headNorm(Role role, Value x);
+  Value headNorm(Role role, Role bias, Value x);
   Value attention(Value x);
   Value feedForward(Value x);
 
@@ -291,7 +299,8 @@ private:
   const DecoderDescription &model;
   const LayerKind &kind;
   const DecoderDescription::LayerStyle &style;
-  Value layer, place, positions, sequences, slots, tables, keyCache, valueCache;
+  Value layer, place, positions, sequences, slots, tables, keyCache, valueCache,
+      relativeBias; // null without one
 };
 
 Value LayerBuilder::load(Role role) {
@@ -316,16 +325,26 @@ Value LayerBuilder::norm(Role role, Role bias, Value x) {
   return m.norm(x, w, added, loc);
 }
 
-Value LayerBuilder::headNorm(Role role, Value x) {
-  if (model.qkNorm == DecoderDescription::QkNorm::None)
+Value LayerBuilder::headNorm(Role role, Role bias, Value x) {
+  using QkNorm = DecoderDescription::QkNorm;
+  NormKind kind = NormKind::rms;
+  switch (model.qkNorm) {
+  case QkNorm::None:
     return x;
+  case QkNorm::PerHead:
+    kind = NormKind::per_head;
+    break;
+  case QkNorm::Row:
+    break;
+  case QkNorm::LayerRow:
+    kind = NormKind::layer;
+    break;
+  }
   Value w = load(role);
-  NormKind how = model.qkNorm == DecoderDescription::QkNorm::PerHead
-                     ? NormKind::per_head
-                     : NormKind::rms;
+  Value added = load(bias);
   return NormOp::create(
-      b, w.getLoc(), x.getType(), NormKindAttr::get(b.getContext(), how), x, w,
-      Value(), m.f32(model.eps), model.normPlusOne ? b.getUnitAttr() : nullptr);
+      b, w.getLoc(), x.getType(), NormKindAttr::get(b.getContext(), kind), x, w,
+      added, m.f32(model.eps), model.normPlusOne ? b.getUnitAttr() : nullptr);
 }
 
 Value LayerBuilder::attention(Value x) {
@@ -343,8 +362,8 @@ Value LayerBuilder::attention(Value x) {
   Value q = linear(Role::AttnQ, Role::AttnQBias, x);
   Value k = linear(Role::AttnK, Role::AttnKBias, x);
   Value v = linear(Role::AttnV, Role::AttnVBias, x);
-  q = rope(headNorm(Role::QNorm, q));
-  k = rope(headNorm(Role::KNorm, k));
+  q = rope(headNorm(Role::QNorm, Role::QNormBias, q));
+  k = rope(headNorm(Role::KNorm, Role::KNormBias, k));
   keyCache = append(CacheRole::key, k, keyCache);
   valueCache = append(CacheRole::value, v, valueCache);
   double scale = model.attentionScale
@@ -355,9 +374,9 @@ Value LayerBuilder::attention(Value x) {
   std::string name = (prefix + Twine(kind.layers.front()) + ".attention").str();
   Value mixed = AttentionOp::create(
       b, m.named(name), q.getType(), q, keyCache, valueCache, layer, positions,
-      sequences, tables, Value(), Value(), b.getI64IntegerAttr(model.heads),
-      b.getI64IntegerAttr(model.kvHeads), b.getI64IntegerAttr(model.headDim),
-      m.f32(scale),
+      sequences, tables, load(Role::AttnSinks), relativeBias,
+      b.getI64IntegerAttr(model.heads), b.getI64IntegerAttr(model.kvHeads),
+      b.getI64IntegerAttr(model.headDim), m.f32(scale),
       style.window ? b.getI64IntegerAttr(style.window) : mlir::IntegerAttr(),
       model.attentionSoftcap ? m.f32(model.attentionSoftcap)
                              : mlir::FloatAttr(),
@@ -370,6 +389,8 @@ ActivationKind activationOf(DecoderDescription::Activation activation) {
   switch (activation) {
   case DecoderDescription::Activation::Relu:
     return ActivationKind::relu;
+  case DecoderDescription::Activation::Relu2:
+    return ActivationKind::relu2;
   case DecoderDescription::Activation::Gelu:
     return ActivationKind::gelu;
   case DecoderDescription::Activation::GeluTanh:
@@ -403,6 +424,8 @@ func::FuncOp LayerBuilder::build() {
     inputs.push_back(index); // the layer's place among those of its kind
   inputs.append({m.rows(model.width), m.list(), m.list(), m.list(), m.table(),
                  m.keys(), m.values()});
+  if (model.relativeBuckets)
+    inputs.push_back(m.relativeBias());
   auto type =
       b.getFunctionType(inputs, {m.rows(model.width), m.keys(), m.values()});
   auto function = func::FuncOp::create(b, m.named("layer" + kind.suffix),
@@ -421,6 +444,8 @@ func::FuncOp LayerBuilder::build() {
   tables = rest[4];
   keyCache = rest[5];
   valueCache = rest[6];
+  if (model.relativeBuckets)
+    relativeBias = rest[7];
 
   using Placement = DecoderDescription::Placement;
   using Layout = DecoderDescription::Block;
@@ -468,6 +493,8 @@ SmallVector<Value> ModuleBuilder::callLayer(ArrayRef<func::FuncOp> layers,
     operands.push_back(state[0]);
     llvm::append_range(operands, batch);
     operands.append({state[1], state[2]});
+    if (relative)
+      operands.push_back(relative);
     auto op = func::CallOp::create(b, function.getLoc(), function, operands);
     return SmallVector<Value>(op.getResults());
   };
@@ -525,6 +552,10 @@ void ModuleBuilder::addForward(ArrayRef<func::FuncOp> layers) {
 
   Value embedding = loadTop(Role::Embedding);
   Value x = embed(args[0], args[1], embedding);
+  if (Value buckets = loadTop(Role::RelativeBias))
+    relative =
+        RelativeBiasOp::create(b, buckets.getLoc(), relativeBias(), buckets,
+                               b.getI64IntegerAttr(model.relativeDistance));
 
   auto constant = [&](int64_t value) -> Value {
     return arith::ConstantIndexOp::create(b, loc, value);
@@ -601,13 +632,15 @@ int64_t usualBatch(int64_t width, int64_t ffn) {
 }
 
 Expected<Capacity> chooseCapacity(StringRef path, int64_t context,
-                                  int64_t batch, const ImportOptions &options) {
+                                  int64_t batch, int64_t most,
+                                  const Twine &bound,
+                                  const ImportOptions &options) {
   Capacity result;
   result.context = options.context.value_or(context);
-  if (result.context < 1 || result.context > context)
+  if (result.context < 1 || result.context > most)
     return fileError(path, "a context of " + Twine(result.context) +
-                               " is asked for; accepted: 1 to " +
-                               Twine(context) + ", the model's own");
+                               " is asked for; accepted: 1 to " + Twine(most) +
+                               ", " + bound);
   result.batch = options.batch.value_or(std::min(batch, result.context));
   if (result.batch < 1 || result.batch > result.context)
     return fileError(path, "a batch of " + Twine(result.batch) +
@@ -616,17 +649,71 @@ Expected<Capacity> chooseCapacity(StringRef path, int64_t context,
   return result;
 }
 
-Expected<OwningOpRef<ModuleOp>>
-buildDecoderModule(const DecoderDescription &model, const TensorSource &source,
-                   const ImportOptions &options, MLIRContext &context) {
+/// Rope of dynamic NTK and LongRoPE as it is for sequences of `length`.
+static Error fixRopeLength(DecoderDescription &model, StringRef path,
+                           int64_t length) {
+  using Kind = RopeDescription::Kind;
+  constexpr int64_t most = int64_t(1) << 30;
+  if (length < 1 || length > most)
+    return fileError(path, "--rope-length " + Twine(length) +
+                               "; accepted: 1 to " + Twine(most));
+  bool found = false;
+  for (DecoderDescription::LayerStyle &style : model.styles) {
+    if (!style.rope || (style.rope->kind != Kind::Dynamic &&
+                        style.rope->kind != Kind::LongRope))
+      continue;
+    found = true;
+    RopeDescription &rope = *style.rope;
+    if (rope.kind == Kind::LongRope) {
+      (length > rope.originalMaxPositions ? rope.shortFactor
+                                          : rope.longFactor) =
+          length > rope.originalMaxPositions ? rope.longFactor
+                                             : rope.shortFactor;
+      continue;
+    }
+    // bloc97 and emozilla's base, see RopeFrequencies.h.
+    double dims = static_cast<double>(rope.dims);
+    double stretch =
+        rope.factor * static_cast<double>(std::max(length, rope.maxPositions)) /
+            static_cast<double>(rope.maxPositions) -
+        (rope.factor - 1);
+    if (rope.dims > 2) // with two, the only frequency is 1 at any base
+      rope.theta *= std::pow(stretch, dims / (dims - 2));
+    rope.kind = Kind::Default;
+  }
+  if (found)
+    return Error::success();
+  return fileError(path, "--rope-length " + Twine(length) +
+                             ": no frequency of this model's rope depends on "
+                             "the length of a sequence; accepted: none");
+}
+
+Expected<OwningOpRef<ModuleOp>> buildDecoderModule(DecoderDescription &model,
+                                                   const TensorSource &source,
+                                                   const ImportOptions &options,
+                                                   MLIRContext &context) {
   Expected<DecoderTensors> tensors = DecoderTensors::load(model, source);
   if (!tensors)
     return tensors.takeError();
-  Expected<Capacity> capacity =
-      chooseCapacity(source.path(), model.context,
-                     usualBatch(model.width, model.ffn), options);
+  if (options.ropeLength)
+    if (Error error = fixRopeLength(model, source.path(), *options.ropeLength))
+      return std::move(error);
+  bool isLearned = model.position == DecoderDescription::Position::Learned;
+  Expected<Capacity> capacity = chooseCapacity(
+      source.path(), model.context, usualBatch(model.width, model.ffn),
+      isLearned ? model.context : int64_t(1) << 30,
+      isLearned ? "the rows of the model's table of positions"
+                : "whatever the model was trained with",
+      options);
   if (!capacity)
     return capacity.takeError();
+  if (capacity->context > model.context)
+    model.notes.push_back(
+        ("a context of " + Twine(capacity->context) + " goes past the " +
+         Twine(model.context) +
+         " positions that the model was made for: what it gives there is "
+         "defined, and may be worse")
+            .str());
   // Only the file's own name: the same model gives the same module anywhere.
   SmallString<128> path(source.path());
   sys::path::remove_dots(path);

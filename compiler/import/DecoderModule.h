@@ -12,9 +12,9 @@
 namespace cria {
 
 /// Checks every tensor of `source` by name, shape and type. The dialects must
-/// have been loaded into the context.
+/// have been loaded into the context. Notes are added to the model's.
 llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
-buildDecoderModule(const DecoderDescription &model, const TensorSource &source,
+buildDecoderModule(DecoderDescription &model, const TensorSource &source,
                    const ImportOptions &options, mlir::MLIRContext &context);
 
 /// Tokens that a call may have where nobody asks: 512, 256 or 128, the most
@@ -25,12 +25,14 @@ buildDecoderModule(const DecoderDescription &model, const TensorSource &source,
 int64_t usualBatch(int64_t width, int64_t ffn);
 
 /// The context and batch that `options` ask of a model with `context`
-/// positions, and with `batch` where they ask for none.
+/// positions, and with `batch` where they ask for none. `most` is the longest
+/// context, and `bound` what sets it.
 struct Capacity {
   int64_t context, batch;
 };
 llvm::Expected<Capacity> chooseCapacity(llvm::StringRef path, int64_t context,
-                                        int64_t batch,
+                                        int64_t batch, int64_t most,
+                                        const llvm::Twine &bound,
                                         const ImportOptions &options);
 
 // The importers behind importModel.

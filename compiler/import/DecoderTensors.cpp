@@ -11,22 +11,42 @@ namespace cria {
 namespace {
 
 const char *const paramNames[] = {
-    "attn_norm",        "attn_q",
-    "attn_k",           "attn_v",
-    "attn_output",      "ffn_norm",
-    "ffn_gate",         "ffn_up",
-    "ffn_down",         "attn_q_bias",
-    "attn_k_bias",      "attn_v_bias",
-    "attn_output_bias", "ffn_gate_bias",
-    "ffn_up_bias",      "ffn_down_bias",
-    "attn_norm_bias",   "ffn_norm_bias",
-    "attn_q_norm",      "attn_k_norm",
-    "attn_post_norm",   "attn_post_norm_bias",
-    "ffn_post_norm",    "ffn_post_norm_bias",
-    "token_embd",       "position_embd",
-    "token_embd_norm",  "token_embd_norm_bias",
-    "output_norm",      "output_norm_bias",
-    "output",           "output_bias",
+    "attn_norm",
+    "attn_q",
+    "attn_k",
+    "attn_v",
+    "attn_output",
+    "ffn_norm",
+    "ffn_gate",
+    "ffn_up",
+    "ffn_down",
+    "attn_q_bias",
+    "attn_k_bias",
+    "attn_v_bias",
+    "attn_output_bias",
+    "ffn_gate_bias",
+    "ffn_up_bias",
+    "ffn_down_bias",
+    "attn_norm_bias",
+    "ffn_norm_bias",
+    "attn_q_norm",
+    "attn_k_norm",
+    "attn_q_norm_bias",
+    "attn_k_norm_bias",
+    "attn_sinks",
+    "attn_post_norm",
+    "attn_post_norm_bias",
+    "ffn_post_norm",
+    "ffn_post_norm_bias",
+    "token_embd",
+    "position_embd",
+    "relative_bias",
+    "token_embd_norm",
+    "token_embd_norm_bias",
+    "output_norm",
+    "output_norm_bias",
+    "output",
+    "output_bias",
 };
 static_assert(std::size(paramNames) == allRoles);
 
@@ -76,8 +96,14 @@ SmallVector<int64_t, 2> shapeOf(const DecoderDescription &model, Role role) {
   case Role::FfnUpBias:
     return {model.ffn};
   case Role::QNorm:
+  case Role::QNormBias:
     return {perHead ? model.headDim : q};
+  case Role::AttnSinks:
+    return {model.heads};
+  case Role::RelativeBias:
+    return {model.relativeBuckets, model.heads};
   case Role::KNorm:
+  case Role::KNormBias:
     return {perHead ? model.headDim : kv};
   case Role::Embedding:
   case Role::Head:
@@ -91,12 +117,20 @@ SmallVector<int64_t, 2> shapeOf(const DecoderDescription &model, Role role) {
   }
 }
 
+std::string nameOfLayer(StringRef pattern, int64_t layer) {
+  std::string name;
+  while (true) {
+    auto [front, back] = pattern.split("{}");
+    name += front;
+    if (front.size() == pattern.size())
+      return name;
+    name += std::to_string(layer);
+    pattern = back;
+  }
+}
+
 std::string DecoderTensors::name(Role role, int64_t layer) const {
-  StringRef pattern = model.at(role).name;
-  auto [front, back] = pattern.split("{}");
-  if (front.size() == pattern.size())
-    return pattern.str();
-  return (front + Twine(layer) + back).str();
+  return nameOfLayer(model.at(role).name, layer);
 }
 
 Error DecoderTensors::check(Role role, int64_t layer,
@@ -114,7 +148,8 @@ Error DecoderTensors::check(Role role, int64_t layer,
         source.path(),
         "tensor " + quoted(full) + " has shape " + shapeText((*view)->shape) +
             " (rows first); the model's sizes make it " + shapeText(expected));
-  read.insert((*view)->tensorName());
+  for (const std::string &tensor : source.tensorsOf(full))
+    read.insert(tensor);
   // Norms and biases become f32, whatever they are in the file.
   type = isMatrix(role) ? storedType((*view)->dtype) : StoredType();
   return Error::success();

@@ -23,6 +23,9 @@ bool isMatrix(Role role);
 llvm::SmallVector<int64_t, 2> shapeOf(const DecoderDescription &model,
                                       Role role);
 
+/// A tensor's name with the layer's number for every {}.
+std::string nameOfLayer(llvm::StringRef pattern, int64_t layer);
+
 /// Absent for a tensor that the layer does not have.
 using LayerTypes = std::array<std::optional<StoredType>, layerRoles>;
 

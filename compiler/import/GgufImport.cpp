@@ -432,6 +432,7 @@ Expected<ImportedModel> importGguf(std::unique_ptr<TensorSource> source,
   ImportedModel model;
   model.pooling = *pooling;
   model.module = std::move(*module);
+  model.notes = std::move(described->notes);
   model.tokenizerJson = std::move(*tokenizer);
   model.chatTemplate = chat->str();
   model.weights = std::move(source);

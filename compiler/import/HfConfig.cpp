@@ -89,7 +89,6 @@ const char *const harmlessKeys[] = {
 /// Keys of any config that have one value, or a few, that cria can do.
 const PinnedKey pinnedKeys[] = {
     {"quantization_config", "null"},
-    {"auto_map", "{} or null"}, // code of its own
     {"pruned_heads", "{} or null"},
     {"is_encoder_decoder", "false or null"},
     {"is_decoder", "true or false or null"},
@@ -141,6 +140,7 @@ const ActivationName activationNames[] = {
     {"gelu_pytorch_tanh", Model::Activation::GeluTanh},
     {"gelu_python_tanh", Model::Activation::GeluTanh},
     {"relu", Model::Activation::Relu},
+    {"relu2", Model::Activation::Relu2},
 };
 
 class ConfigParser {
@@ -177,11 +177,15 @@ const HfFamily *ConfigParser::findFamily() {
   for (const HfFamily *each : hfFamilies()) {
     const HfFamily &family = *each;
     types += (types.empty() ? "" : ", ") + std::string(family.modelType);
-    names += (names.empty() ? "" : ", ") + std::string(family.architecture);
     if (type && wanted == family.modelType)
       byType = &family;
-    if (name && *name == family.architecture)
-      byName = &family;
+    SmallVector<StringRef, 2> spellings;
+    StringRef(family.architecture).split(spellings, '|');
+    for (StringRef spelling : spellings) {
+      names += (names.empty() ? "" : ", ") + spelling.str();
+      if (name && *name == spelling)
+        byName = &family;
+    }
   }
   if (list && !byName) {
     config.refuse("architectures", first, "a list with one of: " + names);
@@ -325,6 +329,17 @@ void ConfigParser::parse() {
     return;
   readTokenIds();
   readDtype();
+  // Code beside the weights, which made them; cria computes what the family's
+  // class does.
+  if (const json::Value *map = config.find("auto_map")) {
+    const json::Object *object = map->getAsObject();
+    if (!object)
+      config.refuse("auto_map", map, "an object, null");
+    else if (!object->empty())
+      model.notes.push_back("auto_map names code of the model's own, which is "
+                            "not run: model_type says what is computed, " +
+                            model.architecture);
+  }
   family->describe(config, model);
   acceptHarmless(config);
   for (const char *key : family->harmless)

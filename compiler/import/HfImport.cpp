@@ -257,6 +257,7 @@ Expected<ImportedModel> importHf(StringRef folder, mlir::MLIRContext &context,
   if (!module)
     return module.takeError();
   model.module = std::move(*module);
+  model.notes = std::move(described->notes);
   if (Error error = readTokenizer(folder, *described, model))
     return error;
   if (Error error = readChatTemplate(folder, model.chatTemplate))

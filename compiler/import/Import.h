@@ -31,13 +31,19 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace cria {
 
 struct ImportOptions {
-  /// Positions a sequence may have; at most what the model was made for,
-  /// which is also the default.
+  /// Positions a sequence may have; by default what the model was made for.
+  /// More are at most the rows of a learned table of positions; where there is
+  /// none they are possible, and noted.
   std::optional<int64_t> context;
+  /// Rope whose frequencies depend on the length of a sequence (dynamic NTK,
+  /// LongRoPE) takes those of this length at every position. By default each
+  /// token takes those of the length that it sees: see RopeFrequencies.h.
+  std::optional<int64_t> ropeLength;
   /// Tokens a call may have; the smaller of 512 and the context by default.
   std::optional<int64_t> batch;
   /// For weights that no file holds: written to the module's `cria.seed`.
@@ -68,6 +74,8 @@ struct ImportedModel {
   /// Jinja; empty where the model has none.
   std::string chatTemplate;
   std::optional<KvPooling> pooling;
+  /// What the import decided and a user may want to know, a sentence each.
+  std::vector<std::string> notes;
 };
 
 /// Loads the dialects that it needs into `context`. Diagnostics of a .mlir

@@ -93,7 +93,8 @@ Error MlirImporter::complete(const ImportOptions &options) {
       return bad("module attribute cria.max_batch must be an integer above 0");
     batch = number.getValue().getSExtValue();
   }
-  Expected<Capacity> capacity = chooseCapacity(path, context, batch, options);
+  Expected<Capacity> capacity = chooseCapacity(
+      path, context, batch, context, "cria.context of the module", options);
   if (!capacity)
     return capacity.takeError();
   module->setAttr("cria.context", builder.getI64IntegerAttr(capacity->context));

@@ -69,10 +69,8 @@ Error Pooler::add(Role role) {
     return Error::success();
   StringRef pattern = place.name;
   bool isNumbered = pattern.contains("{}");
-  auto [front, back] = pattern.split("{}");
   for (int64_t layer = 0; layer < (isNumbered ? model.layers : 1); ++layer) {
-    std::string name =
-        isNumbered ? (front + Twine(layer) + back).str() : place.name;
+    std::string name = nameOfLayer(pattern, layer);
     if (place.optional && !source.find(StringRef(name).split(" | ").first))
       continue;
     Expected<const TensorView *> view = source.get(name);
@@ -106,10 +104,10 @@ Error Pooler::add(Role role) {
 }
 
 Expected<KvPooling> Pooler::run() {
-  SmallVector<Role, 5> roles = {Role::AttnK, Role::AttnV, Role::AttnKBias,
+  SmallVector<Role, 6> roles = {Role::AttnK, Role::AttnV, Role::AttnKBias,
                                 Role::AttnVBias};
-  if (model.qkNorm == DecoderDescription::QkNorm::Row)
-    roles.push_back(Role::KNorm);
+  if (model.qkNorm != DecoderDescription::QkNorm::PerHead)
+    roles.append({Role::KNorm, Role::KNormBias});
   if (group > 1)
     for (Role role : roles)
       if (Error error = add(role))

@@ -4,6 +4,7 @@
 #include "compiler/import/GgmlBlocks.h"
 #include "compiler/import/GgufReader.h"
 #include "compiler/import/InputFile.h"
+#include "compiler/import/MadeTensor.h"
 #include "compiler/import/QuantizeBlocks.h"
 #include "compiler/import/SafetensorsReader.h"
 #include "llvm/ADT/STLExtras.h"
@@ -88,7 +89,8 @@ public:
   }
   ArrayRef<StringRef> names() const override { return table.names(); }
   void release(const TensorView &view) const override {
-    releasePages(file->buffer(), view.data);
+    if (!view.made)
+      releasePages(file->buffer(), view.data);
   }
   StringRef path() const override { return file->path(); }
   std::string contentHash() const override {
@@ -264,23 +266,61 @@ Expected<const TensorView *> TensorSource::getTensor(StringRef name) const {
 Expected<const TensorView *> TensorSource::get(StringRef name) const {
   if (find(name))
     return getTensor(name);
-  Expected<std::optional<ParsedSlice>> parsed = parseSlice(name);
-  if (!parsed)
-    return fileError(path(), toString(parsed.takeError()));
-  if (!*parsed)
+  if (!name.contains(" | "))
     return getTensor(name);
   std::lock_guard<std::mutex> lock(mutex);
-  std::unique_ptr<TensorView> &view = slices[name];
-  if (view)
-    return view.get();
-  Expected<const TensorView *> base = getTensor((*parsed)->tensor);
-  if (!base)
-    return base.takeError();
-  Expected<TensorView> made = makeSlice(**base, (*parsed)->slice, name);
+  if (const auto &known = slices[name])
+    return known.get();
+  Expected<TensorView> made = makeView(name);
   if (!made)
     return fileError(path(), toString(made.takeError()));
-  view = std::make_unique<TensorView>(std::move(*made));
-  return view.get();
+  // Making it may have moved the map.
+  std::unique_ptr<TensorView> &place = slices[name];
+  place = std::make_unique<TensorView>(std::move(*made));
+  return place.get();
+}
+
+/// A tensor that is made of others; the mutex is held.
+Expected<const TensorView *> TensorSource::getMade(StringRef name) const {
+  if (const auto &known = slices[name])
+    return known.get();
+  Expected<TensorView> made = makeTensor(
+      name, [&](StringRef part) { return getTensor(part); },
+      [&](StringRef part) { return find(part) != nullptr; });
+  if (!made)
+    return made.takeError();
+  auto &place = slices[name];
+  place = std::make_unique<TensorView>(std::move(*made));
+  return place.get();
+}
+
+Expected<TensorView> TensorSource::makeView(StringRef expression) const {
+  std::optional<StringRef> first = madePart(expression);
+  if (first == expression) {
+    Expected<const TensorView *> made = getMade(expression);
+    if (!made)
+      return made.takeError();
+    return **made;
+  }
+  StringRef rest = first ? expression.drop_front(first->size()) : expression;
+  // Behind a made tensor a slice needs a name to begin with.
+  std::string text = first ? "made" + rest.str() : rest.str();
+  Expected<std::optional<ParsedSlice>> parsed = parseSlice(text);
+  if (!parsed)
+    return parsed.takeError();
+  Expected<const TensorView *> base =
+      first ? getMade(*first) : getTensor((*parsed)->tensor);
+  if (!base)
+    return base.takeError();
+  return makeSlice(**base, (*parsed)->slice, expression);
+}
+
+std::vector<std::string> TensorSource::tensorsOf(StringRef name) const {
+  if (!find(name))
+    if (std::optional<StringRef> first = madePart(name))
+      return tensorsOfMade(
+          *first, [&](StringRef part) { return find(part) != nullptr; });
+  return {find(name) ? name.str() : name.split(" | ").first.str()};
 }
 
 Expected<std::unique_ptr<TensorSource>> TensorSource::open(StringRef path) {

@@ -70,6 +70,8 @@ struct TensorView {
   /// The tensor that this is a slice of; null for a whole one.
   const TensorView *base = nullptr;
   TensorSlice slice;
+  /// What `data` is in, for a tensor that no file holds (MadeTensor.h).
+  std::shared_ptr<std::vector<uint8_t>> made;
 
   /// The container's name of the tensor.
   llvm::StringRef tensorName() const { return base ? base->name : name; }
@@ -115,8 +117,12 @@ public:
   virtual const TensorView *find(llvm::StringRef name) const = 0;
 
   /// The tensor, or an error where it is missing or of an unsupported type.
-  /// `name` may be the expression of a slice (TensorSlice.h).
+  /// `name` may be the expression of a slice (TensorSlice.h) or of a tensor
+  /// that is made of others (MadeTensor.h).
   llvm::Expected<const TensorView *> get(llvm::StringRef name) const;
+
+  /// The container's tensors that `name`, of which get() made a view, reads.
+  std::vector<std::string> tensorsOf(llvm::StringRef name) const;
 
   /// In the order of the file; of the shards' names for a folder.
   virtual llvm::ArrayRef<llvm::StringRef> names() const = 0;
@@ -137,6 +143,8 @@ public:
 
 private:
   llvm::Expected<const TensorView *> getTensor(llvm::StringRef name) const;
+  llvm::Expected<TensorView> makeView(llvm::StringRef expression) const;
+  llvm::Expected<const TensorView *> getMade(llvm::StringRef name) const;
 
   mutable std::mutex mutex; // of the slices asked for so far
   mutable llvm::StringMap<std::unique_ptr<TensorView>> slices;

@@ -33,7 +33,14 @@ struct Options {
                "chosen at load")};
   cl::opt<int64_t> contextSize{"context", cl::value_desc("N"),
                                cl::cat(category),
-                               cl::desc("Positions that a sequence may have")};
+                               cl::desc("Positions that a sequence may have "
+                                        "(default: what the model was made "
+                                        "for)")};
+  cl::opt<int64_t> ropeLength{
+      "rope-length", cl::value_desc("N"), cl::cat(category),
+      cl::desc("Rope of dynamic NTK and LongRoPE as for sequences of N tokens, "
+               "at every position (default: each token as its own position "
+               "has it, which is what generation sees)")};
   cl::opt<int64_t> batchSize{"batch", cl::value_desc("N"), cl::cat(category),
                              cl::desc("Tokens that one call may have (default: "
                                       "512, or 256 or 128 for a wide model, "

@@ -283,6 +283,8 @@ llvm::Error Driver::checkQuantize() {
 llvm::Error Driver::loadModule(const std::string &file, Stage stage) {
   if (options->kvHeads.getNumOccurrences())
     return failure(file + ": --kv-heads is for models; this is a module");
+  if (options->ropeLength.getNumOccurrences())
+    return failure(file + ": --rope-length is for models; this is a module");
   mlir::ParserConfig config(context.get());
   model.module = mlir::parseSourceFile<mlir::ModuleOp>(file, config);
   if (!model.module)
@@ -337,12 +339,17 @@ llvm::Error Driver::load() {
     imports.seed = options->seedValue;
   if (options->kvHeads.getNumOccurrences())
     imports.kvHeads = options->kvHeads;
+  if (options->ropeLength.getNumOccurrences())
+    imports.ropeLength = options->ropeLength;
   imports.quantizes = options->quantize.getNumOccurrences();
   llvm::Expected<ImportedModel> imported =
       importModel(options->modelPath, *context, imports);
   if (!imported)
     return imported.takeError();
   model = std::move(*imported);
+  for (const std::string &note : model.notes)
+    llvm::errs() << "cria: remark: " << options->modelPath << ": " << note
+                 << "\n";
   return llvm::Error::success();
 }
 

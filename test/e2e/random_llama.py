@@ -232,7 +232,7 @@ ARCHITECTURES = {
     "gpt-neox-serial": "gptneox", "falcon-mqa": "falcon",
     "falcon-new": "falcon", "olmo": "olmo", "stablelm": "stablelm",
     "stablelm-parallel": "stablelm", "cohere": "command-r",
-    "cohere2": "cohere2",
+    "cohere2": "cohere2", "bloom": "bloom", "mpt": "mpt",
 }  # yapf: disable
 
 
@@ -255,6 +255,9 @@ def gguf_families():
             config["layer_types"] = ALTERNATING[:1] * 3 + ALTERNATING[1:2]
         if arch == "gptneox":
             config["hidden_act"] = "gelu_new"
+        if arch == "mpt":
+            config["gelu_tanh"] = True  # see reference.load
+            config["attn_config"] = dict(alibi_bias_max=16)
         if arch == "falcon":
             config["activation"] = "gelu_new"
             config.pop("bias", None)

@@ -240,6 +240,10 @@ def load(path):
         if info.get(what):
             fail(f"{path}: {what.replace('_', ' ')}: {sorted(info[what])}")
     exact_alibi(model)
+    if getattr(model.config, "gelu_tanh", False):
+        # No config of an MPT says which GELU; llama.cpp has this one.
+        for block in model.transformer.blocks:
+            block.ffn.act = torch.nn.GELU("tanh")
     return model.eval()
 
 
@@ -507,7 +511,8 @@ def write_family_gguf(folder, path, arch):
     head_dim = first("head_dim", otherwise=config.hidden_size // heads)
     writer = gguf.GGUFWriter(path, arch)
     writer.add_block_count(layers)
-    writer.add_context_length(config.max_position_embeddings)
+    writer.add_context_length(first("max_position_embeddings", "max_seq_len",
+                                    otherwise=2048))
     writer.add_embedding_length(config.hidden_size)
     writer.add_feed_forward_length(first(
         "intermediate_size", "ffn_hidden_size", otherwise=4 * config.hidden_size))
@@ -544,6 +549,12 @@ def write_family_gguf(folder, path, arch):
     if arch == "gemma2":
         writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
         writer.add_final_logit_softcapping(config.final_logit_softcapping)
+    if arch == "mpt":
+        writer.add_max_alibi_bias(float(config.attn_config.alibi_bias_max))
+        if config.attn_config.clip_qkv:
+            writer.add_clamp_kqv(config.attn_config.clip_qkv)
+    if arch == "olmo" and config.clip_qkv:
+        writer.add_clamp_kqv(config.clip_qkv)
     if arch == "granite":
         writer.add_attention_scale(config.attention_multiplier)
         writer.add_embedding_scale(config.embedding_multiplier)
@@ -552,7 +563,7 @@ def write_family_gguf(folder, path, arch):
     for name, tensor in model.state_dict().items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
-        if arch in ("gptneox", "falcon") and ".query_key_value." in name:
+        if arch in ("gptneox", "falcon", "bloom") and ".query_key_value." in name:
             # By kv head: its queries, its key, its value.
             parts = tensor.reshape(kv_heads, heads // kv_heads + 2, head_dim, -1)
             tensor = torch.cat([part.reshape(-1, *tensor.shape[1:]) for part in (
@@ -566,6 +577,8 @@ def write_family_gguf(folder, path, arch):
                 tensor = torch.tensor(permute(tensor.numpy(), kv_heads))
         if arch.startswith("gemma") and "norm." in name:
             tensor = tensor + 1
+        if arch == "bloom":
+            name = name.removeprefix("transformer.")
         to = names.get_name(name, try_suffixes=(".weight", ".bias"))
         if to is None:
             fail(f"{folder}: GGUF has no name for {name}")

@@ -170,6 +170,13 @@ TEST(HfConfig, RefusesQuantisedWeights) {
              "key 'quantization_config' is an object; accepted: null");
 }
 
+TEST(HfConfig, NotesAutoMap) {
+  auto config = parse(R"("auto_map":{"AutoModel":"modeling_x.X"})");
+  ASSERT_TRUE(bool(config)) << toString(config.takeError());
+  ASSERT_EQ(config->notes.size(), 1u);
+  EXPECT_HAS(config->notes[0], "model_type says what is computed, llama");
+}
+
 TEST(HfConfig, RefusesHeadsThatDoNotDivide) {
   EXPECT_HAS(errorOf(R"("num_key_value_heads":3)"),
              "key 'num_key_value_heads' is 3; accepted: a divisor of "

@@ -190,7 +190,24 @@ TEST_F(ImportGguf, BatchIsAtMostTheContext) {
 
 TEST_F(ImportGguf, ContextBeyondTheModel) {
   options.context = 129;
-  EXPECT_HAS(error(), "context of 129 is asked for; accepted: 1 to 128");
+  EXPECT_HAS(text(), "cria.context = 129");
+}
+
+TEST_F(ImportGguf, NotesAContextBeyondTheModel) {
+  options.context = 129;
+  std::vector<std::string> notes = cantFail(import()).notes;
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_HAS(notes[0], "129 goes past the 128 positions");
+}
+
+TEST_F(ImportGguf, ContextBeyondAnyModel) {
+  options.context = (int64_t(1) << 30) + 1;
+  EXPECT_HAS(error(), "accepted: 1 to 1073741824");
+}
+
+TEST_F(ImportGguf, RopeLengthWhereNothingDependsOnIt) {
+  options.ropeLength = 64;
+  EXPECT_HAS(error(), "--rope-length 64: no frequency of this model's rope");
 }
 
 TEST_F(ImportGguf, BatchBeyondTheContext) {

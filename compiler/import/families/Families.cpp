@@ -10,10 +10,10 @@ namespace cria {
 
 ArrayRef<const HfFamily *> hfFamilies() {
   static const HfFamily *const families[] = {
-      &llama,  &mistral, &smolLm3, &granite, &qwen2, &qwen3,
-      &gemma,  &gemma2,  &gemma3,  &phi,     &phi3,  &gpt2,
-      &gptJ,   &gptNeoX, &falcon,  &olmo,    &olmo2, &stableLm,
-      &cohere, &cohere2, &bloom,   &mpt,
+      &llama,  &mistral, &smolLm3, &granite, &qwen2,     &qwen3,
+      &gemma,  &gemma2,  &gemma3,  &phi,     &phi3,      &gpt2,
+      &gptJ,   &gptNeoX, &falcon,  &olmo,    &olmo2,     &stableLm,
+      &cohere, &cohere2, &bloom,   &mpt,     &canonical,
   };
   return families;
 }
@@ -106,6 +106,10 @@ Role biasOf(Role role) {
     return Role::AttnPostNormBias;
   case Role::FfnPostNorm:
     return Role::FfnPostNormBias;
+  case Role::QNorm:
+    return Role::QNormBias;
+  case Role::KNorm:
+    return Role::KNormBias;
   case Role::EmbeddingNorm:
     return Role::EmbeddingNormBias;
   case Role::OutputNorm:

@@ -54,7 +54,7 @@ struct RopeKeys {
 /// A family as Hugging Face has it.
 struct HfFamily {
   const char *modelType;    // config.json's model_type
-  const char *architecture; // and its architectures
+  const char *architecture; // and its architectures, or several with '|'
   std::vector<HfKey> keys;
   std::vector<PinnedKey> pinned;
   std::vector<const char *> harmless;
@@ -156,7 +156,7 @@ extern const HfFamily qwen2, qwen3;
 extern const HfFamily gemma, gemma2, gemma3;
 extern const HfFamily phi, phi3;
 extern const HfFamily gpt2, gptJ, gptNeoX;
-extern const HfFamily bloom, falcon, mpt;
+extern const HfFamily bloom, canonical, falcon, mpt;
 extern const HfFamily olmo, olmo2, stableLm, cohere, cohere2;
 
 } // namespace cria

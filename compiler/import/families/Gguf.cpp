@@ -3,6 +3,7 @@
 // The families of GGUF, as llama.cpp's converter writes them.
 #include "compiler/import/TensorSlice.h"
 #include "compiler/import/families/GgufFamily.h"
+#include "compiler/target/AlibiSlopes.h"
 #include <cmath>
 
 using namespace llvm;
@@ -229,6 +230,38 @@ void describeFalcon(GgufKeys &keys, Model &model) {
   place(model, Role::FfnNormBias, "blk.{}.attn_norm.bias", true);
 }
 
+void setAlibi(Model &model, double most) {
+  SmallVector<float> slopes = alibiSlopes(model.heads, most);
+  model.alibi.assign(slopes.begin(), slopes.end());
+}
+
+/// ALiBi's exponent is not in the file.
+void describeBloom(GgufKeys &, Model &model) {
+  ungatedGelu(model);
+  model.embeddingNorm = true;
+  place(model, Role::EmbeddingNorm, "token_embd_norm.weight");
+  place(model, Role::EmbeddingNormBias, "token_embd_norm.bias");
+  setAlibi(model, 8);
+}
+
+/// Without ALiBi positions are learned.
+void describeMpt(GgufKeys &keys, Model &model) {
+  ungatedGelu(model);
+  double most = keys.number("attention.max_alibi_bias", 0, 1e3);
+  if (most > 0) {
+    setAlibi(model, most);
+  } else {
+    model.position = Model::Position::Learned;
+    place(model, Role::PositionTable, "position_embd.weight");
+  }
+  if (!keys.file.findTensor("blk.0.attn_q_norm.weight"))
+    return;
+  model.qkNorm = Model::QkNorm::LayerRow;
+  placeHeadNorms(model);
+  place(model, Role::QNormBias, "blk.{}.attn_q_norm.bias", true);
+  place(model, Role::KNormBias, "blk.{}.attn_k_norm.bias", true);
+}
+
 /// Norms without weights.
 void describeOlmo(GgufKeys &, Model &model) {
   for (Role role : {Role::AttnNorm, Role::AttnNormBias, Role::FfnNorm,
@@ -291,6 +324,8 @@ ArrayRef<GgufFamily> ggufFamilies() {
       {"gpt2", layer, std::nullopt, describeGpt2},
       {"gptneox", layer, false, describeGptNeoX},
       {"falcon", layer, false, describeFalcon},
+      {"bloom", layer, std::nullopt, describeBloom},
+      {"mpt", layer, std::nullopt, describeMpt},
       {"olmo", layer, true, describeOlmo},
       {"olmo2", rms, false, describeOlmo2},
       {"stablelm", layer, false, describeStableLm},

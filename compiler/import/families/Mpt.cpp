@@ -22,7 +22,9 @@ void readAttention(ConfigReader &config, Model &model) {
   reader.pin("alibi", "true or null");
   reader.pin("attn_type", "\"multihead_attention\" or null");
   reader.pin("clip_qkv", "0 or 0.0 or null");
-  reader.pin("qk_ln", "false or null");
+  // In the models' own code; transformers passes over it.
+  if (reader.boolean("qk_ln", false))
+    model.qkNorm = Model::QkNorm::LayerRow;
   reader.pin("prefix_lm", "false or null");
   reader.pin("attn_uses_sequence_id", "false or null");
   model.attentionScale = reader.number("softmax_scale", 1e-9, 1e6, 0);
@@ -48,6 +50,10 @@ void describeMpt(ConfigReader &config, Model &model) {
   place(model, Role::Embedding, "transformer.wte");
   place(model, Role::AttnNorm, "transformer.blocks.{}.norm_1");
   placeQkv(model, "transformer.blocks.{}.attn.Wqkv", Qkv::Stacked);
+  if (model.qkNorm != Model::QkNorm::None) {
+    place(model, Role::QNorm, "transformer.blocks.{}.attn.q_ln");
+    place(model, Role::KNorm, "transformer.blocks.{}.attn.k_ln");
+  }
   place(model, Role::AttnOutput, "transformer.blocks.{}.attn.out_proj");
   place(model, Role::FfnNorm, "transformer.blocks.{}.norm_2");
   place(model, Role::FfnUp, "transformer.blocks.{}.ffn.up_proj");
@@ -60,7 +66,7 @@ void describeMpt(ConfigReader &config, Model &model) {
 
 const HfFamily mpt = {
     "mpt",
-    "MptForCausalLM",
+    "MptForCausalLM|MPTForCausalLM", // the latter with code of its own
     {{"d_model", &Model::width},
      {"n_layers", &Model::layers},
      {"n_heads", &Model::heads},
