@@ -18,8 +18,12 @@ llvm::Expected<std::optional<KvPooling>>
 poolKvHeads(DecoderDescription &model, const TensorSource &source,
             const ImportOptions &options);
 
-/// A line for people; `bytes` has the KV cache for each token now.
-std::string poolingText(const KvPooling &pooling, int64_t bytes);
+/// Lines for people. The KV cache has `bytes` for each token now, and a decode
+/// step reads `weightBytes` of weights beside it; `context` is the depth that
+/// the text tells of. It gives bytes and their share, no times: those are
+/// measured, by the command that it names.
+std::string poolingText(const KvPooling &pooling, int64_t bytes,
+                        int64_t context, uint64_t weightBytes);
 
 } // namespace cria
 

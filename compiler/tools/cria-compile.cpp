@@ -707,6 +707,18 @@ llvm::Error Driver::run() {
   return folder->commit();
 }
 
+/// Of the embedding a step reads a row only, where the head is another weight.
+static uint64_t decodeWeightBytes(const ModelInfo &info) {
+  uint64_t embedding = 0;
+  bool hasHead = false;
+  for (const ModelInfo::Weight &weight : info.weights) {
+    hasHead |= weight.name == "output";
+    if (weight.name == "token_embd")
+      embedding = weight.bytes;
+  }
+  return info.weightsBytes - (hasHead ? embedding : 0);
+}
+
 void Driver::printResults() const {
   if (options->quiet)
     return;
@@ -716,7 +728,8 @@ void Driver::printResults() const {
                    << llvm::format("%12llu bytes\n",
                                    static_cast<unsigned long long>(bytes));
   if (folder && model.pooling)
-    llvm::outs() << poolingText(*model.pooling, info.kvBytesPerToken);
+    llvm::outs() << poolingText(*model.pooling, info.kvBytesPerToken,
+                                info.context, decodeWeightBytes(info));
   // Without --quantize, where a type of the source is none of cria's.
   if (options->quantize.getNumOccurrences() ||
       llvm::any_of(packed, [](const PackedTensor &tensor) {

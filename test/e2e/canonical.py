@@ -182,9 +182,9 @@ def relative_bucket(distance, buckets, most):
 
 
 def sinusoids(count, width):
-    # A product of float32, as with rope.
-    turn = 10000.0**(-torch.arange(0, width, 2).double() / width)
-    angles = (torch.arange(count)[:, None] * turn.float()).double()
+    # In float32, as models are trained.
+    wavelengths = 10000.0**(torch.arange(0, width, 2).double() / width)
+    angles = (torch.arange(count)[:, None] / wavelengths.float()).double()
     return torch.stack([angles.sin(), angles.cos()], -1).flatten(1)
 
 
