@@ -57,6 +57,7 @@ CASES = [
     Case("post", norm="layer", norm_bias=True, norm_placement="after",
          final_norm=False, positions="sinusoidal", activation="relu",
          gated=False, embedding_scale=math.sqrt(72), attention_bias=True,
+         qk_norm="row",
          attention_output_bias=True, mlp_bias=True),
     # Two norms of a parallel block, ALiBi, caps.
     Case("parallel", norm="layer", norm_weight=False, positions="alibi",

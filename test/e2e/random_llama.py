@@ -113,6 +113,10 @@ def rope(theta=10000.0, **more):
 FAMILIES = [
     Family("llama", "llama", **SIZES, attention_bias=True, mlp_bias=True,
            plain_only=True),
+    # Heads of Phi 2 and StableLM 3B, of Phi 3 mini, of Gemma.
+    *(Family(f"head-{size}", "llama", 150, **{
+        **SIZES, "num_attention_heads": 2, "num_key_value_heads": 1},
+        head_dim=size) for size in (80, 96, 256)),
     Family("mistral", "mistral", **SIZES, head_dim=10, sliding_window=37,
            plain_only=True),
     Family("smollm3", "smollm3", **{**SIZES, "num_hidden_layers": 4},
