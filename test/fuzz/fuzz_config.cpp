@@ -54,5 +54,12 @@ std::vector<std::string> criaFuzzSeeds() {
              R"("original_max_position_embeddings":4096)"),
       config(R"(,"rope_scaling":{"type":"linear","factor":2.0})"),
       config(R"(,"rope_scaling":{"type":"dynamic","factor":2.0})"),
+      R"({"model_type":"cria","vocab_size":100,"hidden_size":64,)"
+      R"("intermediate_size":96,"num_hidden_layers":2,"norm":"batch",)"
+      R"("num_attention_heads":4,"max_position_embeddings":64,)"
+      R"("norm_eps":1e-5,"activation":"relu2","norm_placement":"both",)"
+      R"("positions":"relative","relative_attention_num_buckets":16,)"
+      R"("attention_sinks":true,"sliding_window":8,"layer_types":)"
+      R"(["sliding_attention","full_attention"],"auto_map":{"a":"b"}})",
   };
 }
