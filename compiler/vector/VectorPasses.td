@@ -20,8 +20,9 @@ def VectorizeLinear : Pass<"cria-vectorize-linear"> {
     With `panels = 2`, a GLU's two weights or two groups of rows share a pass
     over K of floats, and so each activation that is broadcast. With
     `block-tokens` they do so for codes too, outside of the decode version: a
-    block of K is unpacked into registers once, and all tokens (up to 64, then
-    the next 64) go over it, while their f32 sums wait in a buffer in L1:
+    block of K is unpacked into registers once, and all tokens (up to 64 or the
+    next multiple of `block-tokens` below, then the next as many) go over it,
+    while their f32 sums wait in a buffer in L1:
     ```mlir
     scf.for %block = 0 to 2 {
       %codes:16, %scales:2 = ...                       // of two panels
@@ -32,6 +33,8 @@ def VectorizeLinear : Pass<"cria-vectorize-linear"> {
       }
     }
     ```
+    The tokens that are left go two and one at a time.
+
     With `dot-tile` the block's codes wait in memory instead, and 16 tokens at
     a time leave their integers there; what is left of the tokens goes on as
     above:

@@ -463,6 +463,8 @@ void LinearKernel::emitBlockStationary(ArrayRef<Panel> panels) {
   auto none = [] { return SmallVector<Value>(); };
   Value n = dimSize(b, op.getActs()[0], 0);
   int64_t most = cast<MemRefType>(shape.sums.getType()).getDimSize(0);
+  if (!shape.tiles)
+    most -= most % shape.blockTokens; // no leftovers but the last
   buildLoop(b, zero, n, most, {}, [&](Value from, ValueRange) {
     Value count = arith::MinUIOp::create(b, arith::SubIOp::create(b, n, from),
                                          constIndex(b, most));
@@ -551,6 +553,8 @@ void LinearKernel::emitBlock(ArrayRef<Panel> panels, Value from, Value count,
                   addIndex(b, first, t), p, rows[t], block);
   };
   auto upTo = [&](Value lower, int64_t step) -> Value {
+    if (step == 1)
+      return count;
     Value left = arith::SubIOp::create(b, count, lower);
     Value rest = arith::RemUIOp::create(b, left, constIndex(b, step));
     return arith::SubIOp::create(b, count, rest);
@@ -560,20 +564,25 @@ void LinearKernel::emitBlock(ArrayRef<Panel> panels, Value from, Value count,
     tiled = upTo(zero, DotTileOp::kTokens);
     emitBlockTiles(panels, operands, from, tiled, block);
   }
-  Value full = upTo(tiled, shape.blockTokens);
-  for (auto [lower, upper, tokens] :
-       {std::tuple(tiled, full, shape.blockTokens),
-        std::tuple(full, count, int64_t(1))})
-    buildLoop(b, lower, upper, tokens, {},
-              [&, tokens = tokens](Value first, ValueRange) {
-                step(first, tokens);
-                return SmallVector<Value>();
-              });
+  Value lower = tiled;
+  // What the largest step leaves goes by twos: sequences side by side are few.
+  SmallVector<int64_t, 3> steps = {shape.blockTokens};
+  for (int64_t fewer : {2, 1})
+    if (fewer < steps.back())
+      steps.push_back(fewer);
+  for (int64_t tokens : steps) {
+    Value upper = upTo(lower, tokens);
+    buildLoop(b, lower, upper, tokens, {}, [&](Value first, ValueRange) {
+      step(first, tokens);
+      return SmallVector<Value>();
+    });
+    lower = upper;
+  }
 }
 
 /// Rows of 1 KB and more share few sets of L1: the codes of a later token.
 void LinearKernel::prefetchActs(Value token, int64_t ahead, Value word) {
-  if (weight.getK() >= 1024)
+  if (weight.getK() * (isWide ? 2 : 1) >= 1024)
     prefetchLine(b, op.getActs()[0], {addIndex(b, token, ahead), word});
 }
 

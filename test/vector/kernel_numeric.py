@@ -256,7 +256,7 @@ def main():
         folder = options.keep or folder
         os.makedirs(folder, exist_ok=True)
         wanted = [(isa, "tokens=4", "") for isa in isas]
-        blocks = "tokens=12 panels=2 block-tokens=4"
+        blocks = "tokens=12 panels=2 block-tokens=6"
         wanted += [(isas[-1], "tokens=6", ""), (isas[-1], blocks, ""),
                    (isas[-1], blocks + " dot-tile", "generic"),
                    (isas[-1], blocks + " dot-tile", "amx")]

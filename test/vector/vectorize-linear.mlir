@@ -7,6 +7,7 @@
 // RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 panels=2 block-tokens=2 prefetch=1024 dot-tile" -canonicalize -cse | FileCheck %s --check-prefix=TILE
 // RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 panels=2 block-tokens=2 prefetch=0 dot2" -canonicalize -cse | FileCheck %s --check-prefix=DOT2
 // RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 panels=2 block-tokens=2 prefetch=0 dot2 dot-tile2" -canonicalize -cse | FileCheck %s --check-prefix=DOTTILE2
+// RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 panels=2 block-tokens=6 prefetch=0" -canonicalize -cse | FileCheck %s --check-prefix=SIX
 // RUN: not cria-opt %s -split-input-file -cria-vectorize-linear=panels=3 2>&1 | FileCheck %s --check-prefix=PANELS
 // PANELS: cria-vectorize-linear: panels = 3 is not in 1 to 2
 // RUN: not cria-opt %s -split-input-file -cria-vectorize-linear=block-tokens=65 2>&1 | FileCheck %s --check-prefix=TOGETHER
@@ -135,6 +136,17 @@ func.func @one_token(%c: memref<1x16xi32>, %s: memref<1x2xf32>, %m: memref<1x2xi
 // TILE:             scf.for %{{.*}} = %[[TILED]] to %[[EVEN:.*]] step %c2
 // TILE:             scf.for %{{.*}} = %[[EVEN]] to %{{.*}} step %c1
 // CHECK:             scf.for {{.*}} -> (vector<16xf32>) {
+// Sixes in blocks of 60, then twos, then one at a time.
+// SIX-LABEL: func.func @tiles
+// SIX:          scf.for %{{.*}} = %c0 to %{{.*}} step %c60
+// SIX:            scf.for %{{.*}} = %c0 to %[[SIXES:.*]] step %c6
+// SIX-COUNT-96:     cria.dot4
+// SIX:            scf.for %{{.*}} = %[[SIXES]] to %[[TWOS:.*]] step %c2
+// SIX-COUNT-32:     cria.dot4
+// SIX:            scf.for %{{.*}} = %[[TWOS]] to %{{.*}} step %c1
+// SIX-COUNT-16:     cria.dot4
+// SIX-NOT:          cria.dot4
+// SIX:          return
 func.func @tiles(%c: memref<?x16xi32>, %s: memref<?x2xf32>, %m: memref<?x2xf32>,
                  %w: !cria.weight<96x64, q4, block = 32, min, n16k4>, %y: memref<?x96xf32>) {
   cria.fused_linear acts(%c, %s, %m : memref<?x16xi32>, memref<?x2xf32>, memref<?x2xf32>)
@@ -310,6 +322,24 @@ func.func @wide(%c: memref<?x16xi32>, %s: memref<?x1xf32>, %m: memref<?x1xf32>,
                 %w: !cria.weight<16x32, q8, block = 32, min, n16k4>, %y: memref<?x16xf32>) {
   cria.fused_linear acts(%c, %s, %m : memref<?x16xi32>, memref<?x1xf32>, memref<?x1xf32>)
     weights(%w : !cria.weight<16x32, q8, block = 32, min, n16k4>) outs(%y : memref<?x16xf32>)
+    attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  }
+  return
+}
+
+// -----
+
+// 512 codes of 16 bits are 1 KB, too.
+
+// PAIR-LABEL: func.func @long_wide_rows
+// PAIR-SAME:    (%[[CODES:[^:]*]]: memref<?x256xi32>
+// PAIR:         memref.prefetch %[[CODES]]
+func.func @long_wide_rows(%c: memref<?x256xi32>, %s: memref<?x16xf32>, %m: memref<?x16xf32>,
+                          %w: !cria.weight<16x512, q8, block = 32, min, n16k4>, %y: memref<?x16xf32>) {
+  cria.fused_linear acts(%c, %s, %m : memref<?x256xi32>, memref<?x16xf32>, memref<?x16xf32>)
+    weights(%w : !cria.weight<16x512, q8, block = 32, min, n16k4>) outs(%y : memref<?x16xf32>)
     attributes {extra_kinds = [], out = #cria<out rows>} {
   ^bb0(%acc: vector<16xf32>):
     cria.yield %acc : vector<16xf32>
