@@ -41,7 +41,9 @@ def Spmd : Pass<"cria-spmd", "::mlir::func::FuncOp"> {
     that touches a shared buffer in a way that conflicts with what was done
     since the last barrier; shared is what parallel loops write, and every
     argument. Loops with no barrier between them are split as one: thread t of
-    T gets [W t / T, W (t + 1) / T) of their work W, in units of `cria.cost`.
+    T gets [W t / T, W (t + 1) / T) of their work W, in units of `cria.cost`;
+    but a loop with `cria.by_tokens` is split alone where its outermost
+    dimension has several iterations.
     Allocations that only a thread itself writes get `cria.private`.
 
     Before:

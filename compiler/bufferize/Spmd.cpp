@@ -110,17 +110,18 @@ struct Spmd : cria::impl::SpmdBase<Spmd> {
     return arith::ConstantIndexOp::create(b, loc, v);
   }
 
-  /// Iterations of all dimensions.
-  Value tripCount(OpBuilder &b, scf::ForallOp forall) {
+  /// Iterations of the outermost dimensions, else of all.
+  Value tripCount(OpBuilder &b, scf::ForallOp forall,
+                  std::optional<int64_t> dims = std::nullopt) {
     Location loc = forall.getLoc();
     AffineExpr lb, ub, step;
     bindSymbols(&getContext(), lb, ub, step);
     OpFoldResult trip = b.getIndexAttr(1);
-    for (auto [l, u, s] :
-         llvm::zip_equal(forall.getMixedLowerBound(),
-                         forall.getMixedUpperBound(), forall.getMixedStep())) {
+    auto lbs = forall.getMixedLowerBound(), ubs = forall.getMixedUpperBound(),
+         steps = forall.getMixedStep();
+    for (int64_t i = 0; i < dims.value_or(forall.getRank()); ++i) {
       OpFoldResult one = affine::makeComposedFoldedAffineApply(
-          b, loc, (ub - lb).ceilDiv(step), {l, u, s});
+          b, loc, (ub - lb).ceilDiv(step), {lbs[i], ubs[i], steps[i]});
       trip =
           affine::makeComposedFoldedAffineApply(b, loc, lb * ub, {trip, one});
     }
@@ -169,6 +170,27 @@ struct Spmd : cria::impl::SpmdBase<Spmd> {
     forall.erase();
   }
 
+  /// The part of a loop on its own, where it goes over several tiles of tokens:
+  /// then a thread has the same tokens in every such loop. Else `shared`, its
+  /// part of the group.
+  std::pair<Value, Value> splitByTokens(OpBuilder &b, const Loop &loop,
+                                        std::pair<Value, Value> shared,
+                                        Value thread, Value threads) {
+    scf::ForallOp forall = loop.forall;
+    Location loc = forall.getLoc();
+    Value one = constant(b, loc, 1);
+    Value isSeveral =
+        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ugt,
+                              tripCount(b, forall, /*dims=*/1), one);
+    auto part = [&](Value index, Value other) -> Value {
+      Value edge = arith::DivUIOp::create(
+          b, loc, arith::MulIOp::create(b, loc, loop.trip, index), threads);
+      return arith::SelectOp::create(b, loc, isSeveral, edge, other);
+    };
+    Value next = arith::AddIOp::create(b, loc, thread, one);
+    return {part(thread, shared.first), part(next, shared.second)};
+  }
+
   /// Splits loops that follow each other without a barrier as if they were
   /// one: thread t of T gets the work [W t / T, W (t + 1) / T) of all their
   /// W = sum of cost x iterations.
@@ -205,6 +227,8 @@ struct Spmd : cria::impl::SpmdBase<Spmd> {
         return arith::MinUIOp::create(b, loc, tiles, loop.trip);
       };
       Value lo = bound(begin), hi = bound(end);
+      if (loop.forall->hasAttr("cria.by_tokens"))
+        std::tie(lo, hi) = splitByTokens(b, loop, {lo, hi}, thread, threads);
       ranges.push_back({lo, hi});
     }
     for (auto [loop, range] : llvm::zip_equal(group, ranges)) {

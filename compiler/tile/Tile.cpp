@@ -100,6 +100,31 @@ OpFoldResult attentionTokens(OpBuilder &b, FusedAttentionOp op,
       .getResult();
 }
 
+/// Tokens of a prefill task of a linear. Where there are enough, every thread
+/// has its own: then rows go from one op to the next in one core's cache.
+/// 0, for all of them, in a function that does not say which argument they are.
+OpFoldResult linearTokens(OpBuilder &b, Location loc, func::FuncOp func) {
+  auto list = llvm::find_if(func.getArguments(), [&](BlockArgument arg) {
+    auto name =
+        func.getArgAttrOfType<StringAttr>(arg.getArgNumber(), "cria.arg");
+    return name && name.getValue() == "tokens";
+  });
+  if (list == func.getArguments().end())
+    return b.getIndexAttr(0);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(&func.getFunctionBody().front());
+  auto idx = [&](int64_t v) -> Value {
+    return arith::ConstantIndexOp::create(b, loc, v);
+  };
+  Value tokens = b.createOrFold<tensor::DimOp>(loc, *list, idx(0));
+  Value tasks = arith::MinUIOp::create(
+      b, loc, arith::DivUIOp::create(b, loc, tokens, idx(kLinearTaskTokens)),
+      NumThreadsOp::create(b, loc));
+  tasks = arith::MaxUIOp::create(b, loc, tasks, idx(1));
+  Value size = arith::CeilDivUIOp::create(b, loc, tokens, tasks);
+  return arith::MaxUIOp::create(b, loc, size, idx(1)).getResult(); // a step
+}
+
 struct Tile : cria::impl::TileBase<Tile> {
   bool decode = false;
   bool anyFailed = false;
@@ -119,7 +144,9 @@ struct Tile : cria::impl::TileBase<Tile> {
           tile * linear.getWeightType().getK() * linear.getWeights().size();
       // Canonicalization dissolves a loop of one tile, and outside of parallel
       // loops cria-spmd gives work to one thread: split the tokens then.
-      int64_t tokens = tile < linear.getN() ? 0 : decode ? 1 : kTokenTile;
+      int64_t tokens = decode ? 1 : kTokenTile;
+      if (tile < linear.getN())
+        tokens = decode ? 0 : ShapedType::kDynamic;
       return TilePlan{{tokens, tile}, cost};
     }
     // Causal rows differ in length: deal them out instead of cutting once.
@@ -174,11 +201,14 @@ struct Tile : cria::impl::TileBase<Tile> {
     for (auto &[op, plan] : plans) {
       rewriter.setInsertionPoint(op);
       SmallVector<OpFoldResult> sizes;
-      for (int64_t size : plan.sizes)
-        sizes.push_back(
-            size == ShapedType::kDynamic
-                ? attentionTokens(rewriter, cast<FusedAttentionOp>(op), func)
-                : rewriter.getIndexAttr(size));
+      for (int64_t size : plan.sizes) {
+        if (size != ShapedType::kDynamic)
+          sizes.push_back(rewriter.getIndexAttr(size));
+        else if (auto attention = dyn_cast<FusedAttentionOp>(*op))
+          sizes.push_back(attentionTokens(rewriter, attention, func));
+        else
+          sizes.push_back(linearTokens(rewriter, op.getLoc(), func));
+      }
       scf::SCFTilingOptions options;
       options.setTileSizes(sizes).setLoopType(
           scf::SCFTilingOptions::LoopType::ForallOp);
@@ -193,6 +223,8 @@ struct Tile : cria::impl::TileBase<Tile> {
         loop->setAttr("cria.cost", rewriter.getI64IntegerAttr(plan.cost));
         if (plan.cyclic)
           loop->setAttr("cria.cyclic", rewriter.getUnitAttr());
+        else if (isa<Value>(sizes[0]))
+          loop->setAttr("cria.by_tokens", rewriter.getUnitAttr());
       }
       rewriter.replaceOp(op, tiled->replacements);
     }

@@ -122,7 +122,11 @@ def Tile : Pass<"cria-tile", "::mlir::func::FuncOp"> {
     Tile sizes are those of `compiler/target/Tiles.h`, or `rows` of a linear's
     `cria.schedule`. `cria.cost` is the work
     of a tile, by which `cria-spmd` splits neighbouring loops together;
-    `cria.cyclic` asks it to deal the tiles out, as they differ in work. In the
+    `cria.cyclic` asks it to deal the tiles out, as they differ in work;
+    `cria.by_tokens` is on loops over tiles of tokens times rows, where each
+    thread should have the same tokens in all of them: with 128 tokens and more
+    for each thread, those of the argument `tokens` are split over the threads
+    in front of a linear's rows, which else go over all of them. In the
     decode version every thread prepares the rows of linears for itself.
 
     Before:

@@ -89,6 +89,34 @@ func.func @independent(%a: memref<?xf32>, %b: memref<?xf32>, %c: memref<?xf32>, 
 
 // -----
 
+// Of two tiles of tokens and more, a thread's share is that of the loop, not of
+// the group: [3 m t / T, 3 m (t + 1) / T).
+// CHECK-LABEL: func.func @by_tokens
+// CHECK-SAME:    %[[M:[^:,]*]]: index
+// CHECK-DAG:     %[[T:.*]] = cria.thread_id
+// CHECK-DAG:     %[[TS:.*]] = cria.num_threads
+// CHECK:         %[[MANY:.*]] = arith.cmpi ugt, %[[M]], %c1
+// CHECK:         %[[PART:.*]] = arith.muli %{{.*}}, %[[T]]
+// CHECK:         %[[EDGE:.*]] = arith.divui %[[PART]], %[[TS]]
+// CHECK:         %[[LO:.*]] = arith.select %[[MANY]], %[[EDGE]], %{{.*}}
+// CHECK:         %[[HI:.*]] = arith.select %[[MANY]],
+// CHECK:         scf.for %{{.*}} = %[[LO]] to %[[HI]]
+// CHECK:         scf.for
+func.func @by_tokens(%a: memref<?xf32>, %b: memref<?xf32>, %c: memref<?xf32>, %m: index, %n: index) {
+  %c0 = arith.constant 0 : index
+  scf.forall (%i, %j) in (%m, 3) {
+    %l = memref.load %a[%c0] : memref<?xf32>
+    memref.store %l, %b[%i] : memref<?xf32>
+  } {cria.by_tokens, cria.cost = 3 : i64}
+  scf.forall (%i) in (%n) {
+    %l = memref.load %a[%c0] : memref<?xf32>
+    memref.store %l, %c[%i] : memref<?xf32>
+  } {cria.cost = 5 : i64}
+  return
+}
+
+// -----
+
 // An iteration reads what the one before wrote.
 // CHECK-LABEL: func.func @loop_carried
 // CHECK:         scf.for

@@ -20,6 +20,30 @@ func.func @linear(%x: tensor<?x32xf32>, %w: !cria.weight<96x32, f32, n16>, %init
 
 // -----
 
+// With 128 tokens for each thread and more, those of the whole call are split
+// over the threads before the rows are.
+// CHECK-LABEL: func.func @by_tokens
+// CHECK-SAME:    (%[[TOKENS:[^:]*]]: tensor<?xi32> {cria.arg = "tokens"}
+// CHECK:         %[[N:.*]] = tensor.dim %[[TOKENS]], %c0
+// CHECK:         %[[MOST:.*]] = arith.divui %[[N]], %c128
+// CHECK:         %[[THREADS:.*]] = cria.num_threads
+// CHECK:         %[[FEWER:.*]] = arith.minui %[[MOST]], %[[THREADS]]
+// CHECK:         %[[TASKS:.*]] = arith.maxui %[[FEWER]], %c1
+// CHECK:         %[[EACH:.*]] = arith.ceildivui %[[N]], %[[TASKS]]
+// CHECK:         %[[SIZE:.*]] = arith.maxui %[[EACH]], %c1
+// CHECK:         scf.forall (%[[I:.*]], %[[J:.*]]) = (0, 0) to (%{{.*}}, 96) step (%[[SIZE]], 32)
+// CHECK:           tensor.extract_slice %{{.*}}[%[[I]], 0] [%{{.*}}, 32]
+// CHECK:         } {cria.by_tokens, cria.cost = 1024 : i64}
+func.func @by_tokens(%t: tensor<?xi32> {cria.arg = "tokens"}, %x: tensor<?x32xf32>, %w: !cria.weight<96x32, f32, n16>, %init: tensor<?x96xf32>) -> tensor<?x96xf32> {
+  %y = cria.fused_linear acts(%x : tensor<?x32xf32>) weights(%w : !cria.weight<96x32, f32, n16>) outs(%init : tensor<?x96xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  } -> tensor<?x96xf32>
+  return %y : tensor<?x96xf32>
+}
+
+// -----
+
 // Decode of codes takes one group of 16 rows at a time.
 // CHECK-LABEL: func.func @codes_decode
 // CHECK:         scf.forall {{.*}} to (96) step (16)
