@@ -22,7 +22,7 @@ static std::optional<QuantizeType> typeOf(StringRef word) {
     type.element = symbolizeElementKind(word);
   if (word == "q4")
     type.offset = OffsetKind::min;
-  else if (word == "q4_0")
+  else if (word == "q4_0" || word == "q6")
     type.offset = OffsetKind::zero_point;
   if (!type.element)
     return std::nullopt;
@@ -56,7 +56,7 @@ Expected<QuantizeSpec> QuantizeSpec::parse(StringRef text) {
     std::optional<QuantizeType> type = typeOf(word);
     if (!type)
       return createStringError("'" + part + "': no type '" + word +
-                               "'; accepted: q4, q4_0, q8, bf16, f16, f32, "
+                               "'; accepted: q4, q4_0, q6, q8, bf16, f16, f32, "
                                "keep, alone or after KEY=");
     if (spec.find(key))
       return createStringError(

@@ -7,6 +7,7 @@
 //         | KEY = TYPE
 //   TYPE := q4      4-bit codes, scale and minimum per 32: 5 bits a weight
 //         | q4_0    4-bit codes, scale per 32: 4.5 bits
+//         | q6      6-bit codes, scale per 16: 6.6 bits
 //         | q8      8-bit codes, scale per 32: 8.5 bits
 //         | bf16 | f16 | f32
 //         | keep    as the source has it

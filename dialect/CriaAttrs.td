@@ -39,7 +39,7 @@ def Cria_RopeScaling : Cria_Enum<"RopeScaling", "how rope frequencies are scaled
 
 def Cria_ElementKind : Cria_Enum<"ElementKind", "element type of a weight", [
   I32EnumCase<"f32", 0>, I32EnumCase<"f16", 1>, I32EnumCase<"bf16", 2>,
-  I32EnumCase<"q8", 3>, I32EnumCase<"q4", 4>]>;
+  I32EnumCase<"q8", 3>, I32EnumCase<"q4", 4>, I32EnumCase<"q6", 5>]>;
 def Cria_OffsetKind : Cria_Enum<"OffsetKind", "what is added to scale * code", [
   I32EnumCase<"none", 0>, I32EnumCase<"zero_point", 1>, I32EnumCase<"min", 2>]>;
 def Cria_WeightLayout : Cria_Enum<"WeightLayout", "order of a weight's elements in memory", [

@@ -47,8 +47,11 @@ def Cria_Dialect : Dialect {
     static constexpr int64_t kChunkTokens = 256;
     /// Elements past head_dim in a row of partials: sums, maximum, padding.
     static constexpr int64_t kPartialExtra = 32;
-    /// Codes that share a scale.
+    /// Activations that share a scale, and the codes that meet them; those of
+    /// q6 have a scale of their own per half (WeightType::getBlock).
     static constexpr int64_t kQuantBlock = 32;
+    /// Codes of q6 that share the f16 factor of their scales.
+    static constexpr int64_t kSuperBlock = 256;
   private:
     void registerAttributes();
     void registerTypes();

@@ -96,17 +96,18 @@ LogicalResult RowsOp::verify() {
     int64_t blocks = ceilDiv(k, CriaDialect::kQuantBlock);
     int64_t words = product(blocks, CriaDialect::kQuantBlock / 4);
     bool integerSums = getElementTypeOrSelf(inits[2]).isInteger(32);
+    bool halves = integerSums && shapeOf(inits[2])[1] == product(blocks, 2);
     if ((!isMatrix(inits[0], n, words, /*isInteger=*/true) &&
          !isMatrix(inits[0], n, 2 * words, /*isInteger=*/true)) ||
         !isMatrix(inits[1], n, blocks, /*isInteger=*/false) ||
-        !isMatrix(inits[2], n, blocks, integerSums))
+        !isMatrix(inits[2], n, product(blocks, halves ? 2 : 1), integerSums))
       return emitOpError() << "rows_c1: inits are " << inits[0].getType()
                            << ", " << inits[1].getType() << ", "
                            << inits[2].getType() << ", expected i32 of "
                            << spell(n) << "x" << spell(words)
                            << " (or twice as many)"
                            << ", f32 and i32 or f32 of " << spell(n) << "x"
-                           << spell(blocks);
+                           << spell(blocks) << " (twice as many for i32)";
   }
   if (getAccumulate() && inits.size() != 1)
     return emitOpError() << "rows_c5: accumulate adds to one init, there are "
@@ -198,10 +199,11 @@ static LogicalResult verifyActs(FusedLinearOp op, WeightType weight) {
   int64_t blocks = ceilDiv(k, CriaDialect::kQuantBlock);
   int64_t words = product(blocks, CriaDialect::kQuantBlock / 4);
   bool integerSums = weight.getOffset() == OffsetKind::zero_point;
+  int64_t sums = product(blocks, weight.getScalesPerBlock());
   if ((!isMatrix(acts[0], n, words, /*isInteger=*/true) &&
        !isMatrix(acts[0], n, 2 * words, /*isInteger=*/true)) ||
       !isMatrix(acts[1], n, blocks, /*isInteger=*/false) ||
-      !isMatrix(acts[2], n, blocks, integerSums))
+      !isMatrix(acts[2], n, sums, integerSums))
     return op.emitOpError()
            << "fused_linear_c2: acts are " << acts[0].getType() << ", "
            << acts[1].getType() << ", " << acts[2].getType()
@@ -209,7 +211,7 @@ static LogicalResult verifyActs(FusedLinearOp op, WeightType weight) {
            << " (or twice as many)"
            << ", f32 of " << spell(n) << "x" << spell(blocks) << " and "
            << (integerSums ? "i32" : "f32") << " of " << spell(n) << "x"
-           << spell(blocks);
+           << spell(sums);
   return success();
 }
 
@@ -461,10 +463,10 @@ LogicalResult WeightDataOp::verify() {
 }
 
 LogicalResult Dot4Op::verify() {
-  if (getABits() != 4 && getABits() != 8)
+  if (getABits() != 4 && getABits() != 6 && getABits() != 8)
     return emitOpError() << "dot4_c1: a_bits ("
                          << static_cast<int64_t>(getABits())
-                         << ") must be 4 or 8";
+                         << ") must be 4, 6 or 8";
   return success();
 }
 

@@ -111,6 +111,9 @@ def Cria_RowsOp : Cria_KernelOp<"rows", [AttrSizedOperandSegments, IsolatedFromA
         inits[2][i, b]    = -zero_point * sum(codes of b)   i32, or
                           = d * sum(codes of b)             f32 without zero_point
 
+    With zero_point inits[2] may have twice the columns, [i, 2b] and
+    [i, 2b + 1] for the first and the last 16 codes of b.
+
     With twice the columns in inits[0] the codes have 16 bits: d = max |row[b]|
     / 32512, and each block has 8 words of high bytes h = (code + 128) >> 8,
     then 8 words of low bytes l = code - 256 h, so that a product with a code
@@ -169,6 +172,7 @@ def Cria_FusedLinearOp : Cria_KernelOp<"fused_linear", [AttrSizedOperandSegments
 
         acc = fma(cvt(int_dot), scale_w * scale_a, acc)          zero_point: int_dot starts at sums
                                                                  16-bit codes: 256 dot(h) + dot(l)
+        acc = fma(fma(cvt(dot_1), scale_1, cvt(dot_0) * scale_0), scale_a, acc)  q6: the halves of 32 k
         acc = fma(min_w, sums, fma(cvt(int_dot), scale_w * scale_a, acc))      min
         acc = fma(w[k], a[k], acc)  for k = 0, 1, ...                           float
 
@@ -426,10 +430,10 @@ def Cria_Dot4Op : Cria_Op<"dot4", [Pure, AllTypesMatch<["acc", "result"]>]> {
   let summary = "16 sums of 4 unsigned times signed byte products";
   let description = [{
     `result[i] = acc[i] + sum_{j<4} u8(a[4i+j]) * s8(b[4i+j])`, exact in i32.
-    `a_bits` bounds a (4 for nibbles, 8): with 4 bits the pairwise 16-bit sums
-    of `vpmaddubsw` cannot saturate.
+    `a_bits` bounds a (4 for nibbles, 6, 8): with 4 or 6 bits the pairwise
+    16-bit sums of `vpmaddubsw` cannot saturate.
 
-    Labels: dot4_c1: a_bits is 4 or 8.
+    Labels: dot4_c1: a_bits is 4, 6 or 8.
 
     ```mlir
     %r = cria.dot4 %acc, %a, %b {a_bits = 4 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>

@@ -40,8 +40,11 @@ static ParseResult parseEnum(AsmParser &parser, StringRef what, Enum &value,
   return success();
 }
 
-static bool isQuantizedKind(ElementKind element) {
-  return element == ElementKind::q4 || element == ElementKind::q8;
+int64_t WeightType::blockOf(ElementKind element) {
+  if (element == ElementKind::q6)
+    return CriaDialect::kQuantBlock / 2;
+  bool quantized = element == ElementKind::q4 || element == ElementKind::q8;
+  return quantized ? CriaDialect::kQuantBlock : 0;
 }
 
 Type WeightType::parse(AsmParser &parser) {
@@ -56,10 +59,10 @@ Type WeightType::parse(AsmParser &parser) {
                                 /*withTrailingX=*/false) ||
       parser.parseComma() ||
       parseEnum(parser, "weight element", element, symbolizeElementKind,
-                "f32, f16, bf16, q8, q4") ||
+                "f32, f16, bf16, q8, q6, q4") ||
       parser.parseComma())
     return {};
-  if (isQuantizedKind(element) &&
+  if (WeightType::blockOf(element) != 0 &&
       (parser.parseKeyword("block") || parser.parseEqual() ||
        parser.parseInteger(block) || parser.parseComma() ||
        parseEnum(parser, "weight offset", offset, symbolizeOffsetKind,
@@ -90,12 +93,12 @@ LogicalResult WeightType::verify(function_ref<InFlightDiagnostic()> emitError,
                                  int64_t block, OffsetKind offset,
                                  WeightLayout layout) {
   StringRef kind = stringifyElementKind(element);
-  bool quantized = isQuantizedKind(element);
   if (shape.size() != 2 && shape.size() != 3)
     return emitError() << "weight_t1: rank is " << shape.size()
                        << ", expected 2 (NxK) or 3 (LxNxK)";
 
-  int64_t expectedBlock = quantized ? CriaDialect::kQuantBlock : 0;
+  int64_t expectedBlock = blockOf(element);
+  bool quantized = expectedBlock != 0;
   if (block != expectedBlock)
     return emitError() << "weight_t2: block of " << kind << " is " << block
                        << ", expected " << expectedBlock;
@@ -118,6 +121,8 @@ LogicalResult WeightType::verify(function_ref<InFlightDiagnostic()> emitError,
     return emitError() << "weight_t4: " << kind << " "
                        << stringifyWeightLayout(layout)
                        << " needs offset zero_point or min";
+  if (element == ElementKind::q6 && offset != OffsetKind::zero_point)
+    return emitError() << "weight_t4: q6 needs offset zero_point";
 
   int64_t elements = 1;
   for (auto [index, size] : llvm::enumerate(shape)) {
@@ -187,13 +192,26 @@ SmallVector<WeightType::Component> WeightType::getStorage() const {
 
   bool isRows = getLayout() == WeightLayout::rows;
   // Bytes that a row spends on a block's codes.
-  int64_t codeBytes =
-      getElement() == ElementKind::q4 ? getBlock() / 2 : getBlock();
+  int64_t codeBytes = getElement() == ElementKind::q4   ? 16
+                      : getElement() == ElementKind::q6 ? 24
+                                                        : 32;
   Type i8 = builder.getI8Type(), f16 = builder.getF16Type();
   if (isRows)
     add("codes", {n, blocks, codeBytes}, i8);
   else
     add("codes", {rowGroups, blocks, codeBytes / 4, lanes, 4}, i8);
+  if (getElement() == ElementKind::q6) {
+    int64_t supers = llvm::divideCeil(k, CriaDialect::kSuperBlock);
+    int64_t halves = getScalesPerBlock();
+    if (isRows) {
+      add("scales", {n, supers}, f16);
+      add("subscales", {n, blocks, halves}, i8);
+    } else {
+      add("scales", {rowGroups, supers, lanes}, f16);
+      add("subscales", {rowGroups, blocks, halves, lanes}, i8);
+    }
+    return components;
+  }
   for (StringRef suffix : {"scales", "mins"}) {
     if (suffix == "mins" && getOffset() != OffsetKind::min)
       continue;
@@ -225,5 +243,7 @@ WeightType WeightType::withLayout(WeightLayout layout) const {
 int64_t WeightType::getZeroPoint() const {
   if (getOffset() != OffsetKind::zero_point)
     return 0;
-  return getElement() == ElementKind::q4 ? 8 : 128;
+  return getElement() == ElementKind::q4   ? 8
+         : getElement() == ElementKind::q6 ? 32
+                                           : 128;
 }

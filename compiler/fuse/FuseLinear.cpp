@@ -63,7 +63,7 @@ static RowsOp buildRows(OpBuilder &b, LinearOp linear, bool wide) {
                        blocks * CriaDialect::kQuantBlock / (wide ? 2 : 4),
                        b.getI32Type()),
              emptyRows(b, loc, x, blocks, b.getF32Type()),
-             emptyRows(b, loc, x, blocks,
+             emptyRows(b, loc, x, blocks * weight.getScalesPerBlock(),
                        zero ? Type(b.getI32Type()) : b.getF32Type())};
   } else {
     inits = {emptyRows(b, loc, x, k, b.getF32Type())};

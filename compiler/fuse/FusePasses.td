@@ -76,7 +76,7 @@ def Quantize : Pass<"cria-quantize", "::mlir::ModuleOp"> {
 def AssignLayouts : Pass<"cria-assign-layouts", "::mlir::ModuleOp"> {
   let summary = "gives every weight the memory layout that its kernels read";
   let description = [{
-    f32 and f16 are n16, bf16 is n16k2, q4 and q8 are n16k4, whose codes are
+    f32 and f16 are n16, bf16 is n16k2, q4, q6 and q8 are n16k4, whose codes are
     unsigned: an offset `none` becomes `zero_point`.
 
     Before:

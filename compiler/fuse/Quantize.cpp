@@ -126,10 +126,8 @@ void Quantize::setType(Matrix &matrix, const QuantizeType &type) {
   if (*type.element == old.getElement() &&
       (type.word != "q4_0" || old.getOffset() == type.offset))
     return;
-  bool quantized =
-      *type.element == ElementKind::q4 || *type.element == ElementKind::q8;
   auto changed = WeightType::get(&getContext(), old.getShape(), *type.element,
-                                 quantized ? CriaDialect::kQuantBlock : 0,
+                                 WeightType::blockOf(*type.element),
                                  type.offset, WeightLayout::rows);
   matrix.param->setAttr(sourceTypeAttr, TypeAttr::get(old));
   matrix.param.setType(changed);

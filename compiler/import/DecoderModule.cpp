@@ -113,10 +113,8 @@ private:
 };
 
 WeightType ModuleBuilder::weight(ArrayRef<int64_t> shape, StoredType type) {
-  bool quantized =
-      type.element == ElementKind::q8 || type.element == ElementKind::q4;
   return WeightType::get(b.getContext(), shape, type.element,
-                         quantized ? CriaDialect::kQuantBlock : 0, type.offset,
+                         WeightType::blockOf(type.element), type.offset,
                          WeightLayout::rows);
 }
 

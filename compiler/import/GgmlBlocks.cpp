@@ -53,18 +53,6 @@ void codesOfQ3K(const uint8_t *in, int part, int *codes) {
                (((high[i] >> part) & 1) == 0 ? 4 : 0);
 }
 
-/// The same of Q6_K: the low four bits of 128 numbers are in 64 bytes, the
-/// high two in 32.
-void codesOfQ6K(const uint8_t *in, int part, int *codes) {
-  const uint8_t *low = in + part / 4 * 64 + part % 2 * 32;
-  const uint8_t *high = in + 128 + part / 4 * 32;
-  int lowShift = part % 4 / 2 * 4, highShift = part % 4 * 2;
-  for (int i = 0; i < 32; ++i)
-    codes[i] =
-        (((low[i] >> lowShift) & 15) | (((high[i] >> highShift) & 3) << 4)) -
-        32;
-}
-
 void dequantizeQ2K(const uint8_t *in, float *out) {
   float d = loadHalf(in + 80), dmin = loadHalf(in + 82);
   for (int i = 0; i < 256; ++i) {
@@ -112,6 +100,16 @@ void dequantizeAffine(DType dtype, const uint8_t *in, int64_t elements,
 }
 
 } // namespace
+
+void codesOfQ6K(const uint8_t *in, int part, int *codes) {
+  const uint8_t *low = in + part / 4 * 64 + part % 2 * 32;
+  const uint8_t *high = in + 128 + part / 4 * 32;
+  int lowShift = part % 4 / 2 * 4, highShift = part % 4 * 2;
+  for (int i = 0; i < 32; ++i)
+    codes[i] =
+        (((low[i] >> lowShift) & 15) | (((high[i] >> highShift) & 3) << 4)) -
+        32;
+}
 
 bool isGgmlQuantized(DType dtype) {
   switch (dtype) {

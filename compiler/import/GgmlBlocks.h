@@ -55,6 +55,10 @@ AffineBlock readAffine(DType dtype, const uint8_t *row, int64_t block);
 bool roundAffine(const AffineBlock &block, uint16_t &scale, uint16_t &minimum,
                  ErrorSums &errors);
 
+/// The codes, -32 to 31, of the 32 numbers `part` of a block of Q6_K: the low
+/// four bits of 128 numbers are in 64 bytes, the high two in 32.
+void codesOfQ6K(const uint8_t *in, int part, int *codes);
+
 } // namespace cria
 
 #endif // CRIA_COMPILER_IMPORT_GGMLBLOCKS_H

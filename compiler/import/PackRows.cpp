@@ -17,6 +17,9 @@ namespace cria {
 namespace {
 
 constexpr int64_t block = CriaDialect::kQuantBlock;
+/// Of q6: blocks with one f16, and scales of a block.
+constexpr int64_t superBlock = CriaDialect::kSuperBlock / block;
+constexpr int64_t halves = 2;
 
 uint16_t toBf16(float value) {
   uint32_t bits = llvm::bit_cast<uint32_t>(value);
@@ -25,14 +28,18 @@ uint16_t toBf16(float value) {
   return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
-/// One block of codes with its scale and, for some offsets, its minimum.
+/// One block of codes with its scale and, for some types, its minimum or what
+/// multiplies the scale in each half.
 struct QuantBlock {
   int codes[block];
   uint16_t scale, minimum = 0;
+  int8_t subscales[halves] = {};
 };
 
 BlockKind kindOf(const RowFormat &format) {
   bool isMin = format.offset == OffsetKind::min;
+  if (format.element == ElementKind::q6)
+    return BlockKind::q6;
   if (format.element == ElementKind::q4)
     return isMin ? BlockKind::q4Min : BlockKind::q4Zero;
   return isMin ? BlockKind::q8Min : BlockKind::q8;
@@ -41,6 +48,12 @@ BlockKind kindOf(const RowFormat &format) {
 /// Writes one part of one block; `b` is the block's place in the row.
 void storeBlock(const RowFormat &format, RowPart part, const QuantBlock &q,
                 int64_t b, uint8_t *out) {
+  if (part == RowPart::Subscales) {
+    std::memcpy(out + halves * b, q.subscales, halves);
+    return;
+  }
+  if (part == RowPart::Scales && format.element == ElementKind::q6)
+    b /= superBlock;
   if (part != RowPart::Codes) {
     le::write16le(out + 2 * b, part == RowPart::Scales ? q.scale : q.minimum);
     return;
@@ -51,6 +64,19 @@ void storeBlock(const RowFormat &format, RowPart part, const QuantBlock &q,
           static_cast<uint8_t>(q.codes[i] | (q.codes[i + block / 2] << 4));
     return;
   }
+  if (format.element == ElementKind::q6) {
+    out += 24 * b;
+    for (int64_t i = 0; i < 16; ++i)
+      out[i] = static_cast<uint8_t>((q.codes[i] & 15) |
+                                    ((q.codes[i + 16] & 15) << 4));
+    for (int64_t i = 0; i < 8; ++i) {
+      int high = 0;
+      for (int64_t j = 0; j < 4; ++j)
+        high |= (q.codes[i + 8 * j] >> 4) << (2 * j);
+      out[16 + i] = static_cast<uint8_t>(high);
+    }
+    return;
+  }
   for (int64_t i = 0; i < block; ++i)
     out[32 * b + i] =
         static_cast<uint8_t>(q.codes[i] + (format.biased ? 128 : 0));
@@ -58,7 +84,8 @@ void storeBlock(const RowFormat &format, RowPart part, const QuantBlock &q,
 
 void storeParts(const RowFormat &format, const QuantBlock &q, int64_t b,
                 RowStrip &strip, int64_t r) {
-  for (RowPart part : {RowPart::Codes, RowPart::Scales, RowPart::Mins})
+  for (RowPart part :
+       {RowPart::Codes, RowPart::Scales, RowPart::Mins, RowPart::Subscales})
     if (format.rowBytes(part))
       storeBlock(format, part, q, b, strip.row(part, r));
 }
@@ -187,6 +214,45 @@ private:
   int64_t stride, header, codeBytes;
 };
 
+/// Q6_K as q6.
+class CopyQ6K : public RowReader {
+public:
+  CopyQ6K(const RowFormat &format, const TensorView &view)
+      : format(format), slice(view.slice), data(view.data.data()),
+        stride(static_cast<int64_t>(view.rowBytes())) {}
+
+  Error read(int64_t first, int64_t count, RowStrip &strip) override {
+    constexpr int64_t size = 210; // ggml-common.h: block_q6_K
+    for (int64_t r = 0; r < count; ++r) {
+      const uint8_t *in =
+          data + slice.sourceRow(format.sourceRow(first + r)) * stride;
+      for (int64_t b = 0; b < format.blocks(); ++b) {
+        const uint8_t *super = in + b / superBlock * size;
+        int part = static_cast<int>(b % superBlock);
+        QuantBlock q;
+        codesOfQ6K(super, part, q.codes);
+        for (int &code : q.codes)
+          code += 32;
+        std::memcpy(q.subscales, super + 192 + halves * part, halves);
+        q.scale = le::read16le(super + 208);
+        if (Error error =
+                checkNumbers(format, INFINITY, format.sourceRow(first + r),
+                             b * block, halfToFloat(q.scale)))
+          return error;
+        storeParts(format, q, b, strip, r);
+      }
+    }
+    return Error::success();
+  }
+  bool isCopy() const override { return true; }
+
+private:
+  RowFormat format;
+  TensorSlice slice;
+  const uint8_t *data;
+  int64_t stride;
+};
+
 /// Floats of the format's own type.
 class CopyFloats : public RowReader {
 public:
@@ -249,6 +315,8 @@ protected:
 
 private:
   void quantize(int64_t count, RowStrip &strip) {
+    if (format.element == ElementKind::q6)
+      return quantizeSuper(count, strip);
     alignas(64) float x[blockNumbers][blockLanes] = {};
     BlockGroup group;
     BlockKind kind = kindOf(format);
@@ -262,6 +330,27 @@ private:
       for (int64_t r = 0; r < count; ++r)
         storeGroup(format, group, r, strip, r, b);
     }
+  }
+
+  void quantizeSuper(int64_t count, RowStrip &strip) {
+    constexpr int64_t numbers = CriaDialect::kSuperBlock;
+    std::vector<float> x(static_cast<size_t>(numbers));
+    for (int64_t s = 0; s < format.superBlocks(); ++s)
+      for (int64_t r = 0; r < count; ++r) {
+        int64_t first = s * numbers;
+        int64_t valid = std::min(numbers, format.k - first);
+        std::fill(x.begin(), x.end(), 0.0f);
+        std::copy_n(rows.data() + r * width + first, valid, x.begin());
+        SuperBlock made;
+        quantizeSuperBlock(x.data(), static_cast<int>(valid), made, sums);
+        for (int64_t b = 0; b * block < valid; ++b) {
+          QuantBlock q;
+          std::copy_n(made.codes + b * block, block, q.codes);
+          std::copy_n(made.subscales + b * halves, halves, q.subscales);
+          q.scale = made.scale;
+          storeParts(format, q, s * superBlock + b, strip, r);
+        }
+      }
   }
 
   float limit;
@@ -305,7 +394,7 @@ public:
   /// Whether all codes of the type are codes of the format.
   static bool serves(const RowFormat &format, DType dtype) {
     const AffineRange *has = affineRange(dtype);
-    if (!has || !format.isQuantized())
+    if (!has || !format.isQuantized() || format.element == ElementKind::q6)
       return false;
     AffineRange wanted = codeRange(format);
     return has->hasMin == wanted.hasMin && has->least >= wanted.least &&
@@ -411,7 +500,7 @@ public:
     for (int64_t r = 0; r < count; ++r) {
       uint64_t state = rowState(format.sourceRow(first + r));
       for (int64_t b = 0; b < format.blocks(); ++b) {
-        QuantBlock made = make(mix(state + static_cast<uint64_t>(b)));
+        QuantBlock made = make(state, b);
         storeParts(format, made, b, strip, r);
       }
     }
@@ -422,15 +511,18 @@ public:
   /// The numbers of a row of the source, in whole blocks.
   void decode(int64_t sourceRow, float *out) const {
     uint64_t state = rowState(sourceRow);
-    float zero = format.element == ElementKind::q4 ? 8.0f : 0.0f;
+    bool isQ6 = format.element == ElementKind::q6;
+    float zero = isQ6 ? 32.0f : format.element == ElementKind::q4 ? 8.0f : 0.0f;
     if (format.offset == OffsetKind::min)
       zero = 0.0f;
     for (int64_t b = 0; b < format.blocks(); ++b) {
-      QuantBlock made = make(mix(state + static_cast<uint64_t>(b)));
+      QuantBlock made = make(state, b);
       float scale = halfToFloat(made.scale), least = halfToFloat(made.minimum);
-      for (int64_t i = 0; i < std::min(block, format.k - b * block); ++i)
+      for (int64_t i = 0; i < std::min(block, format.k - b * block); ++i) {
+        float factor = isQ6 ? static_cast<float>(made.subscales[i / 16]) : 1.0f;
         out[b * block + i] =
-            scale * (static_cast<float>(made.codes[i]) - zero) + least;
+            scale * factor * (static_cast<float>(made.codes[i]) - zero) + least;
+      }
     }
   }
 
@@ -439,20 +531,31 @@ private:
     return mix(random.key ^ mix(static_cast<uint64_t>(sourceRow)));
   }
 
-  QuantBlock make(uint64_t state) const {
+  QuantBlock make(uint64_t rowState, int64_t b) const {
     bool isMin = format.offset == OffsetKind::min;
     bool isQ4 = format.element == ElementKind::q4;
+    bool isQ6 = format.element == ElementKind::q6;
+    uint64_t state = mix(rowState + static_cast<uint64_t>(b));
     // Codes symmetric about zero, or all of them where a minimum shifts them.
-    int levels = isMin ? (isQ4 ? 16 : 256) : (isQ4 ? 15 : 255);
-    int first = isMin ? 0 : isQ4 ? 1 : -127; // 8 is the zero of q4
+    int levels = isMin ? (isQ4 ? 16 : 256) : (isQ4 ? 15 : isQ6 ? 63 : 255);
+    int first = isMin ? 0 : isQ4 || isQ6 ? 1 : -127; // 8 and 32 are zeros
     // Deviation of a uniform choice of that many whole numbers.
     float deviation =
         std::sqrt((static_cast<float>(levels * levels) - 1.0f) / 12.0f);
     // Blocks differ by up to a quarter, so that a scale read from the wrong
     // place shows.
     float vary = 0.75f + static_cast<float>(state >> 48) * 0x1p-17f;
-    float scale = random.deviation / deviation * vary;
     QuantBlock result;
+    if (isQ6) {
+      // The blocks of an f16 differ in their i8.
+      uint64_t shared =
+          mix(rowState + (uint64_t(b / superBlock + 1) << 32)) >> 48;
+      vary = (0.75f + static_cast<float>(shared) * 0x1p-17f) / 112.0f;
+      for (int64_t half = 0; half < halves; ++half)
+        result.subscales[half] =
+            static_cast<int8_t>(97 + (state >> (8 * half)) % 31);
+    }
+    float scale = random.deviation / deviation * vary;
     result.scale = floatToHalf(scale);
     if (isMin)
       result.minimum = floatToHalf(halfToFloat(result.scale) *
@@ -506,9 +609,10 @@ StoredType storedType(DType dtype) {
   case DType::Q5_0:
   case DType::Q8_0:
   case DType::Q3_K:
-  case DType::Q6_K:
   case DType::IQ4_NL:
     return {ElementKind::q8, OffsetKind::none};
+  case DType::Q6_K:
+    return {ElementKind::q6, OffsetKind::zero_point};
   case DType::Q5_1:
   case DType::Q2_K:
   case DType::Q5_K:
@@ -524,7 +628,11 @@ int64_t RowFormat::rowBytes(RowPart part) const {
   case RowPart::Elements:
     return (element == ElementKind::f32 ? 4 : 2) * (k + (evenK ? k % 2 : 0));
   case RowPart::Codes:
-    return blocks() * (element == ElementKind::q4 ? 16 : 32);
+    return blocks() * (element == ElementKind::q4   ? 16
+                       : element == ElementKind::q6 ? 24
+                                                    : 32);
+  case RowPart::Subscales:
+    return element == ElementKind::q6 ? halves * blocks() : 0;
   case RowPart::Mins:
     if (offset != OffsetKind::min)
       return 0;
@@ -532,6 +640,8 @@ int64_t RowFormat::rowBytes(RowPart part) const {
   case RowPart::Scales:
     break;
   }
+  if (element == ElementKind::q6)
+    return 2 * superBlocks();
   return 2 * blocks();
 }
 
@@ -565,6 +675,13 @@ void RowStrip::pad(int64_t first) {
     if (first < maxRows)
       std::memset(row(part, first), part == RowPart::Codes ? zero : 0,
                   static_cast<size_t>((maxRows - first) * strides[i]));
+    // The code 32 of q6: 0 in its low bits, 2 in the high ones.
+    if (part == RowPart::Codes && format.element == ElementKind::q6)
+      for (int64_t r = first; r < maxRows; ++r)
+        for (int64_t b = 0; b < format.blocks(); ++b) {
+          std::memset(row(part, r) + 24 * b, 0, 16);
+          std::memset(row(part, r) + 24 * b + 16, 0xaa, 8);
+        }
   }
 }
 
@@ -581,6 +698,8 @@ std::unique_ptr<RowReader> makeTensorReader(const RowFormat &format,
       (view.dtype == DType::Q4_1 && format.element == ElementKind::q4 && isMin);
   if (blocks)
     return std::make_unique<CopyReader>(format, view);
+  if (view.dtype == DType::Q6_K && format.element == ElementKind::q6)
+    return std::make_unique<CopyQ6K>(format, view);
   if ((view.dtype == DType::F32 && format.element == ElementKind::f32) ||
       (view.dtype == DType::F16 && format.element == ElementKind::f16) ||
       (view.dtype == DType::BF16 && format.element == ElementKind::bf16))

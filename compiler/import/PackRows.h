@@ -25,7 +25,7 @@ namespace cria {
 ///   Q4_K                   q4 min, scales and minima of 32 rounded to f16
 ///   Q5_0, Q8_0, IQ4_NL     q8, exactly
 ///   Q3_K                   q8, exactly: scales of 16 go into the codes
-///   Q6_K                   q8, two blocks of 16 as one of 32
+///   Q6_K                   q6, exactly
 ///   Q5_1                   q8 min, exactly
 ///   Q5_K                   q8 min, scales and minima of 32 rounded to f16
 ///   Q2_K                   q8 min, two blocks of 16 as one of 32
@@ -40,9 +40,9 @@ struct StoredType {
 };
 StoredType storedType(DType dtype);
 
-/// Which array of a weight: its elements (float types) or one of the three.
-enum class RowPart { Elements, Codes, Scales, Mins };
-constexpr int rowParts = 4;
+/// Which array of a weight: its elements (float types) or one of the others.
+enum class RowPart { Elements, Codes, Scales, Mins, Subscales };
+constexpr int rowParts = 5;
 
 /// What the rows of a param are: N rows of K numbers of an element type.
 struct RowFormat {
@@ -56,10 +56,10 @@ struct RowFormat {
   /// Rows of heads are reordered (param_c3); 0: not.
   int64_t permuteHeads = 0, permuteDims = 0;
 
-  bool isQuantized() const {
-    return element == ElementKind::q8 || element == ElementKind::q4;
-  }
+  bool isQuantized() const { return WeightType::blockOf(element) != 0; }
   int64_t blocks() const { return (k + 31) / 32; }
+  /// Of q6: groups of blocks that share an f16.
+  int64_t superBlocks() const { return (blocks() + 7) / 8; }
   /// Bytes of one row of a part.
   int64_t rowBytes(RowPart part) const;
   /// The source's row that becomes row `row`.

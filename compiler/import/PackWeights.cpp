@@ -132,7 +132,7 @@ private:
 Error Packer::addArray(Output &output, RowPart part, const std::string &name,
                        StringRef dtype, ArrayRef<int64_t> shape,
                        SafetensorsWriter &writer) {
-  int64_t bytes = dtype == "U8" ? 1 : dtype == "F32" ? 4 : 2;
+  int64_t bytes = dtype == "U8" || dtype == "I8" ? 1 : dtype == "F32" ? 4 : 2;
   for (int64_t size : shape)
     if (llvm::MulOverflow(bytes, size, bytes))
       return fileError("param @" + output.param.getSymName().str(),
@@ -185,13 +185,15 @@ Error Packer::addParam(ParamOp param, SafetensorsWriter &writer) {
     format.permuteHeads = output.permute;
     format.permuteDims = output.dims;
     for (const WeightType::Component &component : output.weight.getStorage()) {
-      RowPart part = component.suffix == "codes"    ? RowPart::Codes
-                     : component.suffix == "scales" ? RowPart::Scales
-                     : component.suffix == "mins"   ? RowPart::Mins
-                                                    : RowPart::Elements;
+      RowPart part = component.suffix == "codes"       ? RowPart::Codes
+                     : component.suffix == "scales"    ? RowPart::Scales
+                     : component.suffix == "mins"      ? RowPart::Mins
+                     : component.suffix == "subscales" ? RowPart::Subscales
+                                                       : RowPart::Elements;
       StringRef dtype = part == RowPart::Elements ? floatDtype(format.element)
                         : part == RowPart::Codes  ? "U8"
-                                                  : "F16";
+                        : part == RowPart::Subscales ? "I8"
+                                                     : "F16";
       std::string full = name;
       if (!component.suffix.empty())
         full += "." + component.suffix.str();
@@ -312,8 +314,8 @@ Error Packer::packWeight(const Output &output, const Unit &unit,
       size_t size = buffer.size();
       buffer.resize(size + static_cast<size_t>(rows * rowBytes));
       uint8_t *to = buffer.data() + size;
-      // A unit goes as a whole: an element (n16), a pair (n16k2), four codes
-      // or their eight nibbles (n16k4), a scale.
+      // A unit goes as a whole: an element (n16), a pair (n16k2), four bytes
+      // of codes (n16k4), a scale.
       bool half = array.part == RowPart::Scales ||
                   array.part == RowPart::Mins ||
                   format.element == ElementKind::f16;
@@ -323,6 +325,8 @@ Error Packer::packWeight(const Output &output, const Unit &unit,
         for (int64_t r = 0; r < rows; ++r)
           std::memcpy(to + r * rowBytes, from + r * stride,
                       static_cast<size_t>(rowBytes));
+      else if (array.part == RowPart::Subscales)
+        interleave<uint8_t>(from, stride, rowBytes, to);
       else if (half)
         interleave<uint16_t>(from, stride, rowBytes / 2, to);
       else

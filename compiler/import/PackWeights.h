@@ -3,15 +3,17 @@
 // Writes model.safetensors: every cria.param of a module, in the order and
 // the layout of its type (see Weight in CriaTypes.td), ready to be mapped.
 //
-// A param @p becomes the tensor "p", or "p.codes", "p.scales" and "p.mins".
-// Codes are U8, scales and mins F16, floats F32, F16 or BF16, in the shape
-// that WeightType::getStorage() says; a tensor param is F32 in its own shape.
+// A param @p becomes the tensor "p", or "p.codes", "p.scales", "p.mins"
+// and "p.subscales". Codes are U8, subscales I8, scales and mins F16, floats
+// F32, F16 or BF16, in the shape that WeightType::getStorage() says; a tensor
+// param is F32 in its own shape.
 //
 // Where the source holds the same kind of numbers (Q4_1 for q4 with min, Q4_0
-// for q4 with zero_point, Q8_0 for q8 without min, a float for itself), codes
-// and scales are copied bit by bit. Otherwise rows are dequantised to f32 and
-// converted to the param's type: floats to the nearest number, blocks by the
-// search of QuantizeBlocks.h. A number that the type cannot hold is an Error.
+// for q4 with zero_point, Q6_K for q6, Q8_0 for q8 without min, a float for
+// itself), codes and scales are copied bit by bit. Otherwise rows are
+// dequantised to f32 and converted to the param's type: floats to the nearest
+// number, blocks by the search of QuantizeBlocks.h. A number that the type
+// cannot hold is an Error.
 #ifndef CRIA_COMPILER_IMPORT_PACKWEIGHTS_H
 #define CRIA_COMPILER_IMPORT_PACKWEIGHTS_H
 
@@ -53,7 +55,7 @@ struct PackedTensor {
   ErrorSums sums;
 };
 
-/// "q4", "q4_0", "q8", "bf16", ...: the words that --quantize accepts.
+/// "q4", "q4_0", "q6", "q8", "bf16", ...: the words that --quantize accepts.
 std::string weightTypeName(WeightType type);
 
 /// Streams: besides the mapping of the source it holds a few megabytes for

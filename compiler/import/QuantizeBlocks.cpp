@@ -50,6 +50,8 @@ constexpr Levels levelsOf(BlockKind kind) {
   case BlockKind::q8:
     // Not -128, so that a kernel may negate codes.
     return {-127, 127, false};
+  case BlockKind::q6:
+    return {-32, 31, false};
   case BlockKind::q8Min:
     break;
   }
@@ -175,7 +177,7 @@ CRIA_INLINE void chooseZero(const Levels &levels, BlockChoice how,
     most = x[i] > most ? x[i] : most;
   }
   Floats extreme = most > -least ? most : least;
-  // q4 has one code more below zero, and gives it to the extreme.
+  // q4 and q6 have one code more below zero, and give it to the extreme.
   float reach = std::max(-levels.low, levels.high);
   bool uneven = levels.low != -levels.high;
   Floats size = extreme < 0.0f ? -extreme : extreme;
@@ -185,10 +187,12 @@ CRIA_INLINE void chooseZero(const Levels &levels, BlockChoice how,
   measure(levels, x, valid, best);
   if (how == BlockChoice::nearest || allExact(best))
     return;
-  // Where the extreme lies, in steps from zero: for q4 on either side of it,
-  // for q8 only so far from the end that the grid moves along the numbers.
+  // Where the extreme lies, in steps from zero: for q4 and q6 on either side
+  // of it, for q8 only so far from the end that the grid moves along the
+  // numbers.
   int starts = uneven ? 10 : 16;
-  float first = uneven ? 6.6f : 124.0f, step = uneven ? 0.275f : 0.3f;
+  float first = uneven ? reach - 8.0f + 6.6f : 124.0f,
+        step = uneven ? 0.275f : 0.3f;
   for (float side : {1.0f, -1.0f}) {
     if (side < 0 && !uneven)
       break;
@@ -226,6 +230,7 @@ quantize(BlockChoice how, const float (&numbers)[blockNumbers][blockLanes],
     }
 
   constexpr float zero = kind == BlockKind::q4Zero ? 8.0f
+                         : kind == BlockKind::q6   ? 32.0f
                          : kind == BlockKind::q8   ? 128.0f
                                                    : 0.0f;
   Floats inverse, c;
@@ -269,6 +274,8 @@ CRIA_INLINE void dispatchKind(BlockKind kind, BlockChoice how, Numbers x,
     return quantize<BlockKind::q8>(how, x, valid, lanes, group, sums);
   case BlockKind::q8Min:
     return quantize<BlockKind::q8Min>(how, x, valid, lanes, group, sums);
+  case BlockKind::q6:
+    return quantize<BlockKind::q6>(how, x, valid, lanes, group, sums);
   }
 }
 
@@ -325,6 +332,49 @@ void quantizeBlocksPortably(BlockKind kind, BlockChoice choice, Numbers x,
                             int valid, int lanes, BlockGroup &group,
                             ErrorSums &sums) {
   dispatchKind(kind, choice, x, valid, lanes, group, sums);
+}
+
+void quantizeSuperBlock(const float *x, int valid, SuperBlock &block,
+                        ErrorSums &sums) {
+  constexpr int size = SuperBlock::subBlock;
+  static_assert(SuperBlock::numbers / size == blockLanes);
+  alignas(64) float numbers[blockNumbers][blockLanes] = {};
+  for (int i = 0; i < SuperBlock::numbers; ++i)
+    numbers[i % size][i / size] = x[i];
+  BlockGroup group;
+  ErrorSums unused;
+  quantizeBlocks(BlockKind::q6, BlockChoice::search, numbers, size, blockLanes,
+                 group, unused);
+  float scales[blockLanes], largest = 0;
+  for (int j = 0; j < blockLanes; ++j) {
+    // A search begins with a scale of 2^-24 where all numbers are 0.
+    bool isZero = std::all_of(x + j * size, x + (j + 1) * size,
+                              [](float number) { return number == 0.0f; });
+    scales[j] = isZero ? 0.0f : halfToFloat(group.scales[j]);
+    largest = std::max(largest, std::fabs(scales[j]));
+  }
+  block.scale = floatToHalf(largest / 127.0f);
+  // Among f16's subnormal numbers, where this one often is, the nearest may be
+  // so much smaller that a multiple would not fit.
+  if (largest > 127.5f * halfToFloat(block.scale))
+    ++block.scale;
+  float unit = halfToFloat(block.scale);
+  for (int j = 0; j < blockLanes; ++j) {
+    float multiple = unit > 0 ? std::nearbyint(scales[j] / unit) : 0.0f;
+    multiple = std::clamp(multiple, -127.0f, 127.0f);
+    block.subscales[j] = static_cast<int8_t>(multiple);
+    float scale = unit * multiple;
+    float inverse = scale != 0.0f ? 1.0f / scale : 0.0f;
+    for (int i = j * size; i < (j + 1) * size; ++i) {
+      float code = std::clamp(std::nearbyint(x[i] * inverse), -32.0f, 31.0f);
+      block.codes[i] = static_cast<uint8_t>(code + 32.0f);
+      if (i >= valid)
+        continue;
+      float error = scale * code - x[i];
+      sums.add({double(x[i]) * double(x[i]), double(error) * double(error),
+                std::fabs(error)});
+    }
+  }
 }
 
 uint16_t floatToHalf(float value) {

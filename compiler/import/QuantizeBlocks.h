@@ -28,7 +28,8 @@ constexpr int blockNumbers = 32, blockLanes = 16;
 /// value = scale * code + minimum     q4Min, q8Min: codes 0 to 15, 0 to 255
 /// value = scale * (code - 8)         q4Zero: codes 0 to 15
 /// value = scale * (code - 128)       q8: codes 1 to 255
-enum class BlockKind { q4Min, q4Zero, q8, q8Min };
+/// value = scale * (code - 32)        q6: codes 0 to 63
+enum class BlockKind { q4Min, q4Zero, q8, q8Min, q6 };
 
 enum class BlockChoice { nearest, search };
 
@@ -62,6 +63,20 @@ void quantizeBlocksPortably(BlockKind kind, BlockChoice choice,
                             const float (&x)[blockNumbers][blockLanes],
                             int valid, int lanes, BlockGroup &group,
                             ErrorSums &sums);
+
+/// 256 numbers of q6: value = scale * subscales[i / 16] * (codes[i] - 32).
+struct SuperBlock {
+  static constexpr int numbers = 256, subBlock = 16;
+  uint8_t codes[numbers];
+  int8_t subscales[numbers / subBlock];
+  uint16_t scale; // f16
+};
+
+/// The scale of each 16 comes from the search of quantizeBlocks; then all are
+/// rounded to multiples of one number, and codes to the nearest for these.
+/// `x` is as there; numbers `valid` and after are 0.
+void quantizeSuperBlock(const float *x, int valid, SuperBlock &block,
+                        ErrorSums &sums);
 
 /// IEEE binary16 bits, rounded to nearest even.
 uint16_t floatToHalf(float value);

@@ -79,10 +79,10 @@ def LowerDot4 : Pass<"cria-lower-dot4"> {
     |---|---|
     | avx512vnni | one 512-bit `vpdpbusd` |
     | avxvnni | two 256-bit `vpdpbusd` |
-    | avx2 | `vpmaddubsw` and `vpmaddwd` on two halves; up to 8 chained ops of 4-bit codes add up in 16 bits before the second; 8-bit codes in two parts, as the first saturates |
+    | avx2 | `vpmaddubsw` and `vpmaddwd` on two halves; up to 8 chained ops of 4-bit codes (2 of 6-bit ones) add up in 16 bits before the second; 8-bit codes in two parts, as the first saturates |
     | i8mm | four 128-bit `usdot` |
     | dotprod | four 128-bit `sdot`; 8-bit codes less 128, and 128 times the sums of b by another `sdot` |
-    | neon | 16-bit products: up to 8 chained ops of 4-bit codes add up (`smlal`) before they are widened, those of 8-bit codes are widened one by one |
+    | neon | 16-bit products: up to 8 chained ops of 4-bit codes (2 of 6-bit ones) add up (`smlal`) before they are widened, those of 8-bit codes are widened one by one |
     | sse2 | `pmaddwd` of even and of odd bytes, on quarters |
     | generic | 16-bit products, in arith |
 

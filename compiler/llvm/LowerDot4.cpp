@@ -41,7 +41,8 @@ static Value callIntrinsic(ImplicitLocOpBuilder &b, StringRef name, Type result,
       ->getResult(0);
 }
 
-static bool isNibble(Dot4Op op) { return op.getABits() <= 4; }
+/// Whether a fits a signed byte, and pairs of products 16 bits.
+static bool isSmall(Dot4Op op) { return op.getABits() < 8; }
 
 /// Part `index` of `parts` equal ones of a vector.
 static Value partOf(ImplicitLocOpBuilder &b, Value vector, int64_t index,
@@ -85,9 +86,9 @@ static Value inQuarters(ImplicitLocOpBuilder &b,
 
 /// Half `index` of the result of `chain`, where each op's acc is the next
 /// one's result. vpmaddubsw adds pairs of products in 16 bits and saturates.
-/// A chain of 4-bit codes stays below: 8 * 15 * 128 * 2 < 2^15. 8-bit codes
-/// (chains of one) are split into bit 7 and the rest: 128 * -128 * 2 = -2^15
-/// and 127 * 128 * 2 fit.
+/// A chain of 4-bit codes stays below: 8 * 15 * 128 * 2 < 2^15, and one of two
+/// of 6 bits: 2 * 63 * 128 * 2. 8-bit codes (chains of one) are split into bit
+/// 7 and the rest: 128 * -128 * 2 = -2^15 and 127 * 128 * 2 fit.
 static Value dotAvx2(ImplicitLocOpBuilder &b, ArrayRef<Dot4Op> chain,
                      int64_t index) {
   VectorType i16 = VectorType::get({16}, b.getI16Type());
@@ -96,7 +97,7 @@ static Value dotAvx2(ImplicitLocOpBuilder &b, ArrayRef<Dot4Op> chain,
     return callIntrinsic(b, "llvm.x86.avx2.pmadd.ub.sw", i16, {x, y});
   };
   SmallVector<Value> parts;
-  if (isNibble(chain.front())) {
+  if (isSmall(chain.front())) {
     Value sum;
     for (Dot4Op op : llvm::reverse(chain)) {
       Value next =
@@ -267,15 +268,15 @@ static Value dotNeon(ImplicitLocOpBuilder &b, StringRef name, Value acc,
 }
 
 /// Quarter `index` of the result of `chain` with sdot, whose bytes are signed
-/// both. 4-bit codes are that as well; from 8-bit ones 128 is taken, which
-/// flips bit 7, and `128 b` comes back as `-(-128 b)`.
+/// both. Codes of 4 and 6 bits are that as well; from 8-bit ones 128 is taken,
+/// which flips bit 7, and `128 b` comes back as `-(-128 b)`.
 static Value dotSigned(ImplicitLocOpBuilder &b, ArrayRef<Dot4Op> chain,
                        int64_t index) {
   VectorType bytes = VectorType::get({16}, b.getI8Type());
   Dot4Op first = chain.back();
   Value acc = quarterOf(b, first.getAcc(), index);
   Value excess;
-  if (!isNibble(chain.front()))
+  if (!isSmall(chain.front()))
     excess = intSplat(b, cast<VectorType>(acc.getType()), 0);
   for (Dot4Op op : llvm::reverse(chain)) {
     Value x = quarterOf(b, op.getA(), index);
@@ -291,7 +292,8 @@ static Value dotSigned(ImplicitLocOpBuilder &b, ArrayRef<Dot4Op> chain,
 }
 
 /// Quarter `index` of the result of `chain` without dot products. In 16 bits,
-/// 4-bit codes add up over the chain and over pairs: 8 * 15 * 128 * 2 < 2^15.
+/// 4-bit codes add up over the chain and over pairs: 8 * 15 * 128 * 2 < 2^15,
+/// 6-bit ones over chains of two.
 /// Of 8-bit codes one product fits: 255 * -128.
 static Value dotNeonBase(ImplicitLocOpBuilder &b, ArrayRef<Dot4Op> chain,
                          int64_t index) {
@@ -317,7 +319,7 @@ static Value dotNeonBase(ImplicitLocOpBuilder &b, ArrayRef<Dot4Op> chain,
     for (int64_t half : {0, 1}) {
       Value p = halfOf(b, x, half), q = halfOf(b, y, half);
       Value &sum = sums[half];
-      if (isNibble(op)) {
+      if (isSmall(op)) {
         Value products =
             callIntrinsic(b, "llvm.aarch64.neon.smull.v8i16", i16, {p, q});
         sum = sum ? Value(arith::AddIOp::create(b, sum, products)) : products;
@@ -331,7 +333,7 @@ static Value dotNeonBase(ImplicitLocOpBuilder &b, ArrayRef<Dot4Op> chain,
   Dot4Op first = chain.back();
   Value acc = quarterOf(b, first.getAcc(), index);
   Value fours = addPairs(sums[0], sums[1]);
-  if (isNibble(chain.front()))
+  if (isSmall(chain.front()))
     return widenPairs(acc, fours);
   return arith::AddIOp::create(b, acc, fours);
 }
@@ -372,17 +374,17 @@ struct LowerDot4 : cria::impl::LowerDot4Base<LowerDot4> {
   /// Sums of several ops of this kind cost less than each by itself.
   bool isChained(Dot4Op op) const {
     if (isa == "avx2")
-      return isNibble(op);
-    return isa == "neon" || (isa == "dotprod" && !isNibble(op));
+      return isSmall(op);
+    return isa == "neon" || (isa == "dotprod" && !isSmall(op));
   }
 
   /// `op` and the chained ops whose sums nothing but it uses, last first.
   SmallVector<Dot4Op> chainOf(Dot4Op op) {
-    constexpr size_t kMaxChain = 8; // see dotAvx2 and dotNeonBase
+    size_t most = op.getABits() == 6 ? 2 : 8; // see dotAvx2 and dotNeonBase
     SmallVector<Dot4Op> chain = {op};
-    while (isChained(op) && chain.size() < kMaxChain) {
+    while (isChained(op) && chain.size() < most) {
       auto previous = chain.back().getAcc().getDefiningOp<Dot4Op>();
-      if (!previous || isNibble(previous) != isNibble(op) ||
+      if (!previous || previous.getABits() != op.getABits() ||
           !previous->hasOneUse() || previous->getBlock() != op->getBlock())
         break;
       chain.push_back(previous);

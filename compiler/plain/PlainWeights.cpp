@@ -18,8 +18,13 @@ struct Address {
   SmallVector<AffineExpr> element;
   /// Of the block's scale and minimum.
   SmallVector<AffineExpr> block;
-  /// q4: 0 for the low nibble, 1 for the high one.
+  /// q4 and q6: 0 for the low nibble, 1 for the high one.
   AffineExpr nibble;
+  /// q6: of the byte with the high two bits, the place of these in it, and of
+  /// the i8 of the scale.
+  SmallVector<AffineExpr> high;
+  AffineExpr highPair;
+  SmallVector<AffineExpr> subscale;
 };
 
 } // namespace
@@ -32,27 +37,52 @@ static Address getAddress(WeightType type) {
   switch (type.getLayout()) {
   case WeightLayout::rows:
     if (!type.isQuantized())
-      return {{n, k}, {}, {}};
+      return {{n, k}, {}, {}, {}, {}, {}};
     if (type.getElement() == ElementKind::q8)
-      return {{n, k.floorDiv(32), k % 32}, {n, k.floorDiv(32)}, {}};
-    // Byte j of a block holds codes j and j + 16.
+      return {{n, k.floorDiv(32), k % 32}, {n, k.floorDiv(32)}, {}, {}, {}, {}};
+    // Byte j of a block holds codes j and j + 16; of q6, byte 16 + j the high
+    // bits of codes j, j + 8, j + 16 and j + 24.
+    if (type.getElement() == ElementKind::q6)
+      return {{n, k.floorDiv(32), k % 16},
+              {n, k.floorDiv(256)},
+              (k % 32).floorDiv(16),
+              {n, k.floorDiv(32), k % 8 + 16},
+              (k % 32).floorDiv(8),
+              {n, k.floorDiv(32), (k % 32).floorDiv(16)}};
     return {{n, k.floorDiv(32), k % 16},
             {n, k.floorDiv(32)},
-            (k % 32).floorDiv(16)};
+            (k % 32).floorDiv(16),
+            {},
+            {},
+            {}};
   case WeightLayout::n16:
-    return {{group, k, lane}, {}, {}};
+    return {{group, k, lane}, {}, {}, {}, {}, {}};
   case WeightLayout::n16k2:
-    return {{group, k.floorDiv(2), lane, k % 2}, {}, {}};
+    return {{group, k.floorDiv(2), lane, k % 2}, {}, {}, {}, {}, {}};
   case WeightLayout::n16k4: {
     SmallVector<AffineExpr> block{group, k.floorDiv(32), lane};
     if (type.getElement() == ElementKind::q8)
       return {{group, k.floorDiv(32), (k % 32).floorDiv(4), lane, k % 4},
               block,
+              {},
+              {},
+              {},
               {}};
-    // Vector v of a block holds the k groups v (low) and v + 4 (high).
+    // Vector v of a block holds the k groups v (low) and v + 4 (high); of q6,
+    // vector 4 + v the high bits of groups v, v + 2, v + 4 and v + 6.
+    if (type.getElement() == ElementKind::q6)
+      return {{group, k.floorDiv(32), (k % 16).floorDiv(4), lane, k % 4},
+              {group, k.floorDiv(256), lane},
+              (k % 32).floorDiv(16),
+              {group, k.floorDiv(32), (k % 8).floorDiv(4) + 4, lane, k % 4},
+              (k % 32).floorDiv(8),
+              {group, k.floorDiv(32), (k % 32).floorDiv(16), lane}};
     return {{group, k.floorDiv(32), (k % 16).floorDiv(4), lane, k % 4},
             block,
-            (k % 32).floorDiv(16)};
+            (k % 32).floorDiv(16),
+            {},
+            {},
+            {}};
   }
   }
   llvm_unreachable("all layouts are covered");
@@ -81,12 +111,21 @@ Value cria::decodeWeight(OpBuilder &builder, Location loc, WeightType type,
   if (!type.isQuantized())
     return b.toF32(code);
 
-  if (type.getElement() == ElementKind::q4) {
-    Value nibble = b.create<arith::IndexCastOp>(
-        b.getI8Type(), b.apply(address.nibble * 4, {n, k}));
-    code = b.create<arith::ShRUIOp>(code, nibble);
-    code = b.create<arith::AndIOp>(
-        code, b.create<arith::ConstantIntOp>(b.getI8Type(), 15));
+  // The bits `mask` of `byte` from bit `at` on.
+  auto bits = [&](Value byte, AffineExpr at, int64_t mask) -> Value {
+    Value shift =
+        b.create<arith::IndexCastOp>(b.getI8Type(), b.apply(at, {n, k}));
+    return b.create<arith::AndIOp>(
+        b.create<arith::ShRUIOp>(byte, shift),
+        b.create<arith::ConstantIntOp>(b.getI8Type(), mask));
+  };
+  bool isQ6 = type.getElement() == ElementKind::q6;
+  if (isQ6 || type.getElement() == ElementKind::q4)
+    code = bits(code, address.nibble * 4, 15);
+  if (isQ6) {
+    Value high = bits(load(storage[0], address.high), address.highPair * 2, 3);
+    Value four = b.create<arith::ConstantIntOp>(b.getI8Type(), 4);
+    code = b.create<arith::OrIOp>(code, b.create<arith::ShLIOp>(high, four));
   }
   // Codes and zero points are below 2^9, so f32 holds them exactly.
   Value value;
@@ -98,6 +137,10 @@ Value cria::decodeWeight(OpBuilder &builder, Location loc, WeightType type,
       value = b.create<arith::SubFOp>(value, b.f32(type.getZeroPoint()));
   }
   Value scale = b.toF32(load(storage[1], address.block));
+  if (isQ6) // exact
+    scale = b.create<arith::MulFOp>(
+        scale, b.create<arith::SIToFPOp>(b.getF32Type(),
+                                         load(storage[2], address.subscale)));
   value = b.create<arith::MulFOp>(scale, value);
   if (type.getOffset() == OffsetKind::min)
     value = b.create<arith::AddFOp>(value,

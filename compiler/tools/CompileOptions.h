@@ -61,7 +61,7 @@ struct Options {
       cl::desc("Make G kv heads of the model's, the means of groups of them")};
   cl::opt<std::string> quantize{
       "quantize", cl::value_desc("SPEC"), cl::cat(category),
-      cl::desc("Convert weights: q4, q4_0, q8, bf16, f16, f32 or keep, and "
+      cl::desc("Convert weights: q4, q4_0, q6, q8, bf16, f16, f32 or keep, and "
                "KEY=TYPE for embed, head, q, k, v, o, gate, up, down, attn, "
                "ffn or a parameter, such as q4,head=q8")};
   cl::opt<std::string> quantizeReport{

@@ -11,6 +11,8 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
+#include <numeric>
+
 namespace cria {
 #define GEN_PASS_DEF_VECTORIZEEMBED
 #include "compiler/Passes.h.inc"
@@ -35,6 +37,8 @@ private:
   void emitQuantised(Value row, Value source);
   void emitBlock(Value row, Value source, Value block, int64_t valid);
   std::pair<Value, Value> loadCodes(Value source, Value block);
+  Value loadWords(Value source, Value block, int64_t first, int64_t count);
+  std::pair<Value, Value> highBits(Value source, Value block);
 
   ImplicitLocOpBuilder &b;
   EmbedRowsOp op;
@@ -114,17 +118,32 @@ void EmbedKernel::emitQuantised(Value row, Value source) {
 void EmbedKernel::emitBlock(Value row, Value source, Value block,
                             int64_t valid) {
   bool isRows = weight.getLayout() == WeightLayout::rows;
-  auto perBlock = [&](Value memref) {
-    SmallVector<Value> index = {source, block};
-    if (!isRows) {
-      Value lanes = constIndex(b, kLanes);
-      index = {arith::DivUIOp::create(b, source, lanes), block,
-               arith::RemUIOp::create(b, source, lanes)};
-    }
-    Value scalar = memref::LoadOp::create(b, memref, index);
-    return broadcast(b, extendToF32(b, scalar));
+  auto load = [&](Value memref, ArrayRef<Value> place) -> Value {
+    Value lanes = constIndex(b, kLanes);
+    SmallVector<Value> index = {source};
+    if (!isRows)
+      index = {arith::DivUIOp::create(b, source, lanes)};
+    index.append(place.begin(), place.end());
+    if (!isRows)
+      index.push_back(arith::RemUIOp::create(b, source, lanes));
+    return memref::LoadOp::create(b, memref, index);
   };
-  Value scale = perBlock(parts[1]);
+  auto perBlock = [&](Value memref) {
+    return broadcast(b, extendToF32(b, load(memref, {block})));
+  };
+  SmallVector<Value> scales; // of the block's halves
+  if (weight.getElement() == ElementKind::q6) {
+    constexpr int64_t kBlocks = CriaDialect::kSuperBlock / kQuantBlock;
+    Value super = arith::DivUIOp::create(b, block, constIndex(b, kBlocks));
+    Value factor = extendToF32(b, load(parts[1], {super}));
+    for (int64_t half : {0, 1}) {
+      Value code = load(parts[2], {block, constIndex(b, half)});
+      Value scale = arith::SIToFPOp::create(b, b.getF32Type(), code);
+      scales.push_back(broadcast(b, arith::MulFOp::create(b, factor, scale)));
+    }
+  } else {
+    scales.assign(2, perBlock(parts[1]));
+  }
   Value min =
       weight.getOffset() == OffsetKind::min ? perBlock(parts[2]) : Value();
 
@@ -143,6 +162,7 @@ void EmbedKernel::emitBlock(Value row, Value source, Value block,
     if (int64_t zero = isSigned ? 0 : weight.getZeroPoint())
       wide = arith::SubIOp::create(b, wide, splatInt(b, b.getI32Type(), zero));
     Value value = arith::SIToFPOp::create(b, f32, wide);
+    Value scale = scales[from / kLanes];
     value = min ? Value(math::FmaOp::create(b, scale, value, min))
                 : Value(arith::MulFOp::create(b, scale, value));
     storeLanes(b, value, op.getInit(), {row, addIndex(b, column, from)},
@@ -150,35 +170,60 @@ void EmbedKernel::emitBlock(Value row, Value source, Value block,
   }
 }
 
+/// Bytes 4 first and on of a row's share of a block's codes, in the order of
+/// layout rows; n16k4 has them four at a time.
+Value EmbedKernel::loadWords(Value source, Value block, int64_t first,
+                             int64_t count) {
+  if (weight.getLayout() == WeightLayout::rows)
+    return loadLanes(b, parts[0], {source, block, constIndex(b, 4 * first)}, {},
+                     4 * count);
+  Value lanes = constIndex(b, kLanes), zero = constIndex(b, 0);
+  Value group = arith::DivUIOp::create(b, source, lanes);
+  Value lane = arith::RemUIOp::create(b, source, lanes);
+  Value all = splatInt(b, b.getI8Type(), 0, 4 * count);
+  for (int64_t v = 0; v < count; ++v) {
+    Value four =
+        loadLanes(b, parts[0],
+                  {group, block, constIndex(b, first + v), lane, zero}, {}, 4);
+    all = vector::InsertStridedSliceOp::create(
+        b, four, all, ArrayRef<int64_t>{4 * v}, ArrayRef<int64_t>{1});
+  }
+  return all;
+}
+
+/// The high two bits of a block of q6, codes 0..15 and 16..31, in bits 4 and
+/// 5: byte j has those of codes j, j + 8, j + 16 and j + 24.
+std::pair<Value, Value> EmbedKernel::highBits(Value source, Value block) {
+  Value stored = loadWords(source, block, 4, 2);
+  Type i8 = b.getI8Type();
+  SmallVector<int64_t> both(16);
+  std::iota(both.begin(), both.end(), 0);
+  auto half = [&](int64_t shift) -> Value {
+    SmallVector<Value> eights;
+    for (int64_t at : {shift, shift + 2}) {
+      Value bits = arith::ShRUIOp::create(b, stored, splatInt(b, i8, at, 8));
+      bits = arith::AndIOp::create(b, bits, splatInt(b, i8, 3, 8));
+      eights.push_back(arith::ShLIOp::create(b, bits, splatInt(b, i8, 4, 8)));
+    }
+    return vector::ShuffleOp::create(b, eights[0], eights[1], both);
+  };
+  return {half(0), half(4)};
+}
+
 /// A block's codes 0..15 and 16..31, as bytes.
 std::pair<Value, Value> EmbedKernel::loadCodes(Value source, Value block) {
-  bool isQ4 = weight.getElement() == ElementKind::q4;
   Type i8 = b.getI8Type();
-  // 16 bytes: 16 codes of q8, 32 of q4.
-  SmallVector<Value> bytes;
-  for (int64_t half = 0; half < (isQ4 ? 1 : 2); ++half) {
-    if (weight.getLayout() == WeightLayout::rows) {
-      Value start = constIndex(b, half * kLanes);
-      bytes.push_back(loadLanes(b, parts[0], {source, block, start}));
-      continue;
-    }
-    Value lanes = constIndex(b, kLanes), zero = constIndex(b, 0);
-    Value group = arith::DivUIOp::create(b, source, lanes);
-    Value lane = arith::RemUIOp::create(b, source, lanes);
-    Value all = splatInt(b, i8, 0);
-    for (int64_t v = 0; v < 4; ++v) {
-      Value four = loadLanes(
-          b, parts[0], {group, block, constIndex(b, 4 * half + v), lane, zero},
-          {}, 4);
-      all = vector::InsertStridedSliceOp::create(
-          b, four, all, ArrayRef<int64_t>{4 * v}, ArrayRef<int64_t>{1});
-    }
-    bytes.push_back(all);
+  Value bytes = loadWords(source, block, 0, 4);
+  if (weight.getElement() == ElementKind::q8)
+    return {bytes, loadWords(source, block, 4, 4)};
+  Value low = arith::AndIOp::create(b, bytes, splatInt(b, i8, 15));
+  Value high = arith::ShRUIOp::create(b, bytes, splatInt(b, i8, 4));
+  if (weight.getElement() == ElementKind::q6) {
+    auto [lowBits, moreBits] = highBits(source, block);
+    low = arith::OrIOp::create(b, low, lowBits);
+    high = arith::OrIOp::create(b, high, moreBits);
   }
-  if (!isQ4)
-    return {bytes[0], bytes[1]};
-  return {arith::AndIOp::create(b, bytes[0], splatInt(b, i8, 15)),
-          arith::ShRUIOp::create(b, bytes[0], splatInt(b, i8, 4))};
+  return {low, high};
 }
 
 namespace {

@@ -56,6 +56,7 @@ private:
   void storePairs(Value row, Lanes lanes);
   void quantise(Value row, Lanes lanes);
   void quantiseBlock(Value row, Value block, int64_t valid, Lanes lanes);
+  void storeSums(Value row, Value block, Value d, ArrayRef<Value> halves);
 
   ImplicitLocOpBuilder &b;
   RowsOp op;
@@ -317,7 +318,6 @@ void RowsKernel::quantiseBlock(Value row, Value block, int64_t valid,
     Value bits = arith::BitcastOp::create(b, ints, shifted);
     codes.push_back(arith::SubIOp::create(b, bits, constant(kMagicBits)));
   }
-  Value sum = arith::AddIOp::create(b, codes[0], codes[1]);
   SmallVector<int64_t> both(kQuantBlock);
   std::iota(both.begin(), both.end(), 0);
   constexpr int64_t kWords = kQuantBlock / 4;
@@ -343,15 +343,34 @@ void RowsKernel::quantiseBlock(Value row, Value block, int64_t valid,
   storeBytes(codes, isWide ? kWords : 0);
   memref::StoreOp::create(b, d, op.getInits()[1], ValueRange{row, block});
 
-  Value total = vector::ReductionOp::create(b, vector::CombiningKind::ADD, sum);
-  if (op.getZeroPoint())
-    total = arith::MulIOp::create(
-        b, total,
+  storeSums(row, block, d, codes);
+}
+
+/// Stores what inits[2] has of a block whose codes are `halves`.
+void RowsKernel::storeSums(Value row, Value block, Value d,
+                           ArrayRef<Value> halves) {
+  auto total = [&](Value lanes) -> Value {
+    Value sum =
+        vector::ReductionOp::create(b, vector::CombiningKind::ADD, lanes);
+    if (!op.getZeroPoint())
+      return mul(d, arith::SIToFPOp::create(b, b.getF32Type(), sum));
+    return arith::MulIOp::create(
+        b, sum,
         arith::ConstantOp::create(
             b, b.getI32IntegerAttr(-int32_t(*op.getZeroPoint()))));
-  else
-    total = mul(d, arith::SIToFPOp::create(b, b.getF32Type(), total));
-  memref::StoreOp::create(b, total, op.getInits()[2], ValueRange{row, block});
+  };
+  Value sums = op.getInits()[2];
+  bool perHalf = cast<MemRefType>(sums.getType()).getDimSize(1) >
+                 llvm::divideCeilSigned(k, kQuantBlock);
+  if (!perHalf) {
+    Value both = arith::AddIOp::create(b, halves[0], halves[1]);
+    memref::StoreOp::create(b, total(both), sums, ValueRange{row, block});
+    return;
+  }
+  Value first = arith::MulIOp::create(b, block, constIndex(b, 2));
+  for (auto [i, half] : llvm::enumerate(halves))
+    memref::StoreOp::create(b, total(half), sums,
+                            ValueRange{row, addIndex(b, first, i)});
 }
 
 namespace {

@@ -445,7 +445,7 @@ func.func @f(%w: !cria.weight<96x64, f32, rows>) {
 // -----
 
 func.func @f(%acc: vector<16xi32>, %a: vector<64xi8>, %b: vector<64xi8>) {
-  // expected-error @below {{dot4_c1: a_bits (7) must be 4 or 8}}
+  // expected-error @below {{dot4_c1: a_bits (7) must be 4, 6 or 8}}
   %0 = cria.dot4 %acc, %a, %b {a_bits = 7 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
   return
 }

@@ -33,7 +33,7 @@
 
 // -----
 
-// expected-error @below {{weight element is 'q5'; expected one of: f32, f16, bf16, q8, q4}}
+// expected-error @below {{weight element is 'q5'; expected one of: f32, f16, bf16, q8, q6, q4}}
 "test.use"() {a = !cria.weight<64x64, q5, block = 32, min, rows>} : () -> ()
 
 // -----

@@ -60,3 +60,18 @@
 
 // expected-error @below {{weight_t5: a weight has at most 2^48 elements}}
 "test.use"() {a = !cria.weight<4294967296x4294967296x4294967296, f32, rows>} : () -> ()
+
+// -----
+
+// expected-error @below {{weight_t2: block of q6 is 32, expected 16}}
+func.func private @t(!cria.weight<64x64, q6, block = 32, zero_point, n16k4>)
+
+// -----
+
+// expected-error @below {{weight_t4: q6 needs offset zero_point}}
+func.func private @t(!cria.weight<64x64, q6, block = 16, min, n16k4>)
+
+// -----
+
+// expected-error @below {{weight_t3: layout n16k2 does not hold q6}}
+func.func private @t(!cria.weight<64x64, q6, block = 16, zero_point, n16k2>)

@@ -34,6 +34,15 @@ func.func @n16k4(%q8: !cria.weight<50x70, q8, block = 32, zero_point, n16k4>, %q
   return
 }
 
+// 300 columns: ten blocks of 32, two f16 factors of 256.
+func.func @q6(%r: !cria.weight<50x300, q6, block = 16, zero_point, rows>, %l: !cria.weight<50x300, q6, block = 16, zero_point, n16k4>) {
+  %0:3 = cria.weight_data %r : !cria.weight<50x300, q6, block = 16, zero_point, rows>
+    -> memref<50x10x24xi8, strided<[240, 24, 1], offset: ?>>, memref<50x2xf16, strided<[2, 1], offset: ?>>, memref<50x10x2xi8, strided<[20, 2, 1], offset: ?>>
+  %1:3 = cria.weight_data %l : !cria.weight<50x300, q6, block = 16, zero_point, n16k4>
+    -> memref<4x10x6x16x4xi8, strided<[3840, 384, 64, 4, 1], offset: ?>>, memref<4x2x16xf16, strided<[32, 16, 1], offset: ?>>, memref<4x10x2x16xi8, strided<[320, 32, 16, 1], offset: ?>>
+  return
+}
+
 func.func @stacked(%w: !cria.weight<5x50x70, q4, block = 32, zero_point, n16k4>) {
   %0:2 = cria.weight_data %w : !cria.weight<5x50x70, q4, block = 32, zero_point, n16k4>
     -> memref<5x4x3x4x16x4xi8, strided<[3072, 768, 256, 64, 4, 1], offset: ?>>, memref<5x4x3x16xf16, strided<[192, 48, 16, 1], offset: ?>>

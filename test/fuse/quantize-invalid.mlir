@@ -5,7 +5,7 @@
 // RUN: not cria-opt %s --cria-quantize=spec=q4,q8 2>&1 | FileCheck %s --check-prefix=ALL
 // RUN: not cria-opt %s --cria-quantize=spec=q4,=q8 2>&1 | FileCheck %s --check-prefix=EMPTY
 
-// TYPE: error: quantize: 'q5': no type 'q5'; accepted: q4, q4_0, q8, bf16, f16, f32, keep, alone or after KEY=
+// TYPE: error: quantize: 'q5': no type 'q5'; accepted: q4, q4_0, q6, q8, bf16, f16, f32, keep, alone or after KEY=
 // KEY: error: quantize: 'heda=q8': the model has no such weight; accepted: embed, head, q, {{.*}}parameters: ffn_up
 // ABSENT: error: quantize: 'head=q8': the model has no such weight
 // TWICE: error: quantize: 'up=q8': the key 'up' is given twice; accepted: once

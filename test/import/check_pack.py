@@ -19,7 +19,7 @@ import sys
 
 import numpy as np
 
-DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "U8": "u1"}
+DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "U8": "u1", "I8": "i1"}
 
 
 def bf16(raw):
@@ -85,21 +85,31 @@ def decode(shape, element, offset, layout, parts):
         return value.transpose(0, 1, 3, 2, 4).reshape(layers, groups * 16, -1)
 
     # Afterwards: codes [L, N', blocks, 32], the others [L, N', blocks].
-    def by_row(name):
+    def by_row(name, count=blocks):
         value = parts[name].astype(np.float32)
         if layout == "rows":
-            return value.reshape(layers, n, blocks)
-        value = value.reshape(layers, groups, blocks, 16)
-        return value.transpose(0, 1, 3, 2).reshape(layers, -1, blocks)
+            return value.reshape(layers, n, count)
+        value = value.reshape(layers, groups, count, 16)
+        return value.transpose(0, 1, 3, 2).reshape(layers, -1, count)
 
     codes = parts["codes"]
     if layout == "n16k4":
         # [group][block][vector][row][4] -> [group][row][block][vector][4]
         codes = codes.reshape(layers, groups, blocks, -1, 16, 4)
         codes = codes.transpose(0, 1, 4, 2, 3, 5)
-    codes = codes.reshape(layers, -1, blocks, 16 if element == "q4" else 32)
-    if element == "q4":
+    codes = codes.reshape(layers, -1, blocks,
+                          {"q4": 16, "q6": 24, "q8": 32}[element])
+    high = codes[..., 16:]
+    if element != "q8":
+        codes = codes[..., :16]
         codes = np.concatenate([codes & 15, codes >> 4], axis=-1)
+    if element == "q6":
+        high = [high >> shift & 3 for shift in (0, 2, 4, 6)]
+        codes = codes | np.concatenate(high, axis=-1) << 4
+        halves = by_row("subscales", 2 * blocks)
+        factors = np.repeat(by_row("scales", -(-k // 256)), 16, axis=-1)
+        scales = np.repeat(factors[..., :2 * blocks] * halves, 16, axis=-1)
+        return scales * (codes.reshape(layers, -1, blocks * 32).astype(np.float32) - 32)
     elif layout == "rows":
         codes = codes.view(np.int8)
     codes = codes.astype(np.int32)
@@ -152,7 +162,7 @@ def main(module, packed, source, *bounds):
             shape = [1] * (3 - len(shape)) + shape
             offset = fields[3] if len(fields) > 3 else "none"
             parts = {part: arrays[name + "." * bool(part) + part][1]
-                     for part in ("", "codes", "scales", "mins")
+                     for part in ("", "codes", "scales", "mins", "subscales")
                      if name + "." * bool(part) + part in arrays}
             value = decode(shape, fields[1], offset, fields[-1], parts)
         else:

@@ -223,6 +223,7 @@ protected:
 };
 
 constexpr const char *q4Min = "q4, block = 32, min, n16k4";
+constexpr const char *q6 = "q6, block = 16, zero_point, n16k4";
 constexpr const char *q8 = "q8, block = 32, zero_point, n16k4";
 constexpr const char *q8Min = "q8, block = 32, min, n16k4";
 
@@ -277,7 +278,15 @@ TEST_F(PackGgml, ScalesOfQ3KGoIntoTheCodes) {
   EXPECT_EQ(report.front().sums.errors, 0);
 }
 
+TEST_F(PackGgml, TakesQ6KBitByBit) {
+  EXPECT_EQ(pack(DType::Q6_K, golden(DType::Q6_K), q6), "");
+  EXPECT_TRUE(report.front().copied);
+}
+
 TEST_F(PackGgml, RefusesAScaleThatIsNoNumber) {
+  std::vector<uint8_t> sixBits = golden(DType::Q6_K);
+  sixBits[209] = 0x7c;
+  EXPECT_HAS(pack(DType::Q6_K, sixBits, q6), "accepted for q6: finite numbers");
   std::vector<uint8_t> block = golden(DType::Q4_K);
   block[1] = 0x7c; // infinity and NaNs
   std::string message = pack(DType::Q4_K, block, q4Min);

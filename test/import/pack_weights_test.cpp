@@ -184,8 +184,14 @@ TEST_F(PackWeights, PaddingRowsDecodeToZero) {
   auto file = pack(R"(
     cria.param @z : !cria.weight<17x32, q8, block = 32, zero_point, n16k4>
     cria.param @m : !cria.weight<17x32, q4, block = 32, min, n16k4>
+    cria.param @s : !cria.weight<17x32, q6, block = 16, zero_point, n16k4>
   )",
                    1);
+  for (int vector = 0; vector < 6; ++vector)
+    EXPECT_EQ(bytesOf(*file, "s.codes")[((6 + vector) * 16 + 1) * 4],
+              vector < 4 ? 0 : 0xaa);
+  EXPECT_EQ(halvesOf(*file, "s.scales")[17], 0);
+  EXPECT_EQ(bytesOf(*file, "s.subscales")[2 * 16 + 1], 0);
   // Row 17, the second of the second group, has 4 bytes in each vector.
   for (int vector = 0; vector < 8; ++vector)
     EXPECT_EQ(bytesOf(*file, "z.codes")[((8 + vector) * 16 + 1) * 4], 128);

@@ -13,7 +13,7 @@ using namespace cria;
 namespace {
 
 constexpr BlockKind kinds[] = {BlockKind::q4Min, BlockKind::q4Zero,
-                               BlockKind::q8, BlockKind::q8Min};
+                               BlockKind::q8, BlockKind::q8Min, BlockKind::q6};
 
 struct Numbers {
   float x[blockNumbers][blockLanes];
@@ -30,7 +30,10 @@ Numbers numbersOf(const std::function<float(int, int)> &make) {
 
 double decode(BlockKind kind, const BlockGroup &group, int i, int b) {
   double code = group.codes[i][b];
-  code -= kind == BlockKind::q4Zero ? 8 : kind == BlockKind::q8 ? 128 : 0;
+  code -= kind == BlockKind::q4Zero ? 8
+          : kind == BlockKind::q6   ? 32
+          : kind == BlockKind::q8   ? 128
+                                    : 0;
   double value = code * double(halfToFloat(group.scales[b]));
   if (kind == BlockKind::q4Min || kind == BlockKind::q8Min)
     value += double(halfToFloat(group.minima[b]));
@@ -119,6 +122,7 @@ double gain(BlockKind kind) {
 TEST(QuantizeBlocks, GainsOnNormalNumbers) {
   EXPECT_GT(gain(BlockKind::q4Min), 1.0);
   EXPECT_GT(gain(BlockKind::q4Zero), 0.45);
+  EXPECT_GT(gain(BlockKind::q6), 0.5);
   EXPECT_GT(gain(BlockKind::q8), 0.8);
   EXPECT_GT(gain(BlockKind::q8Min), 1.0);
 }
@@ -179,8 +183,9 @@ TEST(QuantizeBlocks, GoldenQ8) {
 TEST(QuantizeBlocks, ExactWhereRepresentable) {
   std::mt19937 random(4);
   for (BlockKind kind : kinds) {
-    int levels =
-        kind == BlockKind::q4Min || kind == BlockKind::q4Zero ? 16 : 256;
+    int levels = kind == BlockKind::q4Min || kind == BlockKind::q4Zero ? 16
+                 : kind == BlockKind::q6                               ? 64
+                                                                       : 256;
     for (int round = 0; round < 20; ++round) {
       BlockGroup made;
       for (int b = 0; b < blockLanes; ++b) {
@@ -193,7 +198,7 @@ TEST(QuantizeBlocks, ExactWhereRepresentable) {
               1 + random() % static_cast<unsigned>(levels - 1));
         // Quantisers use both ends, or the end that counts.
         bool hasMin = kind == BlockKind::q4Min || kind == BlockKind::q8Min;
-        made.codes[3][b] = hasMin || levels == 16 ? 0 : 1;
+        made.codes[3][b] = hasMin || levels < 256 ? 0 : 1;
         made.codes[9][b] = static_cast<uint8_t>(levels - 1);
       }
       Numbers numbers = numbersOf([&](int i, int b) {
@@ -257,8 +262,8 @@ TEST(QuantizeBlocks, LargestMagnitudeFits) {
     BlockGroup group = quantize(kind, numbers);
     bool hasMin = kind == BlockKind::q4Min || kind == BlockKind::q8Min;
     bool isQ4 = kind == BlockKind::q4Min || kind == BlockKind::q4Zero;
-    double step =
-        double(most) * (hasMin ? 2 : 1) / (isQ4 ? hasMin ? 15 : 8 : 127);
+    double steps = isQ4 ? hasMin ? 15 : 8 : kind == BlockKind::q6 ? 32 : 127;
+    double step = double(most) * (hasMin ? 2 : 1) / steps;
     for (int b = 0; b < blockLanes; ++b)
       for (int i = 0; i < blockNumbers; ++i)
         EXPECT_NEAR(decode(kind, group, i, b), double(numbers.x[i][b]),
@@ -278,7 +283,8 @@ TEST(QuantizeBlocks, PaddingDoesNotCount) {
     EXPECT_EQ(std::memcmp(first.codes, second.codes, sizeof(first.codes)), 0);
     EXPECT_EQ(std::memcmp(first.scales, second.scales, sizeof(first.scales)),
               0);
-    if (kind == BlockKind::q4Zero || kind == BlockKind::q8)
+    if (kind == BlockKind::q4Zero || kind == BlockKind::q8 ||
+        kind == BlockKind::q6)
       EXPECT_EQ(decode(kind, first, 31, 3), 0);
   }
 }
@@ -298,6 +304,79 @@ TEST(QuantizeBlocks, SumsAreOfTheLanesThatCount) {
   }
   EXPECT_NEAR(sums.errors, errors, 1e-5 * errors);
   EXPECT_NEAR(sums.squares, squares, 1e-9 * squares);
+}
+
+double decode(const SuperBlock &block, int i) {
+  return double(halfToFloat(block.scale)) * block.subscales[i / 16] *
+         (block.codes[i] - 32);
+}
+
+/// What a Q6_K file holds comes back as it was, where its scales and codes
+/// use their ranges.
+TEST(QuantizeSuperBlock, ExactWhereRepresentable) {
+  std::mt19937 random(7);
+  for (int round = 0; round < 20; ++round) {
+    SuperBlock made;
+    made.scale = floatToHalf(0.001f * static_cast<float>(1 + random() % 999));
+    for (int j = 0; j < 16; ++j)
+      made.subscales[j] = static_cast<int8_t>(
+          j == round % 16 ? 127 : static_cast<int>(random() % 100) + 20);
+    float x[256];
+    for (int i = 0; i < 256; ++i) {
+      made.codes[i] = static_cast<uint8_t>(i % 16 == 3   ? 0
+                                           : i % 16 == 9 ? 63
+                                                         : random() % 64);
+      x[i] = static_cast<float>(decode(made, i));
+    }
+    SuperBlock block;
+    ErrorSums sums;
+    quantizeSuperBlock(x, 256, block, sums);
+    EXPECT_EQ(block.scale, made.scale);
+    for (int i = 0; i < 256; ++i)
+      ASSERT_EQ(decode(block, i), double(x[i])) << i;
+    EXPECT_EQ(sums.errors, 0);
+  }
+}
+
+TEST(QuantizeSuperBlock, NormalNumbers) {
+  std::mt19937 random(8);
+  std::normal_distribution<float> normal(0, 0.02f);
+  ErrorSums sums;
+  double errors = 0, squares = 0;
+  for (int round = 0; round < 30; ++round) {
+    float x[256] = {};
+    int valid = round % 3 ? 256 : 200;
+    for (int i = 0; i < valid; ++i)
+      x[i] = normal(random);
+    SuperBlock block;
+    quantizeSuperBlock(x, valid, block, sums);
+    for (int i = 0; i < valid; ++i) {
+      double error = decode(block, i) - double(x[i]);
+      errors += error * error;
+      squares += double(x[i]) * double(x[i]);
+    }
+    for (int i = valid; i < 256; ++i)
+      EXPECT_EQ(decode(block, i), 0);
+  }
+  EXPECT_NEAR(sums.errors, errors, 1e-4 * errors);
+  EXPECT_NEAR(sums.squares, squares, 1e-6 * squares);
+  // 37 dB: 6 bits and a scale of 16 numbers.
+  EXPECT_LT(std::sqrt(errors / squares), 0.0175);
+}
+
+TEST(QuantizeSuperBlock, TinyLargeAndNothing) {
+  float most = largestMagnitude(BlockKind::q6);
+  for (float size : {0.0f, 1e-45f, 1e-30f, 3e-8f, 1e-6f, 1e-3f, most}) {
+    float x[256];
+    for (int i = 0; i < 256; ++i)
+      x[i] = size * static_cast<float>(i % 7 - 3) / 3.0f;
+    SuperBlock block;
+    ErrorSums sums;
+    quantizeSuperBlock(x, 256, block, sums);
+    for (int i = 0; i < 256; ++i)
+      EXPECT_NEAR(decode(block, i), double(x[i]), 0x1p-24 + double(size) * 0.04)
+          << size;
+  }
 }
 
 } // namespace

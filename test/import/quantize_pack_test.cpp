@@ -172,6 +172,8 @@ constexpr const char *large = R"(
   cria.param @b : !cria.weight<300x4096, q8, block = 32, zero_point, n16k4>
     {cria.source_type = !cria.weight<300x4096, q4, block = 32, min, rows>}
   cria.param @c : !cria.weight<100x77, bf16, n16k2>
+  cria.param @e : !cria.weight<150x4096, q6, block = 16, zero_point, n16k4>
+    {cria.source_type = !cria.weight<150x4096, bf16, rows>}
   cria.param @d stacked : tensor<3x50xf32>
 )";
 

@@ -220,3 +220,28 @@ func.func @three(%acc: vector<16xi32>, %a: vector<64xi8>, %m: memref<?x8xi32>, %
   %s3 = cria.dot4 %s2, %a, %v7 {a_bits = 4 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
   return %s3 : vector<16xi32>
 }
+
+// 6-bit codes add up in twos: a third one is widened on its own.
+
+// VNNI-LABEL: func.func @six
+// VNNI-COUNT-3: llvm.x86.avx512.vpdpbusd.512
+
+// AVX2-LABEL: func.func @six
+// AVX2-COUNT-4: llvm.x86.avx2.pmadd.wd
+// AVX2-NOT:     llvm.x86.avx2.pmadd.wd
+// AVX2:         return
+
+// Signed as they are.
+// DOTPROD-LABEL: func.func @six
+// DOTPROD-NOT:     arith.xori
+// DOTPROD-COUNT-12: llvm.aarch64.neon.sdot
+// DOTPROD:         return
+
+// NEON-LABEL: func.func @six
+// NEON:         llvm.aarch64.neon.smull.v8i16
+func.func @six(%acc: vector<16xi32>, %a: vector<64xi8>, %b: vector<64xi8>) -> vector<16xi32> {
+  %0 = cria.dot4 %acc, %a, %b {a_bits = 6 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
+  %1 = cria.dot4 %0, %b, %a {a_bits = 6 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
+  %2 = cria.dot4 %1, %a, %b {a_bits = 6 : i64} : vector<16xi32>, vector<64xi8>, vector<64xi8>
+  return %2 : vector<16xi32>
+}

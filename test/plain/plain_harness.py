@@ -147,7 +147,8 @@ def cache_types(layers, heads, dim, kind):
 
 def weight_type(n, k, element, offset, layout, layers=None):
     shape = f"{layers}x{n}x{k}" if layers else f"{n}x{k}"
-    block = f", block = 32, {offset}" if element in ("q4", "q8") else ""
+    size = {"q4": 32, "q6": 16, "q8": 32}.get(element)
+    block = f", block = {size}, {offset}" if size else ""
     return f"!cria.weight<{shape}, {element}{block}, {layout}>"
 
 
@@ -156,6 +157,41 @@ def garbage(shape, dtype):
     if dtype == np.float32 or dtype == np.float16:
         return np.full(shape, np.nan, dtype)
     return RNG.integers(1, 255, shape).astype(dtype)
+
+
+def pack_q6(n, k, layout):
+    blocks, supers, groups = -(-k // 32), -(-k // 256), -(-n // 16)
+    codes = RNG.integers(0, 64, (n, k))
+    scales = normal(n, supers, dev=0.01).astype(np.float16)
+    subscales = RNG.integers(-128, 128, (n, blocks, 2)).astype(np.int8)
+    values = np.zeros((n, k))
+    rows_layout = layout == "rows"
+    out = garbage((n, blocks, 24) if rows_layout else
+                  (groups, blocks, 6, 16, 4), np.uint8)
+
+    def put(row, block, byte, shift, bits, value):
+        at = (row, block, byte) if rows_layout else \
+            (row // 16, block, byte // 4, row % 16, byte % 4)
+        mask = ((1 << bits) - 1) << shift
+        out[at] = (int(out[at]) & ~mask & 255) | value << shift
+
+    for r in range(n):
+        for c in range(k):
+            block, within = divmod(c, 32)
+            code = int(codes[r, c])
+            values[r, c] = (float(scales[r, c // 256])
+                            * int(subscales[r, block, within // 16]) * (code - 32))
+            put(r, block, within % 16, within // 16 * 4, 4, code & 15)
+            put(r, block, 16 + within % 8, within // 8 * 2, 2, code >> 4)
+    storage = [out.view(np.int8), scales, subscales]
+    if not rows_layout:
+        for i, part in enumerate((scales, subscales.reshape(n, -1)), 1):
+            lanes = garbage((groups, part.shape[1], 16), part.dtype)
+            for r in range(n):
+                lanes[r // 16, :, r % 16] = part[r]
+            storage[i] = lanes
+        storage[2] = storage[2].reshape(groups, blocks, 2, 16)
+    return storage, values
 
 
 def pack(n, k, element, offset, layout):
@@ -175,6 +211,8 @@ def pack(n, k, element, offset, layout):
                 out[at] = stored[r, c]
         return [out], from_bits(stored, element).astype(np.float64)
 
+    if element == "q6":
+        return pack_q6(n, k, layout)
     bits = 4 if element == "q4" else 8
     blocks, groups = -(-k // 32), -(-n // 16)
     # none has signed codes; the others unsigned ones.

@@ -453,14 +453,16 @@ WEIGHTS = [
     ("q4", "zero_point", "rows"), ("q4", "min", "rows"),
     ("q8", "zero_point", "n16k4"), ("q8", "min", "n16k4"),
     ("q4", "zero_point", "n16k4"), ("q4", "min", "n16k4"),
+    ("q6", "zero_point", "rows"), ("q6", "zero_point", "n16k4"),
 ]
 
 
 def weight_cases():
-    n, k, layers = 37, 75, 3
+    n, layers = 37, 3
     i = "tensor<?xi32>"
     params, storage, cases = "", [], []
     for element, offset, layout in WEIGHTS:
+        k = 266 if element == "q6" else 75
         label = "_".join(p for p in (element, offset, layout) if p)
         stacked = f"cria.param @{label}_s : " \
             f"{weight_type(n, k, element, offset, layout, layers)}\n"
@@ -487,7 +489,8 @@ def weight_cases():
             f"%w = cria.load @{label} : {wt}\n"
             f"%y = cria.embed %t, %w : {i}, {wt} -> {rows(k)}")
 
-        def test(module, label=label, values=packed[1], last=slices[2][1]):
+        def test(module, label=label, k=k, values=packed[1],
+                 last=slices[2][1]):
             for rows_in in (1, 3, 7):
                 x, b = normal(rows_in, k), normal(n)
                 out = np.full((rows_in, n), np.nan, np.float32)

@@ -27,20 +27,23 @@ class Acts:
         kb = ref.ceil_div(self.k, 32)
         self.zero_point = None
         if weight.offset == "zero_point":
-            self.zero_point = 8 if weight.element == "q4" else 128
+            self.zero_point = ref.ZERO[weight.element]
+        self.halves = weight.element == "q6"
         if self.is_float:
             self.types = [f"memref<?x{self.k}xf32>"]
         else:
             sums = "f32" if self.zero_point is None else "i32"
             self.types = [f"memref<?x{(16 if wide else 8) * kb}xi32>",
-                          f"memref<?x{kb}xf32>", f"memref<?x{kb}x{sums}>"]
+                          f"memref<?x{kb}xf32>",
+                          f"memref<?x{(1 + self.halves) * kb}x{sums}>"]
 
     def make(self, rng, n):
         """The arrays, and the values that they stand for."""
         x = rng.standard_normal((n, self.k)).astype(np.float32)
         if self.is_float:
             return [x], x.astype(np.float64)
-        words, d, sums, values = ref.quantise(x, self.zero_point, self.wide)
+        words, d, sums, values = ref.quantise(x, self.zero_point, self.wide,
+                                              self.halves)
         return [words, d, sums], values
 
 
@@ -278,7 +281,7 @@ func.func @{name}({arguments(acts.types)}, %layer: index, %y: memref<?x{n_rows}x
 
 
 def rows(Case, name, k, kind=None, zero_point=None, quantised=True,
-         weight=False, bias=False, plus_one=False, head=None):
+         weight=False, bias=False, plus_one=False, head=None, halves=False):
     kb = ref.ceil_div(k, 32)
     size = head or k
     eps = 1e-5
@@ -289,7 +292,7 @@ def rows(Case, name, k, kind=None, zero_point=None, quantised=True,
     if quantised:
         sums = "f32" if zero_point is None else "i32"
         outs = [f"memref<?x{8 * kb}xi32>", f"memref<?x{kb}xf32>",
-                f"memref<?x{kb}x{sums}>"]
+                f"memref<?x{(1 + halves) * kb}x{sums}>"]
         if zero_point is not None:
             attributes = f"attributes {{zero_point = {zero_point} : i64}} "
     region, result = "", "%row"
@@ -331,7 +334,7 @@ func.func @{name}({", ".join(args)}) attributes {{llvm.emit_c_interface}} {{
             sums = np.float32 if zero_point is None else np.int32
             return values + [np.zeros((n, 8 * kb), np.int32),
                              np.zeros((n, kb), np.float32),
-                             np.zeros((n, kb), sums)]
+                             np.zeros((n, (1 + halves) * kb), sums)]
         return values + [np.zeros((n, k), np.float32)]
 
     def wanted_rows(args):
@@ -346,7 +349,7 @@ func.func @{name}({", ".join(args)}) attributes {{llvm.emit_c_interface}} {{
         if not quantised:
             return [(y, np.abs(y) * 1e-6 + 1e-6)]
         # Without a norm nothing is rounded before: exact.
-        words, d, sums, _ = ref.quantise(y, zero_point)
+        words, d, sums, _ = ref.quantise(y, zero_point, halves=halves)
         return [(words, 0), (d, 0), (sums, 0)]
 
     def check(args, outs):
@@ -484,13 +487,16 @@ func.func @{name}(%a: {v64}, %b: {v64}, %y: {v16}) attributes {{llvm.emit_c_inte
 def all_cases(Case):
     every_half = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
     cases = [
-        sliced_linear(Case), dot4_extremes(Case, 4), dot4_extremes(Case, 8),
+        sliced_linear(Case), dot4_extremes(Case, 4), dot4_extremes(Case, 6),
+        dot4_extremes(Case, 8),
         conversion(Case, "extend_f16", "f16", "f32", every_half),
         conversion(Case, "truncate_f16", "f32", "f16", halves_to_round()),
     ]
     quantised = [(e, o) for e in ("q4", "q8") for o in ("zero_point", "min")]
+    quantised += [("q6", "zero_point")] * 3
     for (element, offset), (n_rows, k) in zip(quantised,
-                                              [(64, 96), (96, 576), (20, 36), (64, 64)]):
+                                              [(64, 96), (96, 576), (20, 36), (64, 64),
+                                               (64, 512), (20, 36), (48, 1056)]):
         cases.append(plain_linear(Case, f"{element}_{offset}_{n_rows}x{k}", n_rows, k,
                                   element, offset))
         cases.append(plain_linear(Case, f"wide_{element}_{offset}_{n_rows}x{k}", n_rows,
@@ -506,6 +512,7 @@ def all_cases(Case):
         epilogue_linear(Case, "epilogue_bf16", 48, 40, "bf16", "none"),
         glu_linear(Case, "glu_silu", 64, 128, "q4", "min", "silu"),
         glu_linear(Case, "glu_gelu", 36, 64, "q4", "zero_point", "gelu"),
+        glu_linear(Case, "glu_q6", 36, 288, "q6", "zero_point", "silu"),
         glu_linear(Case, "glu_gelu_tanh", 32, 40, "f16", "none", "gelu_tanh"),
         glu_linear(Case, "glu_relu", 32, 64, "q8", "min", "relu"),
         cache_linear(Case, "key_f16", "key", 3, 32, "f16", 64),
@@ -513,6 +520,7 @@ def all_cases(Case):
         cache_linear(Case, "value_bf16", "value", 2, 48, "bf16", 64),
         cache_linear(Case, "value_f16_straddling", "value", 3, 12, "f16", 36),
         rows(Case, "rows_exact", 96, zero_point=8),
+        rows(Case, "rows_exact_halves", 84, zero_point=32, halves=True),
         rows(Case, "rows_exact_tail", 36),
         rows(Case, "rows_exact_long_tail", 59, zero_point=128),
         rows(Case, "rows_rms", 576, kind="rms", weight=True, zero_point=8),
@@ -531,6 +539,8 @@ def all_cases(Case):
             for offset in ("zero_point", "min"):
                 cases.append(embed(Case, f"embed_{layout}_{element}_{offset}", 37, 68,
                                    element, offset, layout))
+        cases.append(embed(Case, f"embed_{layout}_q6", 37, 300, "q6", "zero_point",
+                           layout))
     cases.append(embed(Case, "embed_rows_q8_none", 9, 40, "q8", "none"))
     for element in FLOATS:
         cases.append(embed(Case, f"embed_rows_{element}", 21, 45, element))

@@ -6,6 +6,7 @@ import ctypes
 import numpy as np
 
 BLOCK, LANES = 32, 16
+ZERO = {"q4": 8, "q6": 32, "q8": 128}
 
 
 def descriptor(array):
@@ -65,8 +66,9 @@ class Weight:
 
     def type(self, n=None, stack=None):
         quant = ""
-        if self.element in ("q4", "q8"):
-            quant = f", block = 32, {self.offset}"
+        if self.element in ZERO:
+            block = 16 if self.element == "q6" else 32
+            quant = f", block = {block}, {self.offset}"
         shape = f"{self.n if n is None else n}x{self.k}"
         if stack:
             shape = f"{stack}x{shape}"
@@ -77,13 +79,22 @@ class Weight:
         if self.element in ("f32", "f16", "bf16"):
             return self._float_layer(rng)
         kb = ceil_div(k, BLOCK)
-        top = 16 if self.element == "q4" else 256
+        top = 2 * ZERO[self.element]
         zero = top // 2 if self.offset == "zero_point" else 0
         codes = rng.integers(0, top, (n, kb * BLOCK))
         if self.offset == "none":
             codes -= 128
         # Past K: codes that decode to 0.
         codes[:, k:] = zero
+        if self.element == "q6":
+            scales = rng.uniform(0.005, 0.02, (n, ceil_div(k, 256)))
+            scales = scales.astype(np.float16)
+            sub = rng.integers(-128, 128, (n, kb, 2)).astype(np.int8)
+            wide = np.repeat(scales.astype(np.float64), 16, 1)[:, :2 * kb]
+            wide = np.repeat(wide * sub.reshape(n, -1), 16, 1)
+            return (wide * (codes - zero))[:, :k], [
+                self._pack_codes(codes), self._pack_blocks(scales),
+                self._pack_halves(sub)]
         scales = rng.uniform(0.5, 2, (n, kb)).astype(np.float16)
         mins = rng.uniform(-20, 0, (n, kb)).astype(np.float16)
         wide = np.repeat(scales.astype(np.float64), BLOCK, 1)
@@ -119,21 +130,43 @@ class Weight:
         n, width = codes.shape
         kb = width // BLOCK
         if self.layout == "rows":
-            if self.element == "q4":
-                blocks = codes.reshape(n, kb, 2, 16)
-                return (blocks[:, :, 0] | blocks[:, :, 1] << 4).astype(np.uint8)
+            if self.element != "q8":
+                blocks = codes.reshape(n, kb, 2, 16) & 15
+                low = blocks[:, :, 0] | blocks[:, :, 1] << 4
+                if self.element == "q6":
+                    pairs = codes.reshape(n, kb, 4, 8) >> 4
+                    low = np.concatenate(
+                        [low, sum(pairs[:, :, j] << 2 * j for j in range(4))], 2)
+                return low.astype(np.uint8)
             bias = 128 if self.offset == "zero_point" else 0
             return (codes - bias).astype(np.int64).astype(np.uint8).reshape(
                 n, kb, BLOCK)
         nb = ceil_div(n, LANES)
-        zero = {"zero_point": 8 if self.element == "q4" else 128}
-        padded = np.full((nb * LANES, width), zero.get(self.offset, 0))
+        zero = ZERO[self.element] if self.offset == "zero_point" else 0
+        padded = np.full((nb * LANES, width), zero)
         padded[:n] = codes
         # [nb][lane][kb][group of 4][4] to [nb][kb][group][lane][4]
         groups = padded.reshape(nb, LANES, kb, 8, 4).transpose(0, 2, 3, 1, 4)
-        if self.element == "q4":
-            groups = groups[:, :, :4] | groups[:, :, 4:] << 4
+        if self.element != "q8":
+            low = groups & 15
+            high = groups >> 4
+            low = low[:, :, :4] | low[:, :, 4:] << 4
+            if self.element == "q6":
+                pairs = [sum(high[:, :, odd + 2 * j] << 2 * j for j in range(4))
+                         for odd in (0, 1)]
+                low = np.concatenate([low, np.stack(pairs, 2)], 2)
+            groups = low
         return groups.astype(np.uint8)
+
+    def _pack_halves(self, values):
+        """[n][kb][2] to [nb][kb][2][lane]."""
+        if self.layout == "rows":
+            return values
+        n, kb, _ = values.shape
+        nb = ceil_div(n, LANES)
+        padded = np.zeros((nb * LANES, kb, 2), np.int8)
+        padded[:n] = values
+        return padded.reshape(nb, LANES, kb, 2).transpose(0, 2, 3, 1)
 
     def _pack_blocks(self, values):
         if self.layout == "rows":
@@ -145,9 +178,9 @@ class Weight:
         return padded.reshape(nb, LANES, kb).transpose(0, 2, 1)
 
 
-def quantise(x, zero_point=None, wide=False):
+def quantise(x, zero_point=None, wide=False, halves=False):
     """codes (i32 words), scales and sums as cria.rows makes them, wide ones
-    of 16 bits; and the rows that they stand for."""
+    of 16 bits, sums per half of a block; and the rows that they stand for."""
     most = np.float32(32512 if wide else 127)
     n, k = x.shape
     kb = ceil_div(k, BLOCK)
@@ -161,6 +194,8 @@ def quantise(x, zero_point=None, wide=False):
                            most / amax).astype(np.float32)
     codes = np.rint(blocks * inverse[:, :, None]).astype(np.int32)
     total = codes.sum(2, dtype=np.int32)
+    if halves:
+        total = codes.reshape(n, 2 * kb, 16).sum(2, dtype=np.int32)
     if zero_point is None:
         sums = (d * total.astype(np.float32)).astype(np.float32)
     else:

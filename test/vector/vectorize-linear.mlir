@@ -24,9 +24,9 @@
 // CHECK:           %[[ACC:.*]] = scf.for %[[BLOCK:.*]] = %c0 to %c2 step %c1 iter_args(%[[SUM:.*]] = %{{.*}}) -> (vector<16xf32>)
 // CHECK:             %[[H:.*]] = vector.load %[[W]]#1[%[[GROUP]], %[[BLOCK]], %c0]
 // CHECK:             %[[SCALE:.*]] = arith.extf %[[H]] : vector<16xf16> to vector<16xf32>
+// CHECK:             %[[WORD:.*]] = arith.muli %[[BLOCK]], %c8
 // CHECK:             %[[ZERO:.*]] = memref.load %[[SUMS]][%c0, %[[BLOCK]]]
 // CHECK:             %[[D0:.*]] = vector.broadcast %[[ZERO]] : i32 to vector<16xi32>
-// CHECK:             %[[WORD:.*]] = arith.muli %[[BLOCK]], %c8
 // CHECK:             %[[W0:.*]] = vector.load %[[WC]][%[[GROUP]], %[[BLOCK]], %c0, %c0] : {{.*}}, vector<64xi8>
 // CHECK:             %[[A:.*]] = memref.load %[[CODES]][%c0, %[[WORD]]]
 // CHECK:             %[[B:.*]] = vector.broadcast %[[A]] : i32 to vector<16xi32>
@@ -83,8 +83,8 @@ func.func @one_token(%c: memref<1x16xi32>, %s: memref<1x2xf32>, %m: memref<1x2xi
 // CHECK:             scf.for {{.*}} -> (vector<16xf32>, vector<16xf32>)
 // CHECK:               %[[V:.*]] = vector.load {{.*}} vector<64xi8>
 // CHECK:               %[[LOW:.*]] = arith.andi %[[V]]
-// CHECK:               %[[HIGH:.*]] = arith.shrui %[[V]]
 // CHECK-COUNT-2:       cria.dot4 %{{.*}}, %[[LOW]], %{{.*}} {a_bits = 4 : i64}
+// CHECK:               %[[HIGH:.*]] = arith.shrui %[[V]]
 // CHECK-COUNT-2:       cria.dot4 %{{.*}}, %[[HIGH]], %{{.*}} {a_bits = 4 : i64}
 // CHECK:               %[[PROD:.*]] = math.fma
 // CHECK:               math.fma %{{.*}}, %{{.*}}, %[[PROD]]
@@ -384,6 +384,75 @@ func.func @long_wide_rows(%c: memref<?x256xi32>, %s: memref<?x16xf32>, %m: memre
 func.func @pairs(%x: memref<?x32xf32>, %w: !cria.weight<32x32, bf16, n16k2>, %y: memref<?x32xf32>) {
   cria.fused_linear acts(%x : memref<?x32xf32>) weights(%w : !cria.weight<32x32, bf16, n16k2>)
     outs(%y : memref<?x32xf32>) attributes {bf16, extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  }
+  return
+}
+
+// -----
+
+// q6: a block's two halves have a scale each, an i8 times the f16 of 256, and
+// the zero point's share of their own. A word's low bits come from one stored
+// vector and the high ones from another.
+
+// CHECK-LABEL: func.func @halves
+// CHECK-SAME:    (%[[CODES:[^:]*]]: memref<1x72xi32>, %[[SCALES:[^:]*]]: memref<1x9xf32>, %[[SUMS:[^:]*]]: memref<1x18xi32>,
+// CHECK:         %[[W:.*]]:3 = cria.weight_data
+// CHECK:         %[[WC:.*]] = memref.collapse_shape %[[W]]#0 {{.*}} into memref<1x9x6x64xi8
+// CHECK:         scf.for %[[BLOCK:.*]] = %c0 to %c9
+// CHECK:           %[[SUPER:.*]] = arith.divui %[[BLOCK]], %c8
+// CHECK:           %[[H:.*]] = vector.load %[[W]]#1[%c0, %[[SUPER]], %c0]
+// CHECK:           %[[D:.*]] = arith.extf %[[H]]
+// CHECK:           %[[B0:.*]] = vector.load %[[W]]#2[%c0, %[[BLOCK]], %c0, %c0] : {{.*}}, vector<16xi8>
+// CHECK:           %[[I0:.*]] = arith.extsi %[[B0]]
+// CHECK:           %[[F0:.*]] = arith.sitofp %[[I0]]
+// CHECK:           %[[S0:.*]] = arith.mulf %[[F0]], %[[D]]
+// CHECK:           %[[B1:.*]] = vector.load %[[W]]#2[%c0, %[[BLOCK]], %c1, %c0]
+// CHECK:           %[[S1:.*]] = arith.mulf %{{.*}}, %[[D]]
+// CHECK:           %[[FIRST:.*]] = arith.muli %[[BLOCK]], %c2
+// CHECK:           memref.load %[[SUMS]][%c0, %[[FIRST]]]
+// CHECK:           %[[LOW:.*]] = vector.load %[[WC]][%c0, %[[BLOCK]], %c0, %c0]
+// CHECK:           %[[NIBBLE:.*]] = arith.andi %[[LOW]], %cst
+// CHECK:           %[[HIGH:.*]] = vector.load %[[WC]][%c0, %[[BLOCK]], %c4, %c0]
+// CHECK:           %[[SHIFTED:.*]] = arith.shli %[[HIGH]], %cst
+// CHECK:           %[[BITS:.*]] = arith.andi %[[SHIFTED]], %cst
+// CHECK:           %[[CODE:.*]] = arith.ori %[[NIBBLE]], %[[BITS]]
+// CHECK:           cria.dot4 %{{.*}}, %[[CODE]], %{{.*}} {a_bits = 6 : i64}
+// CHECK-COUNT-3:   cria.dot4
+// CHECK:           %[[P0:.*]] = arith.mulf %{{.*}}, %[[S0]]
+// CHECK:           %[[SECOND:.*]] = arith.addi %[[FIRST]], %c1
+// CHECK:           memref.load %[[SUMS]][%c0, %[[SECOND]]]
+// CHECK-COUNT-4:   cria.dot4
+// CHECK:           %[[P1:.*]] = math.fma %{{.*}}, %[[S1]], %[[P0]]
+// CHECK:           %[[A:.*]] = memref.load %[[SCALES]][%c0, %[[BLOCK]]]
+// CHECK:           %[[SA:.*]] = vector.broadcast %[[A]]
+// CHECK:           math.fma %[[P1]], %[[SA]], %{{.*}}
+
+// Six lines of codes, those of the i8s and of the f16s.
+// PREFETCH-LABEL: func.func @halves
+// PREFETCH-COUNT-8: memref.prefetch {{.*}}, read, locality<3>, data
+// PREFETCH-NOT:     memref.prefetch
+// PREFETCH:         return
+func.func @halves(%c: memref<1x72xi32>, %s: memref<1x9xf32>, %m: memref<1x18xi32>,
+                  %w: !cria.weight<16x270, q6, block = 16, zero_point, n16k4>, %y: memref<1x16xf32>) {
+  cria.fused_linear acts(%c, %s, %m : memref<1x72xi32>, memref<1x9xf32>, memref<1x18xi32>)
+    weights(%w : !cria.weight<16x270, q6, block = 16, zero_point, n16k4>) outs(%y : memref<1x16xf32>)
+    attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  }
+  return
+}
+
+// A tile's panels are the halves of blocks.
+// TILE-LABEL: func.func @tiled_halves
+// TILE:         cria.dot_tile {{.*}} : {{.*}}, memref<2x8x64xi8>, memref<2x16x16xi32>
+func.func @tiled_halves(%c: memref<?x72xi32>, %s: memref<?x9xf32>, %m: memref<?x18xi32>,
+                  %w: !cria.weight<16x270, q6, block = 16, zero_point, n16k4>, %y: memref<?x16xf32>) {
+  cria.fused_linear acts(%c, %s, %m : memref<?x72xi32>, memref<?x9xf32>, memref<?x18xi32>)
+    weights(%w : !cria.weight<16x270, q6, block = 16, zero_point, n16k4>) outs(%y : memref<?x16xf32>)
+    attributes {extra_kinds = [], out = #cria<out rows>} {
   ^bb0(%acc: vector<16xf32>):
     cria.yield %acc : vector<16xf32>
   }
