@@ -28,6 +28,20 @@ std::optional<Stage> cria::stageByName(llvm::StringRef name) {
   return std::nullopt;
 }
 
+void PipelineOptions::fit(const Target &own, llvm::ArrayRef<Target> targets) {
+  linearTokens = own.linearTokens;
+  attentionAccumulators = own.attentionAccumulators;
+  linearDotTile = !own.tileIsa.empty();
+  roundActivations = llvm::any_of(
+      targets, [](const Target &each) { return !each.dot2Isa.empty(); });
+  linearDot2 = !own.dot2Isa.empty();
+  linearDotTile2 = own.hasPairTiles;
+  if (own.isa != "avx512vnni") {
+    linearPanels = 1;
+    linearBlockTokens = 0;
+  }
+}
+
 // StageContract.cpp checks what the comments say is alive after each stage.
 
 /// Alive after: cria model ops, params and loads; func, scf, arith, tensor.

@@ -5,6 +5,8 @@
 #ifndef CRIA_COMPILER_PIPELINE_H
 #define CRIA_COMPILER_PIPELINE_H
 
+#include "compiler/target/Target.h"
+
 #include "mlir/Pass/PassManager.h"
 
 #include <optional>
@@ -51,6 +53,9 @@ struct PipelineOptions {
   std::string tuningRecord;
   /// Time stamps around kernels, for cria_session_profile.
   bool profile = false;
+
+  /// Takes what depends on the processor from `own`, one of the artifact's.
+  void fit(const Target &own, llvm::ArrayRef<Target> targets);
 };
 
 /// The fusions that a model can do without: what one of them would have fused

@@ -415,19 +415,9 @@ PipelineOptions Driver::lineFor(const Target &target) const {
   PipelineOptions line;
   line.kvType = options->kvType;
   line.quantize = options->quantize;
-  line.linearTokens = target.linearTokens;
-  line.attentionAccumulators = target.attentionAccumulators;
-  line.linearDotTile = !target.tileIsa.empty();
-  line.roundActivations = llvm::any_of(
-      targets, [](const Target &each) { return !each.dot2Isa.empty(); });
-  line.linearDot2 = !target.dot2Isa.empty();
-  line.linearDotTile2 = target.hasPairTiles;
+  line.fit(target, targets);
   line.disabledFusions = options->disabledFusions;
   line.profile = options->profileOps;
-  if (target.isa != "avx512vnni") {
-    line.linearPanels = 1;
-    line.linearBlockTokens = 0;
-  }
   line.tuningRecord = options->tune;
   return line;
 }

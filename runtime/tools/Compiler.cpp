@@ -15,11 +15,12 @@ namespace cria::tools {
 
 static constexpr const char *CompilerName = "cria-compile";
 
-std::string findCompiler() {
+/// Beside this program, or in PATH.
+static std::string findTool(const char *Name) {
   std::error_code Ignored;
   std::filesystem::path Self =
       std::filesystem::read_symlink("/proc/self/exe", Ignored);
-  std::filesystem::path Beside = Self.parent_path() / CompilerName;
+  std::filesystem::path Beside = Self.parent_path() / Name;
   if (!Self.empty() && access(Beside.c_str(), X_OK) == 0)
     return Beside;
   const char *Path = std::getenv("PATH");
@@ -27,7 +28,7 @@ std::string findCompiler() {
   while (!Rest.empty()) {
     size_t End = std::min(Rest.find(':'), Rest.size());
     std::filesystem::path Candidate =
-        std::filesystem::path(Rest.substr(0, End)) / CompilerName;
+        std::filesystem::path(Rest.substr(0, End)) / Name;
     if (End > 0 && access(Candidate.c_str(), X_OK) == 0)
       return Candidate;
     Rest.remove_prefix(std::min(End + 1, Rest.size()));
@@ -35,8 +36,10 @@ std::string findCompiler() {
   throw Failure{format("%s is neither beside this program (%s) nor in PATH; "
                        "only folders that `cria compile` wrote can be used "
                        "without it",
-                       CompilerName, Beside.c_str())};
+                       Name, Beside.c_str())};
 }
+
+std::string findCompiler() { return findTool(CompilerName); }
 
 static std::vector<char *>
 argumentVector(const std::string &Compiler,
@@ -48,13 +51,21 @@ argumentVector(const std::string &Compiler,
   return Vector;
 }
 
-void becomeCompiler(const std::vector<std::string> &Arguments) {
-  std::string Compiler = findCompiler();
+static void become(const std::string &Compiler,
+                   const std::vector<std::string> &Arguments) {
   std::vector<char *> Vector = argumentVector(Compiler, Arguments);
   std::signal(SIGPIPE, SIG_DFL);
   execv(Compiler.c_str(), Vector.data());
   throw Failure{
       format("%s: cannot run: %s", Compiler.c_str(), std::strerror(errno))};
+}
+
+void becomeCompiler(const std::vector<std::string> &Arguments) {
+  become(findCompiler(), Arguments);
+}
+
+void becomeVerifier(const std::vector<std::string> &Arguments) {
+  become(findTool("cria-verify"), Arguments);
 }
 
 void runCompiler(const std::string &Compiler,

@@ -45,6 +45,47 @@ Example:
   cria compile SmolLM2-135M-Instruct.Q4_1.gguf -o smollm2
 )";
 
+constexpr const char *VerifyHelp =
+    R"(Find the first pass that changes what a model computes
+Usage: cria verify DIR|MODEL [OPTIONS]
+
+DIR|MODEL is a folder that `cria compile` wrote, a GGUF file, a Hugging Face
+folder, a .mlir description, or a reproducer that `cria verify` wrote.
+
+A text goes through the model as it is after each stage of the compiler: prompts
+of three lengths in two chunks, then decode steps. What later passes would make
+into kernels runs by reference kernels instead, which follow the definitions of
+the ops, so that each line of the table judges only the passes of its stage:
+how far its logits are from those of the line before. Where they are too far,
+the first pass that did it and the first op that differs are named, and a
+reproducer is written: a small .mlir file with a RUN line for lit, which fails
+until the bug is fixed. It compares with the tensors of the op random, so that
+it needs no model.
+
+Options:
+  --stage STAGE      Only dialect, fuse, tile, bufferize, vector or llvm
+  --tolerance X      Relative error of a row of logits that a pass may cause by
+                     adding in another order (default: 0.002). Those that
+                     change arithmetic on purpose have limits of their own,
+                     shown in the table: a KV cache of 16 bits, and rounding
+                     activations to int8, which the reference leaves out up to
+                     the pass that makes code of it
+  --text FILE        Take the tokens of this text (default: a sample)
+  --quantize SPEC    Convert weights, as `cria compile` does
+  --kv-type TYPE     f16, bf16 or f32 (default: f16)
+  --target T         As `cria compile` takes it (default: native)
+  --seed S           Random weights for a model without
+  -o, --reproducer FILE
+                     Where the reproducer goes (default: cria-verify-PASS.mlir)
+  --json             Print JSON
+
+Exit code: 0 where all agree, 2 where something diverges, 1 for errors.
+
+Example:
+  cria verify SmolLM2-135M-Instruct.Q4_1.gguf
+  cria verify smollm2 --stage vector --text book.txt
+)";
+
 constexpr const char *Footer =
     R"(`cria COMMAND --help` shows a command's options and an example.
 
@@ -60,6 +101,14 @@ void compile(int Count, char **Values) {
   becomeCompiler(std::vector<std::string>(Values + 2, Values + Count));
 }
 
+/// `cria verify` is cria-verify with the same arguments.
+void verify(int Count, char **Values) {
+  for (int I = 2; I < Count; ++I)
+    if (!std::strcmp(Values[I], "-h") || !std::strcmp(Values[I], "--help"))
+      return print(VerifyHelp);
+  becomeVerifier(std::vector<std::string>(Values + 2, Values + Count));
+}
+
 /// Listed for the help; main has dealt with it before.
 Action addCompile(Arguments &) {
   return [] {};
@@ -67,6 +116,8 @@ Action addCompile(Arguments &) {
 
 constexpr Command Commands[] = {
     {"compile", "Compile a model into a folder of code and weights",
+     addCompile},
+    {"verify", "Find the first pass that changes what a model computes",
      addCompile},
     {"run", "Continue a prompt", addRun},
     {"tokenize", "Print the token ids of a text", addTokenize},
@@ -91,6 +142,8 @@ int main(int Count, char **Values) {
   try {
     if (Count > 1 && !std::strcmp(Values[1], "compile"))
       compile(Count, Values);
+    else if (Count > 1 && !std::strcmp(Values[1], "verify"))
+      verify(Count, Values);
     else
       runCommands(Count, Values, Footer, Commands, std::size(Commands));
     return 0;

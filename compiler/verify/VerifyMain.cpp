@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/verify/VerifyMain.h"
+
+#include "compiler/Passes.h"
+#include "compiler/QuantizeSpec.h"
+#include "compiler/bufferize/BufferizationModels.h"
+#include "compiler/target/TargetList.h"
+#include "compiler/tools/Progress.h"
+#include "compiler/verify/Verifier.h"
+#include "dialect/CriaOps.h"
+#include "runtime/include/cria/text.h"
+
+#include "mlir/InitAllDialects.h"
+#include "mlir/InitAllExtensions.h"
+#include "mlir/InitAllPasses.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/ADT/ScopeExit.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/Path.h"
+
+using namespace cria;
+namespace cl = llvm::cl;
+
+namespace {
+
+cl::OptionCategory category("Options of cria verify");
+
+/// Made in verifyMain: LLVM's library has options of some of these names.
+struct Options {
+  cl::opt<std::string> model{
+      cl::Positional, cl::Required, cl::value_desc("DIR|MODEL"),
+      cl::cat(category),
+      cl::desc("DIR|MODEL: a GGUF file, a Hugging Face folder, a .mlir "
+               "description, a folder that cria compile wrote, or a reproducer "
+               "that cria verify wrote")};
+  cl::opt<std::string> stage{
+      "stage", cl::value_desc("STAGE"), cl::cat(category),
+      cl::desc("Only dialect, fuse, tile, bufferize, vector or llvm")};
+  cl::opt<double> tolerance{
+      "tolerance", cl::init(0.002), cl::value_desc("X"), cl::cat(category),
+      cl::desc("Relative error of a row of logits after a pass that only "
+               "reorders f32 (default: 0.002)")};
+  cl::opt<std::string> text{
+      "text", cl::value_desc("FILE"), cl::cat(category),
+      cl::desc("The text whose tokens are run (default: a sample)")};
+  cl::opt<std::string> quantize{
+      "quantize", cl::value_desc("SPEC"), cl::cat(category),
+      cl::desc("Convert weights, as cria compile does")};
+  cl::opt<std::string> kvType{
+      "kv-type", cl::init("f16"), cl::value_desc("TYPE"), cl::cat(category),
+      cl::desc("f16, bf16 or f32: elements of the KV cache")};
+  cl::opt<std::string> target{
+      "target", cl::init("native"), cl::value_desc("T"), cl::cat(category),
+      cl::desc("As of cria compile; the machine must be able to run its code")};
+  cl::opt<uint64_t> seed{"seed", cl::value_desc("S"), cl::cat(category),
+                         cl::desc("Random weights for a model without")};
+  cl::opt<bool> json{"json", cl::cat(category), cl::desc("Print JSON")};
+};
+
+Options *options = nullptr;
+
+llvm::Error failure(const llvm::Twine &message) {
+  return llvm::createStringError(message);
+}
+
+constexpr llvm::StringLiteral kSample =
+    "The old lighthouse keeper counted 17 ships before noon, wrote their names "
+    "into a blue notebook, and asked himself whether any of them would come "
+    "back before the winter storms.";
+
+class Tool {
+public:
+  explicit Tool(const AfterPass &afterPass) : afterPass(afterPass) {}
+  llvm::Error run();
+  bool diverges() const { return hasDivergence; }
+
+private:
+  llvm::Error checkOptions();
+  llvm::Error load();
+  llvm::Expected<std::vector<int32_t>> tokens() const;
+  void printTable(const Verifier &verifier) const;
+  void printJson(const Verifier &verifier) const;
+
+  const AfterPass &afterPass;
+  std::optional<Stage> stage;
+  Target target;
+  std::unique_ptr<mlir::MLIRContext> context;
+  ImportedModel model;
+  std::unique_ptr<SafetensorsFile> packed;
+  bool hasDivergence = false;
+};
+
+constexpr Stage kStages[] = {Stage::dialect,   Stage::fuse,   Stage::tile,
+                             Stage::bufferize, Stage::vector, Stage::llvm};
+
+llvm::Error Tool::checkOptions() {
+  if (!options->stage.empty()) {
+    stage = stageByName(options->stage);
+    if (!stage || !llvm::is_contained(kStages, *stage)) {
+      std::vector<std::string> names;
+      for (Stage each : kStages)
+        names.push_back(stageName(each).str());
+      return failure("--stage " + options->stage +
+                     ": no such stage; accepted are " +
+                     llvm::join(names, ", "));
+    }
+  }
+  if (!(options->tolerance > 0))
+    return failure("--tolerance " + std::to_string(options->tolerance) +
+                   ": must be a number above 0");
+  if (options->kvType != "f16" && options->kvType != "bf16" &&
+      options->kvType != "f32")
+    return failure("--kv-type " + options->kvType +
+                   ": accepted are f16, bf16, f32 (a cache of i8 has no plain "
+                   "form to compare with)");
+  if (!options->quantize.empty())
+    if (llvm::Error error = QuantizeSpec::parse(options->quantize).takeError())
+      return failure("--quantize: " + llvm::toString(std::move(error)));
+  llvm::Expected<TargetList> found = TargetList::get(options->target);
+  if (!found)
+    return failure("--target: " + llvm::toString(found.takeError()));
+  if (found->targets.size() != 1)
+    return failure("--target " + options->target +
+                   ": one target at a time is verified");
+  target = found->targets.front();
+  return llvm::Error::success();
+}
+
+llvm::Error Tool::load() {
+  mlir::DialectRegistry registry;
+  mlir::registerAllDialects(registry);
+  mlir::registerAllExtensions(registry);
+  registerCriaDialect(registry);
+  registerBufferizationModels(registry);
+  context = std::make_unique<mlir::MLIRContext>(
+      registry, mlir::MLIRContext::Threading::DISABLED);
+  context->getDiagEngine().registerHandler([](mlir::Diagnostic &diagnostic) {
+    if (diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error)
+      llvm::errs() << "cria: error: " << diagnostic << "\n";
+  });
+
+  llvm::SmallString<256> description(options->model), weights(options->model);
+  llvm::sys::path::append(description, "model.mlir");
+  llvm::sys::path::append(weights, "model.safetensors");
+  if (llvm::sys::fs::is_directory(options->model) &&
+      llvm::sys::fs::exists(description)) {
+    if (!options->quantize.empty())
+      return failure(options->model + ": --quantize is for models; this one is "
+                                      "compiled already");
+    model.module =
+        mlir::parseSourceFile<mlir::ModuleOp>(description, context.get());
+    if (!model.module)
+      return failure(description + ": cannot be read as a module");
+    llvm::Expected<std::unique_ptr<SafetensorsFile>> file =
+        SafetensorsFile::open(weights);
+    if (!file)
+      return file.takeError();
+    packed = std::move(*file);
+    llvm::SmallString<256> tokenizer(options->model);
+    llvm::sys::path::append(tokenizer, "tokenizer.json");
+    if (auto text = llvm::MemoryBuffer::getFile(tokenizer))
+      model.tokenizerJson = (*text)->getBuffer().str();
+    return llvm::Error::success();
+  }
+  ImportOptions imports;
+  imports.quantizes = !options->quantize.empty();
+  if (options->seed.getNumOccurrences())
+    imports.seed = options->seed;
+  llvm::Expected<ImportedModel> imported =
+      importModel(options->model, *context, imports);
+  if (!imported)
+    return imported.takeError();
+  model = std::move(*imported);
+  return llvm::Error::success();
+}
+
+int64_t sizeOf(mlir::ModuleOp module, llvm::StringRef name) {
+  auto attr = module->getAttrOfType<mlir::IntegerAttr>(name);
+  return attr ? attr.getInt() : 1;
+}
+
+llvm::Expected<std::vector<int32_t>> Tool::tokens() const {
+  int64_t vocab = sizeOf(*model.module, "cria.vocab");
+  std::vector<int32_t> ids;
+  std::string text = kSample.str();
+  if (!options->text.empty()) {
+    auto file = llvm::MemoryBuffer::getFile(options->text);
+    if (!file)
+      return failure("--text " + options->text + ": " +
+                     file.getError().message());
+    text = (*file)->getBuffer().str();
+    if (model.tokenizerJson.empty())
+      return failure("--text " + options->text + ": " + options->model +
+                     " has no tokenizer");
+  }
+  if (model.tokenizerJson.empty()) {
+    for (int64_t i = 0; i < 64; ++i)
+      ids.push_back(static_cast<int32_t>((i * i * 7919 + 31 * i + 1) % vocab));
+    return ids;
+  }
+  cria_error error;
+  cria_tokenizer *tokenizer = nullptr;
+  if (cria_tokenizer_load_json(model.tokenizerJson.data(),
+                               model.tokenizerJson.size(), "tokenizer.json",
+                               &tokenizer, &error) != CRIA_OK)
+    return failure(error.message);
+  auto guard = llvm::scope_exit([&] { cria_tokenizer_free(tokenizer); });
+  size_t count = 0;
+  ids.resize(text.size() + 8);
+  cria_status status =
+      cria_tokenizer_encode(tokenizer, text.data(), text.size(),
+                            CRIA_ENCODE_ADD_SPECIAL | CRIA_ENCODE_PLAIN_TEXT,
+                            ids.data(), ids.size(), &count, &error);
+  if (status != CRIA_OK)
+    return failure(error.message);
+  ids.resize(count);
+  llvm::erase_if(ids, [&](int32_t id) { return id >= vocab; });
+  if (ids.empty())
+    return failure("--text " + options->text + ": gives no tokens");
+  return ids;
+}
+
+std::string nameOf(const Step &step) {
+  return step.pass.empty() ? stageName(step.stage).str() : step.pass;
+}
+
+llvm::StringRef stageOf(const Verifier &verifier, const Comparison &of) {
+  return of.isNative ? stageName(Stage::llvm)
+                     : stageName(verifier.steps()[of.after].stage);
+}
+
+void Tool::printTable(const Verifier &verifier) const {
+  llvm::raw_ostream &out = llvm::outs();
+  out << llvm::left_justify("stage", 11) << llvm::left_justify("after", 28)
+      << "     error   tolerated        KL\n";
+  for (const Comparison &each : verifier.comparisons()) {
+    std::string after = each.isNative ? "machine code for " + target.name
+                                      : nameOf(verifier.steps()[each.after]);
+    out << llvm::left_justify(stageOf(verifier, each), 11)
+        << llvm::left_justify(after, 28)
+        << llvm::format("%10.2e", each.distance.error);
+    if (std::isfinite(each.tolerance.error))
+      out << llvm::format("%12.2e", each.tolerance.error);
+    else
+      out << llvm::right_justify("any", 12);
+    out << llvm::format("%10.1e", each.distance.kl) << "  "
+        << (each.agrees() ? "agrees" : "DIVERGES");
+    if (each.tolerance.reason)
+      out << " (" << each.tolerance.reason << ")";
+    out << "\n";
+  }
+}
+
+void Tool::printJson(const Verifier &verifier) const {
+  llvm::json::Array rows;
+  auto number = [](double value) -> llvm::json::Value {
+    if (std::isfinite(value))
+      return value;
+    return nullptr;
+  };
+  for (const Comparison &each : verifier.comparisons())
+    rows.push_back(llvm::json::Object{
+        {"stage", stageOf(verifier, each)},
+        {"after", each.isNative ? std::string("code")
+                                : nameOf(verifier.steps()[each.after])},
+        {"error", number(each.distance.error)},
+        {"tolerance", number(each.tolerance.error)},
+        {"kl", number(each.distance.kl)},
+        {"agrees", each.agrees()}});
+  llvm::json::Object all{{"model", options->model.getValue()},
+                         {"target", target.name},
+                         {"agrees", !verifier.culprit()},
+                         {"comparisons", std::move(rows)}};
+  if (const std::optional<Comparison> &culprit = verifier.culprit())
+    all["first"] = llvm::json::Object{
+        {"stage", stageOf(verifier, *culprit)},
+        {"pass", culprit->isNative ? std::string("code")
+                                   : nameOf(verifier.steps()[culprit->after])},
+        {"error", number(culprit->distance.error)}};
+  llvm::outs() << llvm::formatv("{0:2}", llvm::json::Value(std::move(all)))
+               << "\n";
+}
+
+llvm::Error Tool::run() {
+  if (llvm::Error error = checkOptions())
+    return error;
+  if (llvm::Error error = load())
+    return error;
+  llvm::Expected<std::vector<int32_t>> ids = tokens();
+  if (!ids)
+    return ids.takeError();
+  Trial trial = makeTrial(*ids, sizeOf(*model.module, "cria.context"),
+                          sizeOf(*model.module, "cria.max_batch"));
+  Verifier::Options wanted;
+  wanted.line.kvType = options->kvType;
+  wanted.line.quantize = options->quantize;
+  wanted.line.fit(target, target);
+  wanted.target = target;
+  wanted.stage = stage;
+  wanted.tolerance = options->tolerance;
+  wanted.afterPass = afterPass;
+  llvm::SmallString<128> scratch;
+  if (std::error_code cause =
+          llvm::sys::fs::createUniqueDirectory("cria-verify", scratch))
+    return failure("cannot make a temporary folder: " + cause.message());
+  auto remove = llvm::scope_exit(
+      [&] { (void)llvm::sys::fs::remove_directories(scratch); });
+  Verifier verifier(std::move(model), std::move(packed), std::move(trial),
+                    std::move(wanted), scratch.str().str());
+  if (llvm::Error error = verifier.run())
+    return error;
+  options->json ? printJson(verifier) : printTable(verifier);
+  hasDivergence = verifier.culprit().has_value();
+  if (hasDivergence) {
+    const Comparison &culprit = *verifier.culprit();
+    llvm::outs().flush();
+    llvm::errs() << "cria: error: stage " << stageOf(verifier, culprit)
+                 << " diverges"
+                 << (culprit.isNative
+                         ? std::string(" in the machine code")
+                         : " in pass " +
+                               nameOf(verifier.steps()[culprit.after]))
+                 << "\n";
+  }
+  return llvm::Error::success();
+}
+
+} // namespace
+
+int cria::verifyMain(int argc, char **argv, const AfterPass &afterPass) {
+  llvm::SmallVector<cl::Option *> foreign;
+  for (const auto &entry : cl::getRegisteredOptions())
+    if (!entry.first.starts_with("help") && entry.first != "h" &&
+        entry.first != "version")
+      foreign.push_back(entry.second);
+  for (cl::Option *option : foreign)
+    option->removeArgument();
+  mlir::registerAllPasses();
+  registerCriaPasses();
+  Options made;
+  options = &made;
+  cl::HideUnrelatedOptions(category);
+  cl::ParseCommandLineOptions(
+      argc, argv, "Finds the first pass that changes what a model computes.\n");
+  Tool tool(afterPass);
+  if (llvm::Error error = tool.run()) {
+    llvm::handleAllErrors(
+        std::move(error), [](const llvm::ErrorInfoBase &info) {
+          llvm::errs() << "cria: error: " << info.message() << "\n";
+        });
+    return 1;
+  }
+  return tool.diverges() ? kDiverges : 0;
+}
