@@ -122,8 +122,10 @@ llvm::Error Program::load(mlir::ModuleOp module, const Target &target,
       Codegen::create(module, {target, "model_", plain, false});
   if (!code)
     return code.takeError();
-  if (llvm::Error error = code->optimize())
-    return error;
+  // Where the reference does the work, that would take longer than the run.
+  if (!kernels)
+    if (llvm::Error error = code->optimize())
+      return error;
   llvm::SmallVector<char, 0> object;
   if (llvm::Error error = code->emitObject(object))
     return error;

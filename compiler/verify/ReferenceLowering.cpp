@@ -226,6 +226,11 @@ static void callReference(Operation *op, Operation *kept) {
 }
 
 FailureOr<OwningOpRef<ModuleOp>> cria::lowerToReference(ModuleOp module) {
+  module.getContext()
+      ->loadDialect<arith::ArithDialect, bufferization::BufferizationDialect,
+                    linalg::LinalgDialect, LLVM::LLVMDialect,
+                    memref::MemRefDialect, scf::SCFDialect,
+                    tensor::TensorDialect>();
   bool onTensors = false, hasLoads = false;
   module.walk([&](Operation *op) {
     hasLoads |= isa<LoadOp>(op);

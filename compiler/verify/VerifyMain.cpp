@@ -6,6 +6,7 @@
 #include "compiler/bufferize/BufferizationModels.h"
 #include "compiler/target/TargetList.h"
 #include "compiler/tools/Progress.h"
+#include "compiler/verify/Reducer.h"
 #include "compiler/verify/Verifier.h"
 #include "dialect/CriaOps.h"
 #include "runtime/include/cria/text.h"
@@ -58,6 +59,18 @@ struct Options {
       cl::desc("As of cria compile; the machine must be able to run its code")};
   cl::opt<uint64_t> seed{"seed", cl::value_desc("S"), cl::cat(category),
                          cl::desc("Random weights for a model without")};
+  cl::opt<std::string> reproducer{
+      "reproducer", cl::value_desc("FILE"), cl::cat(category),
+      cl::desc("Where a reproducer goes (default: cria-verify-PASS.mlir)")};
+  cl::alias reproducerShort{"o", cl::aliasopt(reproducer), cl::cat(category),
+                            cl::desc("The same")};
+  cl::opt<std::string> pass{
+      "pass", cl::value_desc("PIPELINE"), cl::cat(category),
+      cl::desc("MODEL is a reproducer: compare it before and after these "
+               "passes; empty: with its machine code")};
+  cl::opt<int64_t> tokens{"tokens", cl::init(5), cl::value_desc("N"),
+                          cl::cat(category),
+                          cl::desc("With --pass: tokens of the call")};
   cl::opt<bool> json{"json", cl::cat(category), cl::desc("Print JSON")};
 };
 
@@ -76,21 +89,32 @@ class Tool {
 public:
   explicit Tool(const AfterPass &afterPass) : afterPass(afterPass) {}
   llvm::Error run();
+  ~Tool() {
+    if (!scratch.empty())
+      (void)llvm::sys::fs::remove_directories(scratch);
+  }
   bool diverges() const { return hasDivergence; }
 
 private:
   llvm::Error checkOptions();
+  llvm::Error prepare();
   llvm::Error load();
+  llvm::Error checkReproducer();
+  llvm::Error reproduce(const Verifier &verifier);
   llvm::Expected<std::vector<int32_t>> tokens() const;
   void printTable(const Verifier &verifier) const;
+  void printVerdict(const Verifier &verifier) const;
   void printJson(const Verifier &verifier) const;
 
   const AfterPass &afterPass;
   std::optional<Stage> stage;
   Target target;
+  std::string scratch; // a folder
   std::unique_ptr<mlir::MLIRContext> context;
   ImportedModel model;
   std::unique_ptr<SafetensorsFile> packed;
+  llvm::StringMap<std::string> names; // tensors of the file by param
+  std::string op, reproducerPath;
   bool hasDivergence = false;
 };
 
@@ -130,7 +154,12 @@ llvm::Error Tool::checkOptions() {
   return llvm::Error::success();
 }
 
-llvm::Error Tool::load() {
+llvm::Error Tool::prepare() {
+  llvm::SmallString<128> folder;
+  if (std::error_code cause =
+          llvm::sys::fs::createUniqueDirectory("cria-verify", folder))
+    return failure("cannot make a temporary folder: " + cause.message());
+  scratch = folder.str().str();
   mlir::DialectRegistry registry;
   mlir::registerAllDialects(registry);
   mlir::registerAllExtensions(registry);
@@ -143,6 +172,33 @@ llvm::Error Tool::load() {
       llvm::errs() << "cria: error: " << diagnostic << "\n";
   });
 
+  return llvm::Error::success();
+}
+
+/// A reproducer's own check.
+llvm::Error Tool::checkReproducer() {
+  if (options->tokens < 1 || options->tokens > 64)
+    return failure("--tokens " + std::to_string(options->tokens) +
+                   ": accepted are 1 to 64");
+  mlir::OwningOpRef<mlir::ModuleOp> module =
+      mlir::parseSourceFile<mlir::ModuleOp>(options->model, context.get());
+  if (!module)
+    return failure(options->model + ": cannot be read as a module");
+  PassCheck check(options->pass, target, afterPass, scratch);
+  llvm::Expected<Distance> apart = check.compare(*module, options->tokens);
+  if (!apart)
+    return apart.takeError();
+  hasDivergence = apart->error > options->tolerance;
+  llvm::outs() << options->model << ": "
+               << (options->pass.empty() ? "machine code"
+                                         : options->pass.getValue())
+               << (hasDivergence ? " DIVERGES" : " agrees") << ": error "
+               << llvm::format("%.2e", apart->error) << ", tolerated "
+               << llvm::format("%.2e", options->tolerance.getValue()) << "\n";
+  return llvm::Error::success();
+}
+
+llvm::Error Tool::load() {
   llvm::SmallString<256> description(options->model), weights(options->model);
   llvm::sys::path::append(description, "model.mlir");
   llvm::sys::path::append(weights, "model.safetensors");
@@ -253,6 +309,23 @@ void Tool::printTable(const Verifier &verifier) const {
       out << " (" << each.tolerance.reason << ")";
     out << "\n";
   }
+  if (verifier.culprit())
+    printVerdict(verifier);
+}
+
+void Tool::printVerdict(const Verifier &verifier) const {
+  const Comparison &culprit = *verifier.culprit();
+  const Step &after = verifier.steps()[culprit.after];
+  llvm::raw_ostream &out = llvm::outs();
+  out << "\nfirst pass   "
+      << (culprit.isNative ? std::string("none: the machine code") : after.pass)
+      << llvm::format(", error %.2e\n", culprit.distance.error);
+  if (reproducerPath.empty()) {
+    out << "first op     not found: random weights do not show it\n";
+    return;
+  }
+  out << "first op     " << op << "\n"
+      << "reproducer   " << reproducerPath << "\n";
 }
 
 void Tool::printJson(const Verifier &verifier) const {
@@ -280,7 +353,9 @@ void Tool::printJson(const Verifier &verifier) const {
         {"stage", stageOf(verifier, *culprit)},
         {"pass", culprit->isNative ? std::string("code")
                                    : nameOf(verifier.steps()[culprit->after])},
-        {"error", number(culprit->distance.error)}};
+        {"error", number(culprit->distance.error)},
+        {"op", op},
+        {"reproducer", reproducerPath}};
   llvm::outs() << llvm::formatv("{0:2}", llvm::json::Value(std::move(all)))
                << "\n";
 }
@@ -288,8 +363,21 @@ void Tool::printJson(const Verifier &verifier) const {
 llvm::Error Tool::run() {
   if (llvm::Error error = checkOptions())
     return error;
+  if (llvm::Error error = prepare())
+    return error;
+  if (options->pass.getNumOccurrences())
+    return checkReproducer();
   if (llvm::Error error = load())
     return error;
+  for (auto param : model.module->getOps<ParamOp>())
+    if (auto sources = param.getSources(); sources && !sources->empty()) {
+      std::string &text = names[param.getSymName()];
+      text = mlir::cast<mlir::StringAttr>((*sources)[0]).str();
+      if (sources->size() > 1)
+        text +=
+            " .. " +
+            mlir::cast<mlir::StringAttr>((*sources)[sources->size() - 1]).str();
+    }
   llvm::Expected<std::vector<int32_t>> ids = tokens();
   if (!ids)
     return ids.takeError();
@@ -303,29 +391,55 @@ llvm::Error Tool::run() {
   wanted.stage = stage;
   wanted.tolerance = options->tolerance;
   wanted.afterPass = afterPass;
-  llvm::SmallString<128> scratch;
-  if (std::error_code cause =
-          llvm::sys::fs::createUniqueDirectory("cria-verify", scratch))
-    return failure("cannot make a temporary folder: " + cause.message());
-  auto remove = llvm::scope_exit(
-      [&] { (void)llvm::sys::fs::remove_directories(scratch); });
   Verifier verifier(std::move(model), std::move(packed), std::move(trial),
-                    std::move(wanted), scratch.str().str());
+                    std::move(wanted), scratch);
   if (llvm::Error error = verifier.run())
     return error;
-  options->json ? printJson(verifier) : printTable(verifier);
   hasDivergence = verifier.culprit().has_value();
-  if (hasDivergence) {
-    const Comparison &culprit = *verifier.culprit();
-    llvm::outs().flush();
-    llvm::errs() << "cria: error: stage " << stageOf(verifier, culprit)
-                 << " diverges"
-                 << (culprit.isNative
-                         ? std::string(" in the machine code")
-                         : " in pass " +
-                               nameOf(verifier.steps()[culprit.after]))
-                 << "\n";
-  }
+  if (hasDivergence)
+    if (llvm::Error error = reproduce(verifier))
+      return error;
+  options->json ? printJson(verifier) : printTable(verifier);
+  return llvm::Error::success();
+}
+
+llvm::Error Tool::reproduce(const Verifier &verifier) {
+  const Comparison &culprit = *verifier.culprit();
+  const Step &after = verifier.steps()[culprit.after];
+  // A kernel's pass needs no other one before it; what it leaves alone then
+  // runs by the reference, in no time.
+  size_t base = culprit.before;
+  if (!culprit.isNative &&
+      llvm::StringRef(after.pass).starts_with("cria-vectorize-"))
+    while (base > 0 && verifier.steps()[base].stage == Stage::vector)
+      --base;
+  const Step &before = verifier.steps()[base];
+  std::string pipeline = culprit.isNative ? "" : after.pipeline;
+  std::string name = culprit.isNative ? "code" : after.pass;
+  PassCheck check(pipeline, target, afterPass, scratch);
+  Reduction reduced =
+      reduce(*before.module, check, culprit.tolerance.error, names);
+  if (!reduced.module)
+    return llvm::Error::success(); // said in the report
+  op = reduced.op;
+  reproducerPath = options->reproducer.empty() ? "cria-verify-" + name + ".mlir"
+                                               : options->reproducer.getValue();
+  std::error_code cause;
+  llvm::raw_fd_ostream file(reproducerPath, cause);
+  if (cause)
+    return failure("--reproducer " + reproducerPath + ": " + cause.message());
+  file << "// Written by cria verify: "
+       << (culprit.isNative ? "the machine code" : name)
+       << " changes what this computes, by\n// a relative error of "
+       << llvm::format("%.2e", reduced.distance.error)
+       << ". First op: " << reduced.op << ".\n// RUN: cria-verify %s --pass='"
+       << pipeline << "' --tokens=" << reduced.tokens
+       << " --tolerance=" << llvm::format("%g", culprit.tolerance.error);
+  if (options->target.getNumOccurrences())
+    file << " --target=" << options->target;
+  file << "\n\n";
+  reduced.module->print(file);
+  file << "\n";
   return llvm::Error::success();
 }
 

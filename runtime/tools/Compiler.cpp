@@ -51,7 +51,7 @@ argumentVector(const std::string &Compiler,
   return Vector;
 }
 
-static void become(const std::string &Compiler,
+[[noreturn]] static void become(const std::string &Compiler,
                    const std::vector<std::string> &Arguments) {
   std::vector<char *> Vector = argumentVector(Compiler, Arguments);
   std::signal(SIGPIPE, SIG_DFL);

@@ -15,7 +15,7 @@ std::string findCompiler();
 /// Becomes cria-compile; returns only by throwing a Failure.
 [[noreturn]] void becomeCompiler(const std::vector<std::string> &Arguments);
 /// The same with cria-verify.
-void becomeVerifier(const std::vector<std::string> &Arguments);
+[[noreturn]] void becomeVerifier(const std::vector<std::string> &Arguments);
 
 /// Runs cria-compile with its standard output joined to our stderr. Throws a
 /// Failure, with an empty message where the compiler has said what is wrong.

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Cuts a module down as long as a pass still changes what it computes, and so
+// finds the op.
+
+#ifndef CRIA_COMPILER_VERIFY_REDUCER_H
+#define CRIA_COMPILER_VERIFY_REDUCER_H
+
+#include "compiler/target/Target.h"
+#include "compiler/verify/PassTrace.h"
+#include "compiler/verify/Trial.h"
+
+#include "llvm/ADT/StringMap.h"
+
+#include <functional>
+
+namespace cria {
+
+/// Runs modules before and after a pass, on random weights.
+class PassCheck {
+public:
+  /// `pipeline`: of a Step; empty stands for the llvm and emit stages.
+  /// Weights are packed into files in `scratch`.
+  PassCheck(std::string pipeline, Target target, AfterPass afterPass,
+            std::string scratch)
+      : pipeline(std::move(pipeline)), target(std::move(target)),
+        afterPass(std::move(afterPass)), scratch(std::move(scratch)) {}
+
+  /// How far apart the results of `tokens` tokens are. Leaves the module alone.
+  llvm::Expected<Distance> compare(mlir::ModuleOp module, int64_t tokens);
+
+private:
+  llvm::Expected<const SafetensorsFile *> weightsOf(mlir::ModuleOp module);
+
+  std::string pipeline;
+  Target target;
+  AfterPass afterPass;
+  std::string scratch;
+  llvm::StringMap<std::unique_ptr<SafetensorsFile>> weights; // by params
+};
+
+struct Reduction {
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  int64_t tokens = 0;
+  Distance distance;
+  /// "cria.glu of ffn_gate, ffn_up"; see describeOp.
+  std::string op;
+};
+
+/// Reduces `before`, which the check's pass changes by more than `tolerance`.
+/// No module comes back where random weights do not show it. `names` are the
+/// tensors of the model's file by param.
+Reduction reduce(mlir::ModuleOp before, PassCheck &check, double tolerance,
+                 const llvm::StringMap<std::string> &names);
+
+} // namespace cria
+
+#endif // CRIA_COMPILER_VERIFY_REDUCER_H
