@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """lit configuration of every stage's tests.
 
-Substitutions: %python, %cc, %cxx, %cria_src (source root), %cria_build (build
-root), %smollm2 (the real model's GGUF file); tools are found on PATH, the
+Substitutions: %python, %lit, %cc, %cxx, %cria_src (source root), %cria_build
+(build root), %smollm2 (the real model's GGUF file); tools are found on PATH, the
 project's own first.
 
 Features say what the machine has, so that a test can ask with REQUIRES:
@@ -24,6 +24,7 @@ import platform
 import shlex
 import shutil
 import subprocess
+import sys
 
 import lit.formats
 
@@ -47,6 +48,7 @@ python = os.environ.get("CRIA_PYTHON") or config.cria_python or "python3"
 config.environment["CRIA_PYTHON"] = python
 config.substitutions += [
     ("%python", shlex.quote(python)),
+    ("%lit", shlex.join([sys.executable, os.path.abspath(sys.argv[0])])),
     ("%cc", shlex.quote(config.c_compiler)),
     ("%cxx", shlex.quote(config.cxx_compiler)),
     ("%cria_src", config.cria_source_dir),

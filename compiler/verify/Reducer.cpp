@@ -2,6 +2,7 @@
 #include "compiler/verify/Reducer.h"
 
 #include "compiler/import/PackWeights.h"
+#include "compiler/verify/ReferenceLowering.h"
 #include "dialect/CriaOps.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -46,7 +47,8 @@ llvm::Expected<const SafetensorsFile *> PassCheck::weightsOf(ModuleOp module) {
   return file.get();
 }
 
-llvm::Expected<Distance> PassCheck::compare(ModuleOp module, int64_t tokens) {
+llvm::Expected<Distance> PassCheck::compare(ModuleOp module, int64_t tokens,
+                                            std::optional<size_t> only) {
   auto vocab = module->getAttrOfType<IntegerAttr>("cria.vocab");
   Trial trial = makeSmallTrial(tokens, vocab ? vocab.getInt() : 1);
   auto run = [&](ModuleOp each, bool native) -> llvm::Expected<Logits> {
@@ -63,7 +65,14 @@ llvm::Expected<Distance> PassCheck::compare(ModuleOp module, int64_t tokens) {
   llvm::Expected<Logits> before = run(module, false);
   if (!before)
     return before.takeError();
-  OwningOpRef<ModuleOp> changed = module.clone();
+  OwningOpRef<ModuleOp> changed = module.clone(), hidden;
+  if (only) {
+    FailureOr<OwningOpRef<ModuleOp>> kept =
+        callReferences(*changed, [&](size_t i) { return i != *only; });
+    if (failed(kept))
+      return llvm::createStringError("a kernel has no reference");
+    hidden = std::move(*kept);
+  }
   if (!pipeline.empty() && failed(runPipeline(*changed, pipeline, afterPass)))
     return llvm::createStringError("--pass " + pipeline + ": failed");
   llvm::Expected<Logits> after = run(*changed, pipeline.empty());
@@ -248,13 +257,14 @@ public:
   Reducing(PassCheck &check, double tolerance)
       : check(check), tolerance(tolerance) {}
 
-  bool interesting(ModuleOp module, int64_t tokens, Distance &apart) {
+  bool interesting(ModuleOp module, int64_t tokens, Distance &apart,
+                   std::optional<size_t> only = {}) {
     // What is no program any more is just not interesting.
     ScopedDiagnosticHandler silence(module.getContext(),
                                     [](Diagnostic &) { return success(); });
     if (failed(verify(module)))
       return false;
-    llvm::Expected<Distance> result = check.compare(module, tokens);
+    llvm::Expected<Distance> result = check.compare(module, tokens, only);
     if (!result) {
       llvm::consumeError(result.takeError());
       return false;
@@ -277,6 +287,8 @@ public:
   void endEarly(Reduction &best);
   void cutInputs(Reduction &best);
   void eraseKernels(Reduction &best);
+  std::string nameTheOp(const Reduction &best,
+                        const llvm::StringMap<std::string> &names);
 
 private:
   PassCheck &check;
@@ -413,14 +425,17 @@ static std::string describeOp(Operation *op,
   return text;
 }
 
-/// The op that makes the result, or of kernels on memrefs the first of a kind
-/// that the pass is about.
-static std::string nameTheOp(ModuleOp module,
-                             const llvm::StringMap<std::string> &names) {
-  SmallVector<Operation *> kernels = bufferKernels(module);
-  if (!kernels.empty())
-    return describeOp(kernels.back(), names);
-  func::FuncOp entry = entryOf(module);
+/// The op that makes the result, or the first kernel on memrefs that the pass
+/// gets wrong by itself.
+std::string Reducing::nameTheOp(const Reduction &best,
+                                const llvm::StringMap<std::string> &names) {
+  SmallVector<Operation *> kernels = bufferKernels(*best.module);
+  for (auto [i, kernel] : llvm::enumerate(kernels)) {
+    Distance apart;
+    if (interesting(*best.module, best.tokens, apart, i))
+      return describeOp(kernel, names);
+  }
+  func::FuncOp entry = entryOf(*best.module);
   if (!entry)
     return "";
   Operation *ret = entry.getBody().front().getTerminator();
@@ -465,10 +480,8 @@ Reduction cria::reduce(ModuleOp before, PassCheck &check, double tolerance,
     });
   reducing.endEarly(best);
   reducing.attempt(best, keepCaches);
-  best.op = nameTheOp(*best.module, names);
-  reducing.cutInputs(best);
   reducing.eraseKernels(best);
-  if (!bufferKernels(*best.module).empty())
-    best.op = nameTheOp(*best.module, names);
+  best.op = reducing.nameTheOp(best, names);
+  reducing.cutInputs(best);
   return best;
 }

@@ -13,6 +13,7 @@
 #include "llvm/ADT/StringMap.h"
 
 #include <functional>
+#include <optional>
 
 namespace cria {
 
@@ -27,7 +28,9 @@ public:
         afterPass(std::move(afterPass)), scratch(std::move(scratch)) {}
 
   /// How far apart the results of `tokens` tokens are. Leaves the module alone.
-  llvm::Expected<Distance> compare(mlir::ModuleOp module, int64_t tokens);
+  /// With `only`, the pass gets to see that kernel on memrefs and no other.
+  llvm::Expected<Distance> compare(mlir::ModuleOp module, int64_t tokens,
+                                   std::optional<size_t> only = {});
 
 private:
   llvm::Expected<const SafetensorsFile *> weightsOf(mlir::ModuleOp module);

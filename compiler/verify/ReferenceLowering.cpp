@@ -225,6 +225,23 @@ static void callReference(Operation *op, Operation *kept) {
   op->erase();
 }
 
+FailureOr<OwningOpRef<ModuleOp>>
+cria::callReferences(ModuleOp module, llvm::function_ref<bool(size_t)> which) {
+  module.getContext()
+      ->loadDialect<arith::ArithDialect, LLVM::LLVMDialect,
+                    memref::MemRefDialect>();
+  OwningOpRef<ModuleOp> kept = module.clone();
+  size_t number = 0;
+  for (auto [op, same] : llvm::zip_equal(kernelsOf(module), kernelsOf(*kept))) {
+    if (!which(number++))
+      continue;
+    if (failed(checkReferenceKernel(op)))
+      return failure();
+    callReference(op, same);
+  }
+  return kept;
+}
+
 FailureOr<OwningOpRef<ModuleOp>> cria::lowerToReference(ModuleOp module) {
   module.getContext()
       ->loadDialect<arith::ArithDialect, bufferization::BufferizationDialect,
@@ -255,12 +272,10 @@ FailureOr<OwningOpRef<ModuleOp>> cria::lowerToReference(ModuleOp module) {
       return failure();
   }
 
-  OwningOpRef<ModuleOp> kept = module.clone();
-  for (auto [op, same] : llvm::zip_equal(kernelsOf(module), kernelsOf(*kept))) {
-    if (failed(checkReferenceKernel(op)))
-      return failure();
-    callReference(op, same);
-  }
+  FailureOr<OwningOpRef<ModuleOp>> kept =
+      callReferences(module, [](size_t) { return true; });
+  if (failed(kept))
+    return failure();
   PassManager rest(module.getContext());
   rest.addNestedPass<func::FuncOp>(createForallToForLoopPass());
   rest.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());

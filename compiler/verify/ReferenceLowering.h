@@ -11,6 +11,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "mlir/Support/LLVM.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
 
 namespace cria {
 
@@ -20,6 +21,12 @@ namespace cria {
 /// while the module that is returned lives. A failure has been reported.
 mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>>
 lowerToReference(mlir::ModuleOp module);
+
+/// Makes calls of the reference of those kernels on memrefs that `which` says,
+/// counted in the order of a walk, and leaves all else alone. As above, the
+/// code runs while the module that is returned lives.
+mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>>
+callReferences(mlir::ModuleOp module, llvm::function_ref<bool(size_t)> which);
 
 } // namespace cria
 

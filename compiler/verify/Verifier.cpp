@@ -18,7 +18,7 @@ Verifier::Verifier(ImportedModel model, std::unique_ptr<SafetensorsFile> packed,
 
 void Verifier::report(llvm::StringRef what) {
   if (options.progress)
-    options.progress(std::min(1.0, double(done) / double(work)), what);
+    options.progress(what);
 }
 
 llvm::Expected<const SafetensorsFile *> Verifier::weightsOf(ModuleOp module) {
@@ -64,7 +64,6 @@ llvm::Expected<const Logits *> Verifier::logits(size_t step) {
   llvm::Expected<Logits> result = (*program)->run(trial, **file);
   if (!result)
     return result.takeError();
-  ++done;
   entry->second = std::move(*result);
   return &entry->second;
 }
@@ -79,7 +78,6 @@ llvm::Expected<Logits> Verifier::nativeLogits() {
       Program::native(module.clone(), options.target);
   if (!program)
     return program.takeError();
-  ++done;
   return (*program)->run(trial, **file);
 }
 
@@ -187,7 +185,6 @@ llvm::Error Verifier::run() {
       quantisedFrom = i;
 
   std::vector<Comparison> wanted = plan();
-  work = wanted.size() + 1;
   for (Comparison &each : wanted) {
     llvm::Expected<const Logits *> before = logits(each.before);
     if (!before)

@@ -53,8 +53,8 @@ public:
     /// Of passes that reorder f32 only.
     double tolerance = 0.002;
     AfterPass afterPass;
-    /// Of `0 .. 1` so far, and what is being done.
-    std::function<void(double done, llvm::StringRef what)> progress;
+    /// Told what is being done; may be empty.
+    std::function<void(llvm::StringRef what)> progress;
   };
 
   /// `packed`: the weights of a compiled folder, whose module is as after the
@@ -91,7 +91,6 @@ private:
   std::optional<Comparison> found;
   std::map<size_t, Logits> known;
   llvm::StringMap<std::unique_ptr<SafetensorsFile>> weights; // by params
-  size_t work = 1, done = 0;
 };
 
 } // namespace cria

@@ -109,7 +109,8 @@ private:
   const AfterPass &afterPass;
   std::optional<Stage> stage;
   Target target;
-  std::string scratch; // a folder
+  std::string scratch;   // a folder
+  Progress progress{16, /*quiet=*/false}; // about as many as there are
   std::unique_ptr<mlir::MLIRContext> context;
   ImportedModel model;
   std::unique_ptr<SafetensorsFile> packed;
@@ -391,6 +392,7 @@ llvm::Error Tool::run() {
   wanted.stage = stage;
   wanted.tolerance = options->tolerance;
   wanted.afterPass = afterPass;
+  wanted.progress = [this](llvm::StringRef what) { progress.begin(what); };
   Verifier verifier(std::move(model), std::move(packed), std::move(trial),
                     std::move(wanted), scratch);
   if (llvm::Error error = verifier.run())
@@ -399,6 +401,7 @@ llvm::Error Tool::run() {
   if (hasDivergence)
     if (llvm::Error error = reproduce(verifier))
       return error;
+  progress.end();
   options->json ? printJson(verifier) : printTable(verifier);
   return llvm::Error::success();
 }
@@ -417,6 +420,7 @@ llvm::Error Tool::reproduce(const Verifier &verifier) {
   std::string pipeline = culprit.isNative ? "" : after.pipeline;
   std::string name = culprit.isNative ? "code" : after.pass;
   PassCheck check(pipeline, target, afterPass, scratch);
+  progress.begin("reducing");
   Reduction reduced =
       reduce(*before.module, check, culprit.tolerance.error, names);
   if (!reduced.module)

@@ -42,7 +42,7 @@ void wrongSign(Operation *op) {
   });
 }
 
-/// cria-vectorize-attention takes powers of 2 for those of e.
+/// cria-vectorize-linear takes powers of 2 for those of e in activations.
 void wrongBase(Operation *op) {
   op->walk([](math::ExpOp exp) {
     OpBuilder b(exp);
@@ -58,7 +58,7 @@ struct Bug {
 };
 constexpr Bug kBugs[] = {{"activation", "cria-fuse-glu", wrongActivation},
                          {"sign", "cria-fuse-residual", wrongSign},
-                         {"base", "cria-vectorize-attention", wrongBase}};
+                         {"base", "cria-vectorize-linear", wrongBase}};
 
 } // namespace
 
