@@ -5,7 +5,9 @@
 #include "compiler/import/families/Family.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallString.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Format.h"
 #include "llvm/Support/Path.h"
 #include <string>
 
@@ -48,13 +50,18 @@ const char *const harmlessKeys[] = {
     "use_cache",
     "max_sequence_length",
     "cross_attention_hidden_size",
-    // training
+    // training; see noteTraining
     "initializer_range",
     "attention_dropout",
     "hidden_dropout",
     "resid_pdrop",
     "embd_pdrop",
     "attn_pdrop",
+    "dropout",
+    "classifier_dropout",
+    "weight_decay",
+    "label_smoothing",
+    "z_loss",
     // generation
     "max_length",
     "min_length",
@@ -354,6 +361,33 @@ void acceptHarmless(ConfigReader &config) {
     config.accept(key);
 }
 
+/// What the names of such keys contain.
+constexpr StringLiteral trainingKeys[] = {"dropout", "pdrop", "weight_decay",
+                                          "label_smoothing", "z_loss"};
+
+/// Says which keys that are set are of training, and do nothing here.
+static void noteTraining(const json::Object &config,
+                         DecoderDescription &model) {
+  std::vector<std::string> set;
+  for (const auto &[key, value] : config) {
+    StringRef name = key;
+    bool isTraining = llvm::any_of(
+        trainingKeys, [&](StringRef part) { return name.contains(part); });
+    std::optional<double> number = value.getAsNumber();
+    if (isTraining && number && *number != 0) {
+      std::string text;
+      raw_string_ostream(text) << name << " = " << format("%g", *number);
+      set.push_back(std::move(text));
+    }
+  }
+  if (set.empty())
+    return;
+  llvm::sort(set); // objects have no order
+  model.notes.push_back(llvm::join(set, ", ") +
+                        (set.size() == 1 ? " is" : " are") +
+                        " of training, and without effect here");
+}
+
 Expected<DecoderDescription> parseHfConfig(StringRef path, StringRef text) {
   Expected<json::Value> root = parseJson(path, text);
   if (!root)
@@ -367,6 +401,7 @@ Expected<DecoderDescription> parseHfConfig(StringRef path, StringRef text) {
   ConfigParser(config, model).parse();
   if (config.failed())
     return config.take();
+  noteTraining(*object, model);
   return model;
 }
 

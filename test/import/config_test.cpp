@@ -177,6 +177,15 @@ TEST(HfConfig, NotesAutoMap) {
   EXPECT_HAS(config->notes[0], "model_type says what is computed, llama");
 }
 
+TEST(HfConfig, NotesWhatIsOfTraining) {
+  auto config = parse(R"("weight_decay":0.1,"attention_dropout":0.0,)"
+                      R"("dropout":0.5,"label_smoothing":null)");
+  ASSERT_TRUE(bool(config)) << toString(config.takeError());
+  ASSERT_EQ(config->notes.size(), 1u);
+  EXPECT_EQ(config->notes[0], "dropout = 0.5, weight_decay = 0.1 are of "
+                              "training, and without effect here");
+}
+
 TEST(HfConfig, RefusesHeadsThatDoNotDivide) {
   EXPECT_HAS(errorOf(R"("num_key_value_heads":3)"),
              "key 'num_key_value_heads' is 3; accepted: a divisor of "

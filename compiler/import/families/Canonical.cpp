@@ -317,8 +317,7 @@ const HfFamily canonical = {
      {"activation", &Model::activation},
      {"norm_eps", &Model::eps}},
     {},
-    // Of training.
-    {"dropout", "weight_decay", "label_smoothing", "z_loss"},
+    {},
     describeCanonical,
 };
 

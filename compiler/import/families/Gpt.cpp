@@ -131,7 +131,7 @@ const HfFamily gptNeoX = {
      {"hidden_act", &Model::activation},
      {"layer_norm_eps", &Model::eps, 1e-5}},
     {},
-    {"classifier_dropout"},
+    {},
     describeGptNeoX,
 };
 
