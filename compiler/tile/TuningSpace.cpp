@@ -96,7 +96,7 @@ private:
       int64_t needed = knobs.at("tokens") * panels + panels + 2;
       return std::max({0.5, loads, latency}) * spills(needed);
     }
-    double unpack = (type.getElement() == ElementKind::q4 ? 20 : 8) / tokens;
+    double unpack = (type.getElement() == ElementKind::q8 ? 8 : 20) / tokens;
     double products = (8 + 3 + unpack) / 2;
     double latency = 8 * 5 / tokens;
     return std::max(products, latency) * spills(2 * knobs.at("tokens") + 6);
@@ -129,7 +129,10 @@ linearKnobs(FusedLinearOp op, bool decode, const Values &defaults) {
   if ((blocks || !op.getWeightType().isQuantized()) &&
       op.getWeights().size() == 1)
     knobs["panels"] = {1, 2};
-  if (blocks)
+  // Two dots a token leave registers for no more.
+  if (blocks && op.getWeightType().getElement() == ElementKind::q6)
+    knobs["block-tokens"] = {1, 2};
+  else if (blocks)
     knobs["block-tokens"] = {1, 2, 3, 4, 5, 6, 8, 12, 16};
   else
     knobs["tokens"] = {2, 3, 4, 5, 6, 8, 10, 12, 14, 16};

@@ -30,7 +30,7 @@ using Lanes = std::array<float, kLanes>;
 struct Panel {
   std::vector<float> values;       // [lane][K]: float weights
   std::vector<int16_t> codes;      // [lane][K']: quantised ones
-  std::vector<float> scales, mins; // [lane][blocks]
+  std::vector<float> scales, mins; // [lane][blocks], of q6 two a block
 };
 
 class Weight {
@@ -46,7 +46,7 @@ public:
   float value(int64_t n, int64_t k) const {
     if (!type.isQuantized())
       return parts[0].load(element(n, k));
-    float scale = parts[1].load({n / 16, k / kBlock, n % 16});
+    float scale = scaleAt(n, k);
     float number = float(code(n, k) - int(type.getZeroPoint()));
     if (type.getOffset() == OffsetKind::min)
       return scale * number + parts[2].load({n / 16, k / kBlock, n % 16});
@@ -66,7 +66,8 @@ public:
     }
     int64_t padded = blocks() * kBlock;
     panel.codes.resize(kLanes * padded);
-    panel.scales.resize(kLanes * blocks());
+    int64_t scales = type.getScalesPerBlock();
+    panel.scales.resize(kLanes * blocks() * scales);
     if (type.getOffset() == OffsetKind::min)
       panel.mins.resize(kLanes * blocks());
     for (int64_t lane = 0; lane < kLanes; ++lane) {
@@ -74,7 +75,9 @@ public:
         panel.codes[lane * padded + i] =
             static_cast<int16_t>(code(group * 16 + lane, i));
       for (int64_t b = 0; b < blocks(); ++b) {
-        panel.scales[lane * blocks() + b] = parts[1].load({group, b, lane});
+        for (int64_t i = 0; i < scales; ++i)
+          panel.scales[(lane * blocks() + b) * scales + i] =
+              scaleAt(group * 16 + lane, b * kBlock + i * kBlock / scales);
         if (!panel.mins.empty())
           panel.mins[lane * blocks() + b] = parts[2].load({group, b, lane});
       }
@@ -91,10 +94,26 @@ private:
   /// As stored: unsigned.
   int code(int64_t n, int64_t k) const {
     int64_t in = k % kBlock;
+    auto byte = [&](int64_t vector) -> int {
+      return parts[0].byte({n / 16, k / kBlock, vector, n % 16, in % 4});
+    };
     if (type.getElement() == ElementKind::q8)
-      return parts[0].byte({n / 16, k / kBlock, in / 4, n % 16, in % 4});
-    int both = parts[0].byte({n / 16, k / kBlock, in % 16 / 4, n % 16, in % 4});
-    return in < 16 ? both & 15 : both >> 4;
+      return byte(in / 4);
+    int both = byte(in % 16 / 4);
+    int low = in < 16 ? both & 15 : both >> 4;
+    if (type.getElement() == ElementKind::q4)
+      return low;
+    int high = byte(4 + in % 8 / 4) >> (in / 8 * 2) & 3;
+    return low | high << 4;
+  }
+  /// The scale of element k of row n.
+  float scaleAt(int64_t n, int64_t k) const {
+    if (type.getElement() != ElementKind::q6)
+      return parts[1].load({n / 16, k / kBlock, n % 16});
+    float super = parts[1].load({n / 16, k / CriaDialect::kSuperBlock, n % 16});
+    auto own = static_cast<int8_t>(
+        parts[2].byte({n / 16, k / kBlock, k % kBlock / 16, n % 16}));
+    return super * float(own);
   }
 
   WeightType type;
@@ -296,18 +315,23 @@ struct Activations {
 Lanes multiply(WeightType type, const Panel &panel, const Activations &in,
                int64_t token, ArrayRef<float> row, ArrayRef<int> codes) {
   Lanes acc = {};
+  int64_t scales = type.isQuantized() ? type.getScalesPerBlock() : 0;
   if (type.isQuantized() && !row.empty()) {
     for (int64_t lane = 0; lane < kLanes; ++lane)
       for (int64_t b = 0; b < in.blocks; ++b) {
         const int16_t *weights = &panel.codes[(lane * in.blocks + b) * kBlock];
-        float sum = 0, plain = 0;
+        float plain = 0;
+        std::array<float, 2> sums = {};
         int64_t end = std::min<int64_t>(row.size(), (b + 1) * kBlock);
         for (int64_t k = b * kBlock; k < end; ++k) {
-          sum += float(weights[k - b * kBlock] - int(type.getZeroPoint())) *
-                 row[k];
+          int64_t i = k - b * kBlock;
+          sums[i * scales / kBlock] +=
+              float(weights[i] - int(type.getZeroPoint())) * row[k];
           plain += row[k];
         }
-        acc[lane] += panel.scales[lane * in.blocks + b] * sum;
+        for (int64_t i = 0; i < scales; ++i)
+          acc[lane] +=
+              panel.scales[(lane * in.blocks + b) * scales + i] * sums[i];
         if (!panel.mins.empty())
           acc[lane] += panel.mins[lane * in.blocks + b] * plain;
       }
@@ -326,11 +350,18 @@ Lanes multiply(WeightType type, const Panel &panel, const Activations &in,
     for (int64_t lane = 0; lane < kLanes; ++lane) {
       const int16_t *weights = &panel.codes[(lane * in.blocks + b) * kBlock];
       const int *others = &codes[b * kBlock];
-      int dot = hasZero ? static_cast<int>(in.acts[2].integer({token, b})) : 0;
+      const float *own = &panel.scales[(lane * in.blocks + b) * scales];
+      std::array<int, 2> dots = {};
+      for (int64_t i = 0; hasZero && i < scales; ++i)
+        dots[i] = static_cast<int>(in.acts[2].integer({token, b * scales + i}));
       for (int64_t i = 0; i < kBlock; ++i)
-        dot += weights[i] * others[i];
-      float factor = panel.scales[lane * in.blocks + b] * scale;
-      acc[lane] = std::fma(float(dot), factor, acc[lane]);
+        dots[i * scales / kBlock] += weights[i] * others[i];
+      if (scales == 2)
+        acc[lane] =
+            std::fma(std::fma(float(dots[1]), own[1], float(dots[0]) * own[0]),
+                     scale, acc[lane]);
+      else
+        acc[lane] = std::fma(float(dots[0]), own[0] * scale, acc[lane]);
       if (!hasZero)
         acc[lane] = std::fma(panel.mins[lane * in.blocks + b],
                              in.acts[2].load({token, b}), acc[lane]);
@@ -484,11 +515,11 @@ void quantise(RowsOp op, ArrayRef<float> row, int64_t token,
     // Below 2^-100 a block counts as zero.
     float inverse = largest < 0x1p-100f ? 0.0f : limit / largest;
     float d = largest / limit;
-    int sum = 0;
+    std::array<int, 2> sums = {}; // of the halves
     std::array<uint32_t, 16> words = {};
     for (int64_t i = 0; i < kBlock; ++i) {
       int code = static_cast<int>(std::nearbyint(at(i) * inverse));
-      sum += code;
+      sums[i / 16] += code;
       auto put = [&](int64_t word, int byte) {
         words[word] |= static_cast<uint32_t>(byte & 255) << (8 * (i % 4));
       };
@@ -502,11 +533,16 @@ void quantise(RowsOp op, ArrayRef<float> row, int64_t token,
       inits[0].storeInteger({token, b * count + w}, exact.words.back());
     }
     inits[1].store({token, b}, d);
-    if (op.getZeroPoint())
-      inits[2].storeInteger({token, b},
-                            -static_cast<int32_t>(*op.getZeroPoint()) * sum);
+    if (!op.getZeroPoint()) {
+      inits[2].store({token, b}, d * float(sums[0] + sums[1]));
+      continue;
+    }
+    auto zero = static_cast<int32_t>(*op.getZeroPoint());
+    if (inits[2].sizes[1] == blocks)
+      inits[2].storeInteger({token, b}, -zero * (sums[0] + sums[1]));
     else
-      inits[2].store({token, b}, d * float(sum));
+      for (int64_t i : {0, 1})
+        inits[2].storeInteger({token, 2 * b + i}, -zero * sums[i]);
   }
 }
 
@@ -634,14 +670,12 @@ LogicalResult cria::checkReferenceKernel(Operation *op) {
       continue;
     bool known = type.getLayout() == WeightLayout::n16 ||
                  type.getLayout() == WeightLayout::n16k2 ||
-                 (type.getLayout() == WeightLayout::n16k4 &&
-                  (type.getElement() == ElementKind::q4 ||
-                   type.getElement() == ElementKind::q8));
+                 type.getLayout() == WeightLayout::n16k4;
     if (!known)
       return op->emitOpError("has a weight of type ")
              << type
              << ", which cria verify has no reference for; known are the "
-                "layouts n16 and n16k2, and n16k4 of q4 and q8";
+                "layouts n16, n16k2 and n16k4";
   }
   if (auto linear = dyn_cast<FusedLinearOp>(op))
     for (Operation &inner : linear.getEpilogue().front())
