@@ -14,6 +14,7 @@ include "tile/TilePasses.td"
 include "bufferize/BufferizePasses.td"
 include "vector/VectorPasses.td"
 include "llvm/LlvmPasses.td"
+include "gpu/GpuPasses.td"
 
 //===-- every stage -------------------------------------------------------===//
 

@@ -111,7 +111,9 @@ static void buildTile(OpPassManager &pm, const PipelineOptions &options) {
     pm.addPass(createApplySchedules(schedules));
   }
   OpPassManager &tiled = pm.nest<func::FuncOp>();
-  tiled.addPass(createTile());
+  TileOptions tile;
+  tile.sharedRows = options.sharedRows;
+  tiled.addPass(createTile(tile));
   tiled.addPass(createCanonicalizerPass());
   tiled.addPass(createCSEPass());
 }

@@ -47,6 +47,8 @@ struct PipelineOptions {
   bool roundActivations = false;
   bool linearDot2 = false;
   bool linearDotTile2 = false;
+  /// Rows are prepared once for all threads in the decode version too.
+  bool sharedRows = false;
   /// Fusions to leave out, by the names of kFusions: to see what one is worth.
   std::vector<std::string> disabledFusions;
   /// A record of `cria tune` (tile/Schedule.h), or empty.

@@ -36,7 +36,7 @@ namespace {
 // that differ from C's; a field added to abi.h must fail here first.
 static_assert(CRIA_ABI_VERSION == 2);
 static_assert(sizeof(cria_forward_args) == 18 * 8);
-static_assert(sizeof(cria_model) == 25 * 8);
+static_assert(sizeof(cria_model) == 27 * 8);
 static_assert(sizeof(cria_profile_op) == 11 * 8);
 static_assert(sizeof(cria_profile_counter) == 2 * 8);
 static_assert(offsetof(cria_model, vocab) == 4 * 8);
@@ -45,6 +45,8 @@ static_assert(offsetof(cria_model, weights) == 19 * 8);
 static_assert(offsetof(cria_model, clones) == 21 * 8);
 static_assert(sizeof(cria_clone) == 3 * 8);
 static_assert(offsetof(cria_model, n_profile_ops) == 22 * 8);
+static_assert(offsetof(cria_model, n_gpu_clones) == 25 * 8);
+static_assert(sizeof(cria_gpu_clone) == 12 * 8);
 static_assert(sizeof(cria_weight_info) == 16);
 
 /// A field of cria_forward_args, by its offset.
@@ -271,6 +273,20 @@ private:
     Block *exit = b.createBlock(&func.getBody());
     b.setInsertionPointToStart(entry);
     Value args = entry->getArgument(0);
+    if (gpu) {
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPoint(func);
+      auto all = LLVM::LLVMFuncOp::create(
+          b, "cria_gpu_barrier",
+          LLVM::LLVMFunctionType::get(none, {pointer()}));
+      b.setInsertionPointToStart(entry);
+      Value count = load(b, args, FIELD(barrier_context), pointer());
+      LLVM::CallOp::create(b, all, ValueRange(count));
+      LLVM::ReturnOp::create(b, ValueRange());
+      call->erase();
+      exit->erase();
+      return func;
+    }
     Value callback = load(b, args, FIELD(barrier), pointer());
     Value null = LLVM::ZeroOp::create(b, pointer());
     Value isSet =
@@ -361,6 +377,15 @@ private:
                                 /*alignment=*/8);
   }
 
+  /// On a GPU, what is known to lie in global memory is read faster.
+  Value loadAddress(ImplicitLocOpBuilder &b, Value base, int64_t offset) {
+    if (!gpu)
+      return load(b, base, offset, pointer());
+    Type global = LLVM::LLVMPointerType::get(&getContext(), 1);
+    return LLVM::AddrSpaceCastOp::create(b, pointer(),
+                                         load(b, base, offset, global));
+  }
+
   /// The memref that argument `index` of an entry function takes.
   FailureOr<Value> makeArgument(ImplicitLocOpBuilder &b,
                                 const LLVMTypeConverter &converter,
@@ -374,24 +399,28 @@ private:
     const ArgumentRule *rule = llvm::find_if(
         kArgumentRules, [&](const ArgumentRule &r) { return r.role == role; });
     if (rule != std::end(kArgumentRules)) {
-      address = load(b, args, rule->pointer, pointer());
+      address = loadAddress(b, args, rule->pointer);
       for (int64_t size : rule->sizes)
         if (size >= 0)
           sizes.push_back(load(b, args, size, b.getI64Type()));
     } else if (role == "arena") {
-      address = load(b, args, FIELD(arena), pointer());
+      address = loadAddress(b, args, FIELD(arena));
       sizes.push_back(constant(b, info.arenaBytes));
     } else if (role == "thread_arena") {
       Value own =
           LLVM::MulOp::create(b, thread, constant(b, info.threadArenaBytes));
       Value offset = LLVM::AddOp::create(b, own, constant(b, info.arenaBytes));
-      address = advance(b, load(b, args, FIELD(arena), pointer()), offset);
+      address = advance(b, loadAddress(b, args, FIELD(arena)), offset);
       sizes.push_back(constant(b, info.threadArenaBytes));
     } else if (role.consume_front(kWeightArgPrefix)) {
       auto weight = llvm::find_if(
           info.weights, [&](const auto &w) { return w.name == role; });
-      Value table = load(b, args, FIELD(weights), pointer());
-      address = load(b, table, 8 * (weight - info.weights.begin()), pointer());
+      // On a GPU they follow the arguments (abi.h).
+      Value table =
+          gpu ? advance(b, args,
+                        static_cast<int32_t>(sizeof(cria_forward_args)))
+              : load(b, args, FIELD(weights), pointer());
+      address = loadAddress(b, table, 8 * (weight - info.weights.begin()));
     } else {
       return callee.emitError()
              << "argument " << index << " has the unknown cria.arg \"" << role
@@ -640,9 +669,48 @@ private:
     return global;
   }
 
+  /// The table that `cria.gpu_clones` describes, or null.
+  LLVM::GlobalOp emitGpuTable(ArrayAttr gpuClones) {
+    ImplicitLocOpBuilder b(getOperation().getLoc(), &getContext());
+    Type i64 = b.getI64Type(), ptr = pointer();
+    auto entryType = LLVM::LLVMStructType::getLiteral(
+        &getContext(),
+        {ptr, ptr, ptr, ptr, i64, i64, i64, i64, i64, i64, i64, i64});
+    auto type = LLVM::LLVMArrayType::get(entryType, gpuClones.size());
+    LLVM::GlobalOp global =
+        emitGlobal(type, "gpu_clones", LLVM::Linkage::Internal);
+    b.createBlock(&global.getInitializerRegion());
+    SmallVector<Value> entries;
+    for (auto clone : gpuClones.getAsRange<DictionaryAttr>()) {
+      SmallVector<Value> fields;
+      auto text = [&](StringRef name) {
+        return clone.getAs<StringAttr>(name).getValue();
+      };
+      for (StringRef name :
+           {"target", "decode_kernel", "prefill_kernel", "code"})
+        fields.push_back(string(b, text(name)));
+      fields.push_back(
+          constant(b, static_cast<int64_t>(text("code").size() + 1)));
+      for (StringRef name :
+           {"compute", "exact", "decode_tokens", "block_threads",
+            "group_threads", "arena", "thread_arena"})
+        fields.push_back(constant(b, clone.getAs<IntegerAttr>(name).getInt()));
+      Value entry = LLVM::UndefOp::create(b, entryType);
+      for (auto [i, field] : llvm::enumerate(fields))
+        entry = LLVM::InsertValueOp::create(b, entry, field,
+                                            static_cast<int64_t>(i));
+      entries.push_back(entry);
+    }
+    returnAggregate(b, type, entries);
+    return global;
+  }
+
   LLVM::GlobalOp emitModel() {
     MLIRContext *context = &getContext();
-    LLVM::GlobalOp weights = emitWeightTable(), ops, functions;
+    LLVM::GlobalOp weights = emitWeightTable(), ops, functions, gpuTable;
+    auto gpuClones = getOperation()->getAttrOfType<ArrayAttr>(kGpuClonesAttr);
+    if (gpuClones)
+      gpuTable = emitGpuTable(gpuClones);
     LLVM::GlobalOp cloneTable = emitCloneTable();
     if (hasProfile()) {
       ops = emitProfileTable();
@@ -652,7 +720,7 @@ private:
     Type i32 = b.getI32Type(), i64 = b.getI64Type(), ptr = pointer();
     SmallVector<Type> types{i32, i32, ptr, ptr, ptr};
     types.append(15, i64); // vocab .. n_weights
-    types.append({ptr, i64, ptr, i64, ptr, ptr});
+    types.append({ptr, i64, ptr, i64, ptr, ptr, i64, ptr});
     auto type = LLVM::LLVMStructType::getLiteral(context, types);
     LLVM::GlobalOp global =
         emitGlobal(type, "description", LLVM::Linkage::Internal);
@@ -692,6 +760,10 @@ private:
     } else {
       fields.append(2, LLVM::ZeroOp::create(b, ptr));
     }
+    fields.push_back(
+        constant(b, gpuClones ? static_cast<int64_t>(gpuClones.size()) : 0));
+    fields.push_back(gpuTable ? Value(LLVM::AddressOfOp::create(b, gpuTable))
+                              : Value(LLVM::ZeroOp::create(b, ptr)));
     returnAggregate(b, type, fields);
     return global;
   }

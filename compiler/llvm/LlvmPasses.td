@@ -217,7 +217,9 @@ def EmitEntry : Pass<"cria-emit-entry", "::mlir::ModuleOp"> {
     Option<"describe", "describe", "bool", "true",
            "make `<prefix>get` and the model's description">,
     Option<"steadyCounter", "steady-counter", "bool", "false",
-           "cria.stamp reads llvm.readsteadycounter instead of llvm.readcyclecounter">
+           "cria.stamp reads llvm.readsteadycounter instead of llvm.readcyclecounter">,
+    Option<"gpu", "gpu", "bool", "false",
+           "code for a GPU: cria.barrier is cria_gpu_barrier(args->barrier_context), and what args point to is in its memory">
   ];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect"];
 }

@@ -16,38 +16,8 @@
 using namespace cria;
 using namespace mlir;
 
-void cria::buildLlvmPipeline(OpPassManager &pm,
-                             const LlvmPipelineOptions &options) {
-  const Target &target = options.targets[options.clone];
-  // Before dot4 and dot2, which one of its forms is made of.
-  if (!target.tileIsa.empty()) {
-    LowerDotTileOptions dotTile;
-    dotTile.isa = target.tileIsa;
-    pm.addPass(createLowerDotTile(dotTile));
-  }
-  if (!target.dot2Isa.empty()) {
-    LowerDot2Options dot2;
-    dot2.isa = target.dot2Isa;
-    pm.addPass(createLowerDot2(dot2));
-  }
-  LowerDot4Options dot4;
-  dot4.isa = target.isa;
-  pm.addPass(createLowerDot4(dot4));
-  if (!target.hasF16Conversion)
-    pm.addPass(createExpandF16());
-  if (!target.hasFma)
-    pm.addPass(createExpandFma());
-
-  // While arguments are memrefs, because their descriptors are made here.
-  EmitEntryOptions entry;
-  entry.prefix = options.symbolPrefix;
-  entry.target = target.name;
-  for (const Target &each : options.targets)
-    entry.clones.push_back(each.name + "=" + llvm::utostr(each.cpuFeatures));
-  entry.describe = options.clone == 0;
-  entry.steadyCounter = llvm::Triple(target.triple).isAArch64();
-  pm.addPass(createEmitEntry(entry));
-
+/// What follows the entry, whatever it is for.
+static void lowerToLlvm(OpPassManager &pm) {
   // To loops, then to branches. Alive: arith, cf, func, index, llvm, math,
   // memref, ub, vector.
   // Nested where a pass can be, because functions go on threads then. Any op,
@@ -80,4 +50,51 @@ void cria::buildLlvmPipeline(OpPassManager &pm,
   code.addPass(createCanonicalizerPass());
   code.addPass(createCSEPass());
   pm.addPass(createReconcileUnrealizedCastsPass());
+}
+
+void cria::buildLlvmPipeline(OpPassManager &pm,
+                             const LlvmPipelineOptions &options) {
+  const Target &target = options.targets[options.clone];
+  // Before dot4 and dot2, which one of its forms is made of.
+  if (!target.tileIsa.empty()) {
+    LowerDotTileOptions dotTile;
+    dotTile.isa = target.tileIsa;
+    pm.addPass(createLowerDotTile(dotTile));
+  }
+  if (!target.dot2Isa.empty()) {
+    LowerDot2Options dot2;
+    dot2.isa = target.dot2Isa;
+    pm.addPass(createLowerDot2(dot2));
+  }
+  LowerDot4Options dot4;
+  dot4.isa = target.isa;
+  pm.addPass(createLowerDot4(dot4));
+  if (!target.hasF16Conversion)
+    pm.addPass(createExpandF16());
+  if (!target.hasFma)
+    pm.addPass(createExpandFma());
+
+  // While arguments are memrefs, because their descriptors are made here.
+  EmitEntryOptions entry;
+  entry.prefix = options.symbolPrefix;
+  entry.target = target.name;
+  for (const Target &each : options.targets)
+    entry.clones.push_back(each.name + "=" + llvm::utostr(each.cpuFeatures));
+  entry.describe = options.clone == 0;
+  entry.steadyCounter = llvm::Triple(target.triple).isAArch64();
+  pm.addPass(createEmitEntry(entry));
+  lowerToLlvm(pm);
+}
+
+void cria::buildGpuLlvmPipeline(OpPassManager &pm,
+                                llvm::StringRef symbolPrefix) {
+  // Before the entry, which reads how much memory a group needs.
+  pm.addPass(createDistributeLanes());
+  EmitEntryOptions entry;
+  entry.prefix = symbolPrefix.str();
+  entry.target = "gpu";
+  entry.describe = false;
+  entry.gpu = true;
+  pm.addPass(createEmitEntry(entry));
+  lowerToLlvm(pm);
 }

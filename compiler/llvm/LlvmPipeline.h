@@ -29,6 +29,11 @@ struct LlvmPipelineOptions {
 void buildLlvmPipeline(mlir::OpPassManager &pm,
                        const LlvmPipelineOptions &options);
 
+/// The same for a GPU: lanes become threads, and the function that runs them
+/// is `<symbolPrefix>forward`. What it calls is in gpu/Ptx.cpp.
+void buildGpuLlvmPipeline(mlir::OpPassManager &pm,
+                          llvm::StringRef symbolPrefix);
+
 } // namespace cria
 
 #endif // CRIA_COMPILER_LLVM_LLVMPIPELINE_H

@@ -51,6 +51,10 @@ struct ModelInfo {
   static mlir::FailureOr<ModelInfo> get(mlir::ModuleOp module);
 };
 
+/// On the module that describes the model, what is in cria_model.gpu_clones: a
+/// dictionary each, of cria_gpu_clone's fields.
+constexpr llvm::StringLiteral kGpuClonesAttr = "cria.gpu_clones";
+
 /// Prefix of a `cria.arg` that names an array of the weights file.
 constexpr llvm::StringLiteral kWeightArgPrefix = "weight:";
 

@@ -126,6 +126,8 @@ OpFoldResult linearTokens(OpBuilder &b, Location loc, func::FuncOp func) {
 }
 
 struct Tile : cria::impl::TileBase<Tile> {
+  using TileBase::TileBase;
+
   bool decode = false;
   bool anyFailed = false;
 
@@ -156,7 +158,7 @@ struct Tile : cria::impl::TileBase<Tile> {
     if (isa<AttentionMergeOp>(op))
       return TilePlan{{1, 1}};
     if (isa<RowsOp>(op)) {
-      if (!decode)
+      if (!decode || sharedRows)
         return TilePlan{{1}};
       // Every thread prepares the rows of its linears for itself; what goes
       // elsewhere may be updated in place, by all of them.

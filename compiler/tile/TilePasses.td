@@ -145,6 +145,10 @@ def Tile : Pass<"cria-tile", "::mlir::func::FuncOp"> {
     } {cria.cost = 2048 : i64}
     ```
   }];
+  let options = [
+    Option<"sharedRows", "shared-rows", "bool", "false",
+           "in the decode version too, rows are prepared once for all threads: of a GPU's there are thousands">
+  ];
   let dependentDialects = [
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
     "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"

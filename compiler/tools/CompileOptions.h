@@ -30,7 +30,8 @@ struct Options {
       cl::desc("native, x86-64, x86-64-v2, x86-64-v3, x86-64-v4, aarch64, "
                "aarch64+dotprod, aarch64+dotprod+i8mm or the name of a CPU "
                "(default: native); of several, the best for the processor is "
-               "chosen at load")};
+               "chosen at load; beside these sm_80, sm_86, sm_89, sm_90, "
+               "sm_90a, sm_100: code for NVIDIA GPUs")};
   cl::opt<int64_t> contextSize{"context", cl::value_desc("N"),
                                cl::cat(category),
                                cl::desc("Positions that a sequence may have "
@@ -78,7 +79,8 @@ struct Options {
       cl::values(clEnumValN(Output::obj, "obj", "model.o"),
                  clEnumValN(Output::so, "so", "model.so"),
                  clEnumValN(Output::exe, "exe", "model, which generates text"),
-                 clEnumValN(Output::assembly, "asm", "model.s"),
+                 clEnumValN(Output::assembly, "asm",
+                            "model.s, and model-TARGET.ptx for GPUs"),
                  clEnumValN(Output::llvm, "llvm", "model.ll"),
                  clEnumValN(Output::mlir, "mlir",
                             "model.mlir, the module after the dialect stage"))};
@@ -139,6 +141,7 @@ struct Options {
       "--context 4096 --timing\n"
       "  cria compile model.gguf -o out --target "
       "x86-64-v3,x86-64-v4,sapphirerapids\n"
+      "  cria compile model.gguf -o out --target native,sm_90\n"
       "  cria compile model.mlir --seed 1 --stop-after fuse\n"
       "  cria compile llama-3.2-1b -o llama --quantize q4,head=q8\n"
       "  cria compile smollm2 --plain -o smollm2-plain\n"};

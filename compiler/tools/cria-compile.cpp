@@ -11,6 +11,7 @@
 #include "compiler/emit/Linker.h"
 #include "compiler/emit/OutputFolder.h"
 #include "compiler/emit/Proportions.h"
+#include "compiler/gpu/GpuClones.h"
 #include "compiler/import/Import.h"
 #include "compiler/import/PackWeights.h"
 #include "compiler/import/PoolKvHeads.h"
@@ -91,8 +92,10 @@ private:
   llvm::Error loadModule(const std::string &file, Stage stage);
   llvm::Error runStage(Stage stage);
   PipelineOptions lineFor(const Target &target) const;
-  llvm::Error runPasses(Stage stage, mlir::ModuleOp module, size_t clone);
   llvm::Error writeTuningSpace();
+  llvm::Error runPasses(Stage stage, mlir::ModuleOp module, size_t clone,
+                        bool isGpu = false);
+  llvm::Error runGpuPasses(Stage stage);
   void split();
   llvm::Error readInfo();
   llvm::Error afterStage(Stage stage);
@@ -122,6 +125,8 @@ private:
   ImportedModel model;
   /// From the vector stage on, a module for each target.
   std::vector<mlir::OwningOpRef<mlir::ModuleOp>> clones;
+  /// From the tile stage on.
+  GpuClones gpu;
   /// As after the dialect stage: its params say what the weights file holds.
   mlir::OwningOpRef<mlir::ModuleOp> description;
   std::string descriptionText, sourceHash;
@@ -193,11 +198,22 @@ llvm::Error Driver::checkOptions() {
   if (start && wants(Output::mlir))
     return failure("--emit mlir and --start-after exclude each other; use "
                    "--stop-after");
-  llvm::Expected<TargetList> found =
-      TargetList::get(options->targetName, isFast);
+  llvm::Expected<std::string> cpuNames = gpu.takeTargets(options->targetName);
+  if (!cpuNames)
+    return failure("--target: " + llvm::toString(cpuNames.takeError()));
+  if (!gpu.empty() && options->plainLine)
+    return failure("--plain and --target " + options->targetName +
+                   " exclude each other: the plain lowering is for CPUs");
+  if (!gpu.empty() && start && *start >= Stage::tile)
+    return failure("--start-after " + options->startAfter + " and --target " +
+                   options->targetName +
+                   " exclude each other: code for GPUs is tiled by itself");
+  llvm::Expected<TargetList> found = TargetList::get(*cpuNames, isFast);
   if (!found)
     return failure("--target: " + llvm::toString(found.takeError()));
   targetNames = found->text();
+  for (const GpuTarget *each : gpu.targets())
+    targetNames += ", " + each->name.str();
   targets = std::move(found->targets);
   // Tests a kernel that is made for tiles on a CPU without.
   if (options->tileIsa.getNumOccurrences())
@@ -208,8 +224,9 @@ llvm::Error Driver::checkOptions() {
       target.forceBf16(options->dot2Isa);
   for (const std::string &remark : found->remarks)
     llvm::errs() << "cria: remark: --target: " << remark << "\n";
-  if (stop && *stop >= Stage::vector && targets.size() > 1 &&
-      options->outputPath.empty())
+  bool isSplit = stop && ((*stop >= Stage::vector && targets.size() > 1) ||
+                          (*stop >= Stage::tile && !gpu.empty()));
+  if (isSplit && options->outputPath.empty())
     return failure("--stop-after " + options->stopAfter +
                    " with several targets writes a file for each; -o DIR says "
                    "where");
@@ -362,6 +379,10 @@ llvm::Error Driver::writeStage(Stage stage, OutputFolder &files) {
   std::string name = (llvm::Twine(number < 10 ? "0" : "") +
                       llvm::Twine(number) + "-" + stageName(stage))
                          .str();
+  if (gpu.module())
+    if (llvm::Error error =
+            files.write(name + "-gpu.mlir", printModule(gpu.module())))
+      return error;
   if (clones.empty())
     return files.write(name + ".mlir", printModule(*model.module));
   for (auto [i, clone] : llvm::enumerate(clones))
@@ -411,6 +432,21 @@ llvm::Error Driver::readInfo() {
   return llvm::Error::success();
 }
 
+/// Code for GPUs goes the same way from the tile stage on, and is text before
+/// the description of the model is made.
+llvm::Error Driver::runGpuPasses(Stage stage) {
+  if (stage == Stage::tile)
+    gpu.split(*model.module);
+  if (stage == Stage::llvm)
+    if (llvm::Error error = gpu.check(info))
+      return error;
+  if (llvm::Error error = runPasses(stage, gpu.module(), 0, /*isGpu=*/true))
+    return error;
+  if (stage != Stage::llvm)
+    return llvm::Error::success();
+  return gpu.emit(*clones.front(), options->symbolPrefix, info);
+}
+
 PipelineOptions Driver::lineFor(const Target &target) const {
   PipelineOptions line;
   line.kvType = options->kvType;
@@ -422,19 +458,24 @@ PipelineOptions Driver::lineFor(const Target &target) const {
   return line;
 }
 
-llvm::Error Driver::runPasses(Stage stage, mlir::ModuleOp module,
-                              size_t clone) {
+llvm::Error Driver::runPasses(Stage stage, mlir::ModuleOp module, size_t clone,
+                              bool isGpu) {
   mlir::PassManager passes(context.get());
   if (mlir::failed(mlir::applyPassManagerCLOptions(passes)))
     return failure("the options of the pass manager are wrong");
-  if (stage == Stage::llvm) {
+  if (isGpu && stage == Stage::llvm) {
+    buildGpuLlvmPipeline(passes, options->symbolPrefix);
+  } else if (stage == Stage::llvm) {
     buildLlvmPipeline(passes, {targets, clone, options->symbolPrefix});
   } else if (options->plainLine && stage > Stage::dialect) {
     // One pipeline goes all the way; it counts as the vector stage.
     if (stage == Stage::vector)
       buildPlainPipeline(passes);
   } else {
-    buildStage(passes, stage, lineFor(targets[clone]));
+    PipelineOptions line = lineFor(targets[clone]);
+    if (isGpu)
+      gpu.adjust(line);
+    buildStage(passes, stage, line);
   }
   // Once a stage: after every pass it would take a quarter of the time.
   passes.enableVerifier(false);
@@ -514,11 +555,14 @@ llvm::Error Driver::runStage(Stage stage) {
     return llvm::Error::success();
   if (stage == Stage::emit)
     return writeCode();
-  if (clones.empty())
-    return runPasses(stage, *model.module, 0);
   if (stage == Stage::llvm)
     if (llvm::Error error = readInfo())
       return error;
+  if (stage >= Stage::tile && !gpu.empty())
+    if (llvm::Error error = runGpuPasses(stage))
+      return error;
+  if (clones.empty())
+    return runPasses(stage, *model.module, 0);
   for (auto [i, clone] : llvm::enumerate(clones))
     if (llvm::Error error = runPasses(stage, *clone, i))
       return error;
@@ -555,6 +599,10 @@ llvm::Error Driver::writeCode() {
                           llvm::StringRef(bytes.data(), bytes.size())))
       return error;
   }
+  if (wants(Output::assembly))
+    for (const auto &[name, text] : gpu.texts())
+      if (llvm::Error error = folder->write("model-" + name + ".ptx", text))
+        return error;
   if (!wants(Output::obj) && !wants(Output::so) && !wants(Output::exe))
     return llvm::Error::success();
   Codegen &code = parts.front();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "model/Artifact.h"
 
+#include "cuda/GpuSession.h"
 #include "model/Cpu.h"
 #include "model/ElfCheck.h"
 #include "model/Report.h"
@@ -102,6 +103,34 @@ cria_status checkProfileOps(const cria_model &Model, const char *Origin,
   return CRIA_OK;
 }
 
+cria_status checkGpuClones(const cria_model &Model, const char *Origin,
+                           cria_error *Error) noexcept {
+  constexpr int64_t Most = 256, MostThreads = 1024;
+  int64_t Count = cuda::gpuClones(Model);
+  if (Count < 0 || Count > Most)
+    return report(Error, CRIA_INVALID_DATA,
+                  "%s: n_gpu_clones is %" PRId64
+                  "; it must be between 0 and %" PRId64,
+                  Origin, Count, Most);
+  if (Count && !Model.gpu_clones)
+    return report(Error, CRIA_INVALID_DATA, "%s: gpu_clones is null", Origin);
+  for (int64_t I = 0; I < Count; ++I) {
+    const cria_gpu_clone &Each = Model.gpu_clones[I];
+    bool Groups = Each.group_threads > 0 && Each.block_threads > 0 &&
+                  Each.block_threads <= MostThreads &&
+                  Each.block_threads % Each.group_threads == 0;
+    if (!Each.target || !Each.decode_kernel || !Each.prefill_kernel ||
+        !Each.code || Each.code_bytes < 1 || Each.code[Each.code_bytes - 1] ||
+        !Groups)
+      return report(Error, CRIA_INVALID_DATA,
+                    "%s: gpu_clones[%" PRId64
+                    "] lacks a name or its code, or its blocks are not "
+                    "of whole groups and at most %" PRId64 " threads",
+                    Origin, I, MostThreads);
+  }
+  return CRIA_OK;
+}
+
 cria_status finish(std::unique_ptr<cria_artifact> Opened, const char *Origin,
                    cria_artifact **Result, cria_error *Error) {
   if (cria_status Status = checkModel(Opened->Model, Origin, Error))
@@ -170,6 +199,8 @@ cria_status cria::runtime::checkModel(const cria_model *Model,
   if (!Complete)
     return report(Error, CRIA_INVALID_DATA,
                   "%s: the model's description is incomplete", Origin);
+  if (cria_status Status = checkGpuClones(*Model, Origin, Error))
+    return Status;
   return checkProfileOps(*Model, Origin, Error);
 }
 

@@ -32,7 +32,8 @@ uint64_t readTicks() {
 } // namespace
 
 int64_t cria::runtime::profileOps(const cria_model &Model) noexcept {
-  return Model.struct_bytes >= sizeof(cria_model) ? Model.n_profile_ops : 0;
+  return Model.struct_bytes >= CRIA_MODEL_PROFILE_BYTES ? Model.n_profile_ops
+                                                        : 0;
 }
 
 void Profile::init(const cria_model &Model, int64_t ThreadCount,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "cria/cria.h"
 
+#include "cuda/GpuSession.h"
 #include "model/Artifact.h"
 #include "model/Cpu.h"
 #include "model/Report.h"
@@ -85,6 +86,7 @@ struct cria_session {
   int64_t MaxBatch = 0;
   int64_t MaxLogits = 0;
   int64_t Threads = 1;
+  bool IsCloneChosen = false;
   cria_parallel_fn Parallel = nullptr;
   void *ParallelContext = nullptr;
 
@@ -95,6 +97,8 @@ struct cria_session {
   std::vector<int32_t> Touched; // sequences of a call
   std::vector<int32_t> Tokens, Positions, Rows, Slots, Outputs; // of a chunk
   cria_forward_args Args = {};
+  std::unique_ptr<cuda::GpuSession> Gpu; // null on the CPU
+  std::string DeviceNote;
   Profile Counts;
   Barrier Meeting;
   // Last, so that the workers end before what they use.
@@ -108,12 +112,14 @@ struct cria_session {
 private:
   cria_status readOptions(const cria_session_options &Options,
                           cria_error *Error);
-  cria_status allocate(cria_error *Error);
+  cria_status allocate(const char *Device, cria_error *Error);
+  cria_status openGpu(const char *Device, uint64_t KvBytes, int64_t Stride,
+                      cria_error *Error);
   cria_status admit(int64_t N, const int32_t *NewTokens,
                     const int32_t *NewSequences, size_t &TouchedCount,
                     cria_error *Error);
   cria_status plan(size_t TouchedCount, cria_error *Error);
-  void copyPage(PagePool::Copy Copy);
+  cria_status copyPage(PagePool::Copy Copy, cria_error *Error);
   void runChunk();
   static void runThread(void *Context, int64_t Thread);
 };
@@ -149,7 +155,33 @@ cria_status cria_session::readOptions(const cria_session_options &Options,
   return CRIA_OK;
 }
 
-cria_status cria_session::allocate(cria_error *Error) {
+/// Leaves `Gpu` null where the session is to run on the CPU.
+cria_status cria_session::openGpu(const char *Device, uint64_t KvBytes,
+                                  int64_t Stride, cria_error *Error) {
+  if (!Device || std::strcmp(Device, "cpu") == 0)
+    return CRIA_OK;
+  bool IsAuto = std::strcmp(Device, "auto") == 0;
+  if (IsAuto && (!cuda::gpuClones(*Model) || IsCloneChosen))
+    return CRIA_OK;
+  cuda::GpuSizes Sizes;
+  Sizes.KvBytes = KvBytes;
+  Sizes.PageBytes = PageBytes;
+  Sizes.MaxBatch = MaxBatch;
+  Sizes.MaxOutputs = std::min(MaxBatch, MaxLogits);
+  Sizes.Sequences = Sequences;
+  Sizes.TableStride = Stride;
+  cria_error Cause;
+  cria_status Status =
+      cuda::GpuSession::open(IsAuto ? "cuda" : Device, *Model,
+                             cria_weights_pointers(Artifact->Weights.get()),
+                             Sizes, Gpu, IsAuto ? &Cause : Error);
+  if (!Status || !IsAuto)
+    return Status;
+  DeviceNote = Cause.message;
+  return CRIA_OK;
+}
+
+cria_status cria_session::allocate(const char *Device, cria_error *Error) {
   // Each sequence may leave its last page partly empty: with these pages,
   // `Capacity` positions fit however they are spread.
   int64_t PageCount =
@@ -170,6 +202,10 @@ cria_status cria_session::allocate(cria_error *Error) {
                   "session: a capacity of %" PRId64
                   " tokens needs more memory than can be addressed",
                   Capacity);
+  if (cria_status Status = openGpu(Device, KvBytes, Stride, Error))
+    return Status;
+  if (Gpu)
+    KvBytes = ArenaBytes = 0;
   if (cria_status Status = Keys.init(KvBytes, "keys", Error))
     return Status;
   if (cria_status Status = Values.init(KvBytes, "values", Error))
@@ -212,8 +248,13 @@ cria_status cria_session::init(const cria_session_options &Options,
   else if (cria_status Status =
                chooseClone(*Model, Options.clone, Clone, Error))
     return Status;
-  if (cria_status Status = allocate(Error))
+  IsCloneChosen = Options.clone;
+  if (cria_status Status = allocate(Options.device, Error))
     return Status;
+  if (Gpu) {
+    Threads = 1;
+    return CRIA_OK;
+  }
   Counts.init(*Model, Threads, Sequences);
   Meeting.init(static_cast<uint32_t>(Threads), spinsFor(Threads));
   if (Threads > 1 && !Parallel)
@@ -239,15 +280,18 @@ void cria_session::runChunk() {
     Pool.run(runThread, this);
 }
 
-void cria_session::copyPage(PagePool::Copy Copy) {
+cria_status cria_session::copyPage(PagePool::Copy Copy, cria_error *Error) {
   if (Copy.From < 0)
-    return;
+    return CRIA_OK;
+  if (Gpu)
+    return Gpu->copyPage(Copy.From, Copy.To, Error);
   for (int64_t Layer = 0; Layer < Model->layers; ++Layer)
     for (const Region *Each : {&Keys, &Values}) {
       char *Base = Each->data() + PageBytes * Layer * Args.pages;
       std::memcpy(Base + PageBytes * Copy.To, Base + PageBytes * Copy.From,
                   PageBytes);
     }
+  return CRIA_OK;
 }
 
 /// Checks tokens and sequences and counts the tokens of each sequence.
@@ -318,13 +362,13 @@ cria_status cria_session::forward(int64_t N, const int32_t *NewTokens,
     Status = plan(TouchedCount, Error);
   for (size_t I = 0; I < TouchedCount; ++I) {
     if (!Status)
-      copyPage(Pages.reserve(Touched[I], Added[Touched[I]]));
+      Status = copyPage(Pages.reserve(Touched[I], Added[Touched[I]]), Error);
     Added[Touched[I]] = 0;
   }
   if (Status)
     return Status;
 
-  // Nothing can fail from here on.
+  // On the CPU nothing can fail from here on.
   float *Out = reinterpret_cast<float *>(Logits.data());
   for (int64_t Begin = 0; Begin < N; Begin += MaxBatch) {
     int64_t Count = std::min(MaxBatch, N - Begin), OutputCount = 0;
@@ -339,18 +383,24 @@ cria_status cria_session::forward(int64_t N, const int32_t *NewTokens,
     }
     // With an odd vocabulary, the rows of a later chunk would begin at an
     // address that the code does not expect: it writes them a bit further on.
+    int64_t Floats = OutputCount * Model->vocab;
+    Args.n = Count;
+    Args.n_outputs = OutputCount;
+    if (Gpu) {
+      if (cria_status Failed = Gpu->run(Args, Out, Error))
+        return Failed;
+      Out += Floats;
+      continue;
+    }
     uintptr_t Place = reinterpret_cast<uintptr_t>(Out);
     float *Aligned =
         reinterpret_cast<float *>((Place + Alignment - 1) & ~(Alignment - 1));
-    Args.n = Count;
-    Args.n_outputs = OutputCount;
     Args.logits = Aligned;
     if (Counts.enabled())
       Counts.begin();
     runChunk();
     if (Counts.enabled())
       Counts.end(Args);
-    int64_t Floats = OutputCount * Model->vocab;
     if (Aligned != Out)
       std::memmove(Out, Aligned, Floats * sizeof(float));
     Out += Floats;
@@ -464,6 +514,10 @@ static cria_status checkProfile(const cria_session *Session,
   if (!Session)
     return report(Error, CRIA_INVALID_ARGUMENT, "%s: session must not be null",
                   Function);
+  if (Session->Gpu)
+    return report(Error, CRIA_UNSUPPORTED,
+                  "%s: a session on a GPU counts no times; use the device cpu",
+                  Function);
   if (!Session->Counts.enabled())
     return report(Error, CRIA_UNSUPPORTED,
                   "%s: the model %s counts no times; compile it with --profile",
@@ -517,8 +571,19 @@ const cria_model *cria_session_model(const cria_session *session) {
   return session ? session->Model : nullptr;
 }
 
+const char *cria_session_device(const cria_session *session) {
+  if (!session)
+    return "";
+  return session->Gpu ? session->Gpu->name().c_str() : "cpu";
+}
+
+const char *cria_session_device_note(const cria_session *session) {
+  return session ? session->DeviceNote.c_str() : "";
+}
+
 uint64_t cria_session_bytes(const cria_session *session) {
-  return session ? session->Keys.size() + session->Values.size() +
-                       session->Arena.size() + session->Logits.size()
-                 : 0;
+  if (!session)
+    return 0;
+  return session->Keys.size() + session->Values.size() + session->Arena.size() +
+         session->Logits.size() + (session->Gpu ? session->Gpu->bytes() : 0);
 }

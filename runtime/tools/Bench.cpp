@@ -26,6 +26,7 @@ using Json = nlohmann::ordered_json;
 struct Options {
   ModelChoice Model;
   std::string Clone; // empty: the best
+  std::string Device = "auto";
   int64_t Prompt = 512;
   int64_t Count = 128;
   std::string Threads;
@@ -105,6 +106,7 @@ private:
     cria_session_options_init(&Wanted);
     Wanted.threads = Threads;
     Wanted.clone = Chosen.Clone.empty() ? nullptr : Chosen.Clone.c_str();
+    Wanted.device = Chosen.Device.c_str();
     return Wanted;
   }
 
@@ -152,7 +154,8 @@ void printRow(const cria_model *Model, int64_t Threads, std::string Test,
 
 void requireProfile(const cria_artifact *Artifact, const ModelChoice &Choice) {
   const cria_model *Model = cria_artifact_model(Artifact);
-  if (Model->struct_bytes < sizeof(cria_model) || Model->n_profile_ops == 0)
+  if (Model->struct_bytes < CRIA_MODEL_PROFILE_BYTES ||
+      Model->n_profile_ops == 0)
     throw Failure{format("%s: has no profile; --roofline needs a model that "
                          "counts the time of its ops: compile it with `cria "
                          "compile MODEL -o DIR --profile`, or give the MODEL "
@@ -287,6 +290,7 @@ Action addBench(Arguments &Declared) {
   Declared.text("--clone", "T", Chosen->Clone,
                 "Run the clone for target T (default: the best for this "
                 "processor)");
+  addDeviceOption(Declared, Chosen->Device);
   Declared.flag("--study", Chosen->Study,
                 "Measure building blocks instead, on models with random "
                 "weights: KV cache or none; MHA, GQA, MQA; RMSNorm, "

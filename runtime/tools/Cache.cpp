@@ -321,6 +321,12 @@ std::string plain(const std::string &Dir) {
 
 } // namespace
 
+void addDeviceOption(Arguments &Declared, std::string &Device) {
+  Declared.text("--device", "D", Device,
+                "cpu, cuda, cuda:N or auto: where the model runs (default: "
+                "auto, the GPU if the model is compiled for it, else the CPU)");
+}
+
 void addModelOptions(Arguments &Declared, ModelChoice &Choice,
                      Arguments::Presence Need) {
   Declared.positional("DIR|MODEL", Choice.Path,

@@ -24,6 +24,9 @@ struct ModelChoice {
 void addModelOptions(Arguments &Declared, ModelChoice &Choice,
                      Arguments::Presence Need = Arguments::Required);
 
+/// --device; "auto" unless given.
+void addDeviceOption(Arguments &Declared, std::string &Device);
+
 /// The folder of the compiled model. Throws a Failure.
 std::string resolveModel(const ModelChoice &Choice);
 

@@ -125,6 +125,8 @@ SessionPtr openSession(const cria_artifact *Artifact,
   cria_session *Session;
   cria_error Error;
   check(cria_session_create(Artifact, &Options, &Session, &Error), Error);
+  if (const char *Why = cria_session_device_note(Session); *Why)
+    note(format("note: the CPU runs the model: %s", Why));
   return SessionPtr(Session);
 }
 

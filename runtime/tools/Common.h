@@ -62,6 +62,7 @@ using TokenizerPtr =
                     Release<cria_tokenizer, cria_tokenizer_free>>;
 
 ArtifactPtr openArtifact(const std::string &Dir);
+/// Says on stderr why a session for the device "auto" runs on the CPU.
 SessionPtr openSession(const cria_artifact *Artifact,
                        const cria_session_options &Options);
 /// Bytes that all pages of the KV cache have, in use or not.

@@ -68,6 +68,14 @@ Json describeClones(const cria_artifact *Artifact) {
   return Clones;
 }
 
+Json gpuTargets(const cria_model &M) {
+  Json Targets = Json::array();
+  if (M.struct_bytes >= CRIA_MODEL_GPU_BYTES)
+    for (int64_t I = 0; I < M.n_gpu_clones; ++I)
+      Targets.push_back(M.gpu_clones[I].target);
+  return Targets;
+}
+
 Json describeCard(const cria_artifact *Artifact) {
   Json Card = Json::object();
   for (const Proportion &One : proportions(Artifact)) {
@@ -112,6 +120,7 @@ Json describe(const cria_artifact *Artifact) {
       {"architecture", M.architecture ? M.architecture : ""},
       {"target", cria_artifact_clone(Artifact)->target},
       {"clones", describeClones(Artifact)},
+      {"gpu_targets", gpuTargets(M)},
       {"abi_version", M.abi_version},
       {"layers", M.layers},
       {"width", M.width},
@@ -166,6 +175,11 @@ void printText(const cria_artifact *Artifact) {
                                                       : " (not here)"));
     Label = "";
   }
+  std::string Gpus;
+  for (const Json &Target : gpuTargets(M))
+    Gpus += (Gpus.empty() ? "" : ", ") + Target.get<std::string>();
+  if (!Gpus.empty())
+    Line("GPUs", Gpus);
   Line("layers", std::to_string(M.layers));
   Line("width", std::to_string(M.width));
   Line("heads", format("%" PRId64 ", %" PRId64 " for keys and values, head_dim "

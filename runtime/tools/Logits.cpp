@@ -15,6 +15,7 @@ namespace {
 struct Options {
   ModelChoice Model;
   std::string Clone; // empty: the best
+  std::string Device = "auto";
   std::string Tokens;
   std::string Output;
   int64_t Threads = 0;
@@ -47,6 +48,7 @@ void logits(const Options &Chosen) {
   cria_session_options_init(&Wanted);
   Wanted.threads = Chosen.Threads;
   Wanted.clone = Chosen.Clone.empty() ? nullptr : Chosen.Clone.c_str();
+  Wanted.device = Chosen.Device.c_str();
   Wanted.max_sequences = Sequences;
   Wanted.capacity = Count * Sequences;
   Wanted.max_logits = Piece;
@@ -90,6 +92,7 @@ Action addLogits(Arguments &Declared) {
   Declared.text("--clone", "T", Chosen->Clone,
                 "Run the clone for target T (default: the best for this "
                 "processor)");
+  addDeviceOption(Declared, Chosen->Device);
   Declared.flag("--plain", Chosen->Plain,
                 "Run the plain lowering instead of the optimised code");
   Declared.number("--batch-split", "K", Chosen->Split, 1, INT32_MAX,

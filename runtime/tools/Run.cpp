@@ -18,6 +18,7 @@ struct Options {
   std::string Prompt;
   int64_t Count = 256; // -1: until the model ends or the context is full
   int64_t Threads = 0;
+  std::string Device = "auto";
   int64_t Lookup = 0; // the longest draft; 0: none
   int64_t TopK = 0;
   cria_sampler_params Sampling;
@@ -81,6 +82,7 @@ void run(const Options &Chosen) {
       optionsFor(Model, PromptSize, Chosen.Count, Chosen.Lookup);
   Wanted.threads = Chosen.Threads;
   Wanted.clone = Chosen.Clone.empty() ? nullptr : Chosen.Clone.c_str();
+  Wanted.device = Chosen.Device.c_str();
   // Made first: it refuses bad parameters before the prompt costs time.
   SamplerPtr Sampler = openSampler(Chosen.Sampling, Model);
   LookupPtr Lookup = openLookup(Chosen.Lookup, Wanted.capacity);
@@ -130,6 +132,7 @@ Action addRun(Arguments &Declared) {
   Declared.text("--clone", "T", Chosen->Clone,
                 "Run the clone for target T (default: the best for this "
                 "processor)");
+  addDeviceOption(Declared, Chosen->Device);
   Declared.number("--temp", "T", Sampling.temperature,
                   "Temperature; 0 takes the likeliest token (default: 0)");
   Declared.number("--seed", "S", Sampling.seed,

@@ -143,6 +143,37 @@ typedef void (*cria_forward_profiled_fn)(const cria_forward_args *args,
                                          int64_t thread, int64_t threads,
                                          cria_profile_counter *counters);
 
+/* The whole of a model's code, made for one kind of NVIDIA GPU: PTX, which the
+ * driver makes machine code of, with two kernels, one for calls of up to
+ * decode_tokens tokens and one for more:
+ *
+ *   void kernel(struct {
+ *     cria_forward_args args;
+ *     const void *weights[n_weights];
+ *   } parameter)
+ *
+ * All addresses are of the GPU's memory; args.weights is not read, and
+ * args.barrier_context is the address of a 32-bit 0 there, before each launch.
+ * Weights, caches and logits are laid out as for a CPU, and have the same bits.
+ * A kernel is launched cooperatively, with any number of blocks that fit at
+ * once, of block_threads threads; each group_threads of them make one thread of
+ * the call, so that the arena has arena_bytes + blocks * block_threads /
+ * group_threads * thread_arena_bytes. */
+typedef struct cria_gpu_clone {
+  const char *target; /* "sm_90" */
+  const char *decode_kernel; /* their names in the code */
+  const char *prefill_kernel;
+  const char *code;   /* PTX text */
+  int64_t code_bytes; /* with the NUL at its end */
+  int64_t compute;    /* least compute capability: 10 * major + minor */
+  int64_t exact;      /* 1: that compute capability and no other */
+  int64_t decode_tokens;
+  int64_t block_threads;
+  int64_t group_threads;
+  uint64_t arena_bytes;
+  uint64_t thread_arena_bytes;
+} cria_gpu_clone;
+
 typedef struct cria_model {
   uint32_t abi_version; /* CRIA_ABI_VERSION of the compiler: check it first */
   uint32_t struct_bytes;
@@ -169,10 +200,16 @@ typedef struct cria_model {
   int64_t n_profile_ops;
   const cria_profile_op *profile_ops;
   const cria_forward_profiled_fn *forward_profiled; /* of each clone */
+  /* In the order in which they were asked for; without a GPU target none. */
+  int64_t n_gpu_clones;
+  const cria_gpu_clone *gpu_clones;
 } cria_model;
 
 /* struct_bytes at least. */
 #define CRIA_MODEL_LEAST_BYTES offsetof(cria_model, n_profile_ops)
+/* With the profile; and with code for GPUs. */
+#define CRIA_MODEL_PROFILE_BYTES offsetof(cria_model, n_gpu_clones)
+#define CRIA_MODEL_GPU_BYTES sizeof(cria_model)
 
 typedef const cria_model *(*cria_model_fn)(void);
 

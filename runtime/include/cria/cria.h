@@ -153,6 +153,14 @@ typedef struct cria_session_options {
   /* For tests and debugging: the target of the clone to run; null is the
    * artifact's choice. Read by cria_session_create only. */
   const char *clone;
+  /* Where the model runs: "cpu" (or null); "cuda", or "cuda:N" for the Nth
+   * NVIDIA GPU, which copies the weights and holds the cache, and where
+   * `threads` does nothing; "auto": on the first GPU where the model has code
+   * for it and the driver takes it, else on the CPU. Read by
+   * cria_session_create only. An error of a GPU while it runs is CRIA_IO or
+   * CRIA_OUT_OF_MEMORY; what the sequences hold is lost then, and every later
+   * call fails alike. */
+  const char *device;
 } cria_session_options;
 
 /* All defaults. */
@@ -210,6 +218,13 @@ const cria_model *cria_session_model(const cria_session *session);
 
 /* The clone that the session runs. */
 const cria_clone *cria_session_clone(const cria_session *session);
+
+/* Where the session runs: "cpu", or "cuda:0" and the GPU's name. */
+const char *cria_session_device(const cria_session *session);
+
+/* Why a session for "auto" runs on the CPU although the model has code for
+ * GPUs; "" where there is nothing to explain. */
+const char *cria_session_device_note(const cria_session *session);
 
 /* Bytes of KV cache, arena and logits together. */
 uint64_t cria_session_bytes(const cria_session *session);

@@ -111,6 +111,8 @@ static const cria_clone clones[] = {{"future", 1ull << 60, forward},
    clones + first,                                                             \
    0,                                                                          \
    NULL,                                                                       \
+   NULL,                                                                       \
+   0,                                                                          \
    NULL}
 
 static const cria_model model = FAKE_MODEL(CRIA_ABI_VERSION, 0, 2);

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/gpu/Ptx.h"
+
+#include "compiler/emit/FreezeAddresses.h"
+#include "compiler/target/Tiles.h"
+#include "runtime/include/cria/abi.h"
+
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/AsmParser/Parser.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/IR/Verifier.h"
+#include "llvm/Linker/Linker.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/SourceMgr.h"
+#include "llvm/Support/raw_ostream.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/Transforms/IPO/Internalize.h"
+
+using namespace cria;
+
+/// The functions that cria-distribute-lanes and cria-emit-entry call. A group
+/// is half a warp: the mask has its 16 lanes, and a shuffle stays within (the
+/// segment mask of 4127 = 16 << 8 | 31; PTX ISA, shfl.sync).
+///
+/// The barrier counts all blocks' arrivals, in a number that is 0 when a kernel
+/// starts; all blocks run at once, by a cooperative launch. One thread of a
+/// block releases what the block wrote and acquires what the others did; the
+/// barrier of the block before and after extends both to its other threads
+/// (PTX ISA, memory consistency model, causality order).
+static constexpr llvm::StringLiteral kLibrary = R"(
+declare i32 @llvm.nvvm.read.ptx.sreg.tid.x()
+declare i32 @llvm.nvvm.read.ptx.sreg.ctaid.x()
+declare i32 @llvm.nvvm.read.ptx.sreg.nctaid.x()
+declare i32 @llvm.nvvm.shfl.sync.idx.i32(i32, i32, i32, i32)
+declare void @llvm.nvvm.bar.warp.sync(i32)
+declare i32 @llvm.nvvm.idp4a.u.s(i32, i32, i32)
+declare void @llvm.nvvm.barrier.cta.sync.aligned.all(i32)
+
+define i32 @cria_gpu_lane() alwaysinline nounwind {
+  %thread = call i32 @llvm.nvvm.read.ptx.sreg.tid.x()
+  %lane = and i32 %thread, 15
+  ret i32 %lane
+}
+
+define internal i32 @group_mask() alwaysinline nounwind {
+  %thread = call i32 @llvm.nvvm.read.ptx.sreg.tid.x()
+  %first = and i32 %thread, 16
+  %mask = shl i32 65535, %first
+  ret i32 %mask
+}
+
+define i32 @cria_gpu_shuffle(i32 %value, i32 %from) alwaysinline convergent nounwind {
+  %mask = call i32 @group_mask()
+  %other = call i32 @llvm.nvvm.shfl.sync.idx.i32(i32 %mask, i32 %value, i32 %from, i32 4127)
+  ret i32 %other
+}
+
+define void @cria_gpu_sync() alwaysinline convergent nounwind {
+  %mask = call i32 @group_mask()
+  call void @llvm.nvvm.bar.warp.sync(i32 %mask)
+  ret void
+}
+
+define i32 @cria_gpu_dot4(i32 %acc, i32 %a, i32 %b) alwaysinline nounwind {
+  %sum = call i32 @llvm.nvvm.idp4a.u.s(i32 %a, i32 %b, i32 %acc)
+  ret i32 %sum
+}
+
+define void @cria_gpu_barrier(ptr %count) convergent nounwind {
+  call void @llvm.nvvm.barrier.cta.sync.aligned.all(i32 0)
+  %thread = call i32 @llvm.nvvm.read.ptx.sreg.tid.x()
+  %first = icmp eq i32 %thread, 0
+  br i1 %first, label %arrive, label %done
+arrive:
+  %place = addrspacecast ptr %count to ptr addrspace(1)
+  %blocks = call i32 @llvm.nvvm.read.ptx.sreg.nctaid.x()
+  fence syncscope("device") acq_rel
+  %old = atomicrmw add ptr addrspace(1) %place, i32 1 syncscope("device") monotonic
+  %late = urem i32 %old, %blocks
+  %round = sub i32 %old, %late
+  %wanted = add i32 %round, %blocks
+  br label %wait
+wait:
+  %now = load atomic i32, ptr addrspace(1) %place syncscope("device") acquire, align 4
+  %before = icmp ult i32 %now, %wanted
+  br i1 %before, label %wait, label %done
+done:
+  call void @llvm.nvvm.barrier.cta.sync.aligned.all(i32 0)
+  ret void
+}
+
+declare void @forward(ptr, i64, i64)
+
+declare void @llvm.assume(i1)
+
+define ptx_kernel void @decode_kernel(ptr byval([$BYTES x i8]) align 8 %args) nounwind "nvvm.reqntid"="$THREADS" "nvvm.minctasm"="1" {
+  %place = getelementptr i8, ptr %args, i64 $N
+  %n = load i64, ptr %place, align 8
+  %few = icmp sle i64 %n, $FEW
+  call void @llvm.assume(i1 %few)
+  %tid = call i32 @llvm.nvvm.read.ptx.sreg.tid.x()
+  %block = call i32 @llvm.nvvm.read.ptx.sreg.ctaid.x()
+  %blocks = call i32 @llvm.nvvm.read.ptx.sreg.nctaid.x()
+  %first = mul i32 %block, $GROUPS
+  %own = lshr i32 %tid, 4
+  %group = add i32 %first, %own
+  %groups = mul i32 %blocks, $GROUPS
+  %thread = zext i32 %group to i64
+  %threads = zext i32 %groups to i64
+  call void @forward(ptr %args, i64 %thread, i64 %threads)
+  ret void
+}
+
+define ptx_kernel void @kernel(ptr byval([$BYTES x i8]) align 8 %args) nounwind "nvvm.reqntid"="$THREADS" "nvvm.minctasm"="1" {
+  %place = getelementptr i8, ptr %args, i64 $N
+  %n = load i64, ptr %place, align 8
+  %many = icmp sgt i64 %n, $FEW
+  call void @llvm.assume(i1 %many)
+  %tid = call i32 @llvm.nvvm.read.ptx.sreg.tid.x()
+  %block = call i32 @llvm.nvvm.read.ptx.sreg.ctaid.x()
+  %blocks = call i32 @llvm.nvvm.read.ptx.sreg.nctaid.x()
+  %first = mul i32 %block, $GROUPS
+  %own = lshr i32 %tid, 4
+  %group = add i32 %first, %own
+  %groups = mul i32 %blocks, $GROUPS
+  %thread = zext i32 %group to i64
+  %threads = zext i32 %groups to i64
+  call void @forward(ptr %args, i64 %thread, i64 %threads)
+  ret void
+}
+)";
+
+/// As for a CPU (emit/Codegen.cpp), less the vectoriser. Pointers get to be
+/// global ones before FreezeAddresses hides where they come from.
+static constexpr llvm::StringLiteral kPasses =
+    "always-inline,globaldce,"
+    "function(sroa,early-cse<memssa>,simplifycfg,"
+    "instcombine<no-verify-fixpoint>),ipsccp,globaldce,"
+    "function(loop-mssa(licm,loop-rotate,licm),simplifycfg,"
+    "instcombine<max-iterations=1;no-verify-fixpoint>,"
+    "loop(loop-idiom,indvars,loop-deletion),gvn,"
+    "instcombine<max-iterations=1;no-verify-fixpoint>,"
+    "dse,loop-mssa(licm),simplifycfg<sink-common-insts;hoist-common-insts>,"
+    "infer-address-spaces),globaldce";
+
+static void replaceAll(std::string &text, llvm::StringRef what,
+                       llvm::StringRef with) {
+  for (size_t at = text.find(what); at != std::string::npos;
+       at = text.find(what, at + with.size()))
+    text.replace(at, what.size(), with);
+}
+
+static llvm::Error linkLibrary(llvm::Module &module,
+                               llvm::StringRef symbolPrefix,
+                               size_t parameterBytes) {
+  std::string text = kLibrary.str();
+  constexpr int64_t kGroup = 16;
+  replaceAll(text, "$THREADS", llvm::utostr(kGpuBlockThreads));
+  replaceAll(text, "$BYTES", llvm::utostr(parameterBytes));
+  replaceAll(text, "$GROUPS", llvm::utostr(kGpuBlockThreads / kGroup));
+  replaceAll(text, "@forward(", ("@" + symbolPrefix + "forward(").str());
+  replaceAll(text, "@kernel(", ("@" + symbolPrefix + "prefill_gpu(").str());
+  replaceAll(text, "@decode_kernel(",
+             ("@" + symbolPrefix + "decode_gpu(").str());
+  replaceAll(text, "$N", llvm::utostr(offsetof(cria_forward_args, n)));
+  replaceAll(text, "$FEW", llvm::utostr(kDecodeTokens));
+  llvm::SMDiagnostic problem;
+  std::unique_ptr<llvm::Module> library =
+      llvm::parseAssemblyString(text, problem, module.getContext());
+  if (!library)
+    return llvm::createStringError("the GPU's library: line " +
+                                   llvm::Twine(problem.getLineNo()) + ": " +
+                                   problem.getMessage());
+  library->setTargetTriple(module.getTargetTriple());
+  library->setDataLayout(module.getDataLayout());
+  if (llvm::Linker::linkModules(module, std::move(library)))
+    return llvm::createStringError("the GPU's library cannot be linked");
+  return llvm::Error::success();
+}
+
+llvm::Expected<std::string> cria::emitPtx(mlir::ModuleOp source,
+                                          const GpuTarget &target,
+                                          llvm::StringRef symbolPrefix,
+                                          size_t weights) {
+  // What a kernel's parameters may have (CUDA C++ Programming Guide, function
+  // parameters). They are operands of instructions, and so take no registers.
+  constexpr size_t kParameterBytes = 4096;
+  size_t bytes = sizeof(cria_forward_args) + weights * sizeof(void *);
+  if (bytes > kParameterBytes)
+    return llvm::createStringError(
+        "the model has " + llvm::Twine(weights) +
+        " arrays of weights; a kernel's parameters have room for " +
+        llvm::Twine((kParameterBytes - sizeof(cria_forward_args)) /
+                    sizeof(void *)));
+  llvm::Expected<std::unique_ptr<llvm::TargetMachine>> machine =
+      target.createMachine();
+  if (!machine)
+    return machine.takeError();
+  mlir::registerBuiltinDialectTranslation(*source.getContext());
+  mlir::registerLLVMDialectTranslation(*source.getContext());
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> module =
+      mlir::translateModuleToLLVMIR(source, context, "model");
+  if (!module)
+    return llvm::createStringError(
+        "the module cannot be translated to LLVM IR");
+  module->setSourceFileName("model");
+  module->setTargetTriple((*machine)->getTargetTriple());
+  module->setDataLayout((*machine)->createDataLayout());
+  if (llvm::Error error = linkLibrary(*module, symbolPrefix, bytes))
+    return std::move(error);
+  std::string problems;
+  llvm::raw_string_ostream stream(problems);
+  if (llvm::verifyModule(*module, &stream))
+    return llvm::createStringError("the LLVM IR is not valid: " + problems);
+
+  // The two versions of the code, each with registers of its own.
+  std::string kernels[] = {(symbolPrefix + "decode_gpu").str(),
+                           (symbolPrefix + "prefill_gpu").str()};
+  llvm::internalizeModule(*module, [&](const llvm::GlobalValue &value) {
+    return llvm::is_contained(kernels, value.getName());
+  });
+  for (llvm::Function &function : *module) {
+    if (function.isDeclaration())
+      continue;
+    function.addFnAttr("target-cpu", target.name);
+    function.addFnAttr("target-features", target.features);
+    function.setVisibility(llvm::GlobalValue::DefaultVisibility);
+    function.setDoesNotThrow();
+    // Calls would cost registers, and hide that pointers are global.
+    if (!llvm::is_contained(kernels, function.getName()))
+      function.addFnAttr(llvm::Attribute::AlwaysInline);
+  }
+
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager graph;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PassBuilder builder(machine->get());
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(graph);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, graph, modules);
+  llvm::ModulePassManager code;
+  if (llvm::Error error = builder.parsePassPipeline(code, kPasses))
+    return std::move(error);
+  code.addPass(createModuleToFunctionPassAdaptor(FreezeAddresses()));
+  code.run(*module, modules);
+  std::vector<std::string> missing;
+  for (const llvm::Function &function : *module)
+    if (function.isDeclaration() && !function.isIntrinsic())
+      missing.push_back(function.getName().str());
+  if (!missing.empty())
+    return llvm::createStringError(
+        "the code needs functions that no GPU has: " +
+        llvm::join(missing, ", "));
+
+  llvm::SmallVector<char, 0> text;
+  llvm::raw_svector_ostream out(text);
+  llvm::legacy::PassManager passes;
+  if ((*machine)->addPassesToEmitFile(passes, out, nullptr,
+                                      llvm::CodeGenFileType::AssemblyFile))
+    return llvm::createStringError("LLVM cannot write PTX");
+  passes.run(*module);
+  return std::string(text.data(), text.size());
+}

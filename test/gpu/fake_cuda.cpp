@@ -1,0 +1,506 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A libcuda.so.1 without a GPU. Its memory is the host's, with every copy
+// checked against what was allocated, and its kernels are those of
+// FAKE_CUDA_KERNELS, a library that the tests make from the same IR that the
+// PTX is made from: `forward(args, thread, threads)`, which calls the functions
+// below. Each thread of the GPU is a fiber, and goes on until it waits for
+// others, in the order that FAKE_CUDA_ORDER says: forward, reverse, or a number
+// that seeds a random one. Memory that one thread reads without waiting for the
+// one that writes it then differs between orders.
+//
+//   FAKE_CUDA_KERNELS   the library; without it a launch does nothing
+//   FAKE_CUDA_ORDER     see above (forward)
+//   FAKE_CUDA_COMPUTE   compute capability (90)
+//   FAKE_CUDA_MEMORY    bytes of memory (4 GB)
+//   FAKE_CUDA_FAIL      FUNCTION=CODE[@N]: its Nth call (1) fails
+//   FAKE_CUDA_LOG       a file that gets a line a call
+//   FAKE_CUDA_COUNT     GPUs (1)
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <dlfcn.h>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <ucontext.h>
+#include <vector>
+
+namespace {
+
+constexpr int kGroup = 16, kMultiprocessors = 3;
+
+const char *setting(const char *Name, const char *Default) {
+  const char *Value = std::getenv(Name);
+  return Value ? Value : Default;
+}
+
+[[noreturn]] void stop(const char *Why) {
+  std::fprintf(stderr, "fake_cuda: %s\n", Why);
+  std::_Exit(70);
+}
+
+//===----------------------------------------------------------------------===//
+// Threads
+//===----------------------------------------------------------------------===//
+
+enum class Wait { None, Group, All, Done };
+
+struct Fiber {
+  ucontext_t Context;
+  std::unique_ptr<char[]> Stack;
+  Wait Waits = Wait::None;
+  int Parity = 0;
+};
+
+struct Group {
+  Fiber Lanes[kGroup];
+  int32_t Passed[2][kGroup];
+};
+
+using Forward = void (*)(const void *Args, int64_t Thread, int64_t Threads);
+
+struct Machine {
+  std::vector<Group> Groups;
+  ucontext_t Scheduler;
+  Forward Code;
+  const void *Args;
+  size_t AtGroup = 0;
+  int AtLane = 0;
+  std::mt19937 Random;
+  std::string Order;
+
+  Fiber &current() { return Groups[AtGroup].Lanes[AtLane]; }
+
+  void wait(Wait For) {
+    Fiber &Self = current();
+    Self.Waits = For;
+    swapcontext(&Self.Context, &Scheduler);
+  }
+
+  template <typename T> void shuffle(std::vector<T> &Items) {
+    if (Order == "reverse")
+      std::reverse(Items.begin(), Items.end());
+    else if (Order != "forward")
+      std::shuffle(Items.begin(), Items.end(), Random);
+  }
+
+  /// Until all lanes wait for all groups, or are done.
+  void runGroup(size_t Number) {
+    AtGroup = Number;
+    Group &Own = Groups[Number];
+    for (;;) {
+      std::vector<int> Lanes;
+      for (int Lane = 0; Lane < kGroup; ++Lane)
+        if (Own.Lanes[Lane].Waits == Wait::None)
+          Lanes.push_back(Lane);
+      shuffle(Lanes);
+      for (int Lane : Lanes) {
+        AtLane = Lane;
+        swapcontext(&Scheduler, &Own.Lanes[Lane].Context);
+      }
+      Wait First = Own.Lanes[0].Waits;
+      for (Fiber &Lane : Own.Lanes)
+        if (Lane.Waits != First)
+          stop("the lanes of a group wait for different things");
+      if (First != Wait::Group)
+        return;
+      for (Fiber &Lane : Own.Lanes)
+        Lane.Waits = Wait::None;
+    }
+  }
+
+  void run(size_t Count);
+};
+
+Machine *TheMachine = nullptr;
+
+void enter() {
+  Machine &M = *TheMachine;
+  M.Code(M.Args, static_cast<int64_t>(M.AtGroup),
+         static_cast<int64_t>(M.Groups.size()));
+  M.wait(Wait::Done);
+}
+
+void Machine::run(size_t Count) {
+  constexpr size_t StackBytes = 256 << 10;
+  Order = setting("FAKE_CUDA_ORDER", "forward");
+  Random.seed(static_cast<unsigned>(std::atoi(Order.c_str())));
+  Groups = std::vector<Group>(Count);
+  for (Group &Each : Groups)
+    for (Fiber &Lane : Each.Lanes) {
+      Lane.Stack.reset(new char[StackBytes]);
+      getcontext(&Lane.Context);
+      Lane.Context.uc_stack.ss_sp = Lane.Stack.get();
+      Lane.Context.uc_stack.ss_size = StackBytes;
+      Lane.Context.uc_link = nullptr;
+      makecontext(&Lane.Context, enter, 0);
+    }
+  for (bool Done = false; !Done;) {
+    std::vector<size_t> Numbers;
+    for (size_t I = 0; I < Count; ++I)
+      Numbers.push_back(I);
+    shuffle(Numbers);
+    for (size_t I : Numbers)
+      runGroup(I);
+    Done = Groups[0].Lanes[0].Waits == Wait::Done;
+    for (Group &Each : Groups) {
+      if ((Each.Lanes[0].Waits == Wait::Done) != Done)
+        stop("some groups end where others wait for all");
+      for (Fiber &Lane : Each.Lanes)
+        if (!Done)
+          Lane.Waits = Wait::None;
+    }
+  }
+}
+
+} // namespace
+
+// What the kernels call; see cria-distribute-lanes.
+extern "C" {
+int32_t cria_gpu_lane() { return TheMachine->AtLane; }
+void cria_gpu_sync() { TheMachine->wait(Wait::Group); }
+int32_t cria_gpu_shuffle(int32_t Value, int32_t From) {
+  Machine &M = *TheMachine;
+  Fiber &Self = M.current();
+  int Parity = Self.Parity;
+  Self.Parity ^= 1;
+  M.Groups[M.AtGroup].Passed[Parity][M.AtLane] = Value;
+  M.wait(Wait::Group);
+  if (From < 0 || From >= kGroup)
+    stop("a shuffle from a lane that no group has");
+  return M.Groups[M.AtGroup].Passed[Parity][From];
+}
+int32_t cria_gpu_dot4(int32_t Sum, int32_t A, int32_t B) {
+  for (int I = 0; I < 4; ++I)
+    Sum +=
+        static_cast<uint8_t>(A >> (8 * I)) * static_cast<int8_t>(B >> (8 * I));
+  return Sum;
+}
+/// x86 keeps a bf16 that goes from block to block as a float, and calls this to
+/// have it back: the upper half, as nothing was rounded. It is returned in the
+/// lowest bits of a register for floats.
+float __truncsfbf2(float Value) {
+  uint32_t Bits;
+  std::memcpy(&Bits, &Value, sizeof(Bits));
+  Bits >>= 16;
+  std::memcpy(&Value, &Bits, sizeof(Bits));
+  return Value;
+}
+void cria_gpu_barrier(void *Count) {
+  // As on a GPU the counter must be 0 at first, which only a test can see.
+  Machine &M = *TheMachine;
+  M.wait(Wait::All);
+  if (M.AtGroup == 0 && M.AtLane == 0)
+    ++*static_cast<uint32_t *>(Count);
+}
+}
+
+//===----------------------------------------------------------------------===//
+// The driver
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+using Result = int;
+enum {
+  Ok = 0,
+  Invalid = 1,
+  NoMemory = 2,
+  NoDevice = 100,
+  BadPtx = 218,
+  OldPtx = 222,
+  NotFound = 500,
+  Fault = 700
+};
+
+std::map<uint64_t, size_t> &allocations() {
+  static auto *Map = new std::map<uint64_t, size_t>;
+  return *Map;
+}
+size_t UsedBytes = 0;
+int PushedContexts = 0, OpenObjects = 0;
+std::string LoadedCode;
+
+size_t memoryBytes() {
+  return std::strtoull(setting("FAKE_CUDA_MEMORY", "4000000000"), nullptr, 10);
+}
+
+bool inside(uint64_t At, size_t Bytes) {
+  auto After = allocations().upper_bound(At);
+  if (After == allocations().begin())
+    return false;
+  auto Block = std::prev(After);
+  return At + Bytes <= Block->first + Block->second;
+}
+
+/// Notes the call; the code that it is to return, or 0.
+Result call(const char *Name) {
+  if (const char *Log = std::getenv("FAKE_CUDA_LOG"))
+    if (FILE *File = std::fopen(Log, "a")) {
+      std::fprintf(File, "%s\n", Name);
+      std::fclose(File);
+    }
+  static auto *Calls = new std::map<std::string, int>;
+  int Number = ++(*Calls)[Name];
+  std::string Fail = setting("FAKE_CUDA_FAIL", "");
+  size_t Equal = Fail.find('=');
+  if (Equal == std::string::npos || Fail.substr(0, Equal) != Name)
+    return Ok;
+  size_t At = Fail.find('@');
+  int Which = At == std::string::npos ? 1 : std::atoi(Fail.c_str() + At + 1);
+  return Number == Which ? std::atoi(Fail.c_str() + Equal + 1) : Ok;
+}
+
+Result callIn(const char *Name) {
+  Result Code = call(Name);
+  return Code ? Code : PushedContexts ? Ok : 201; // no context
+}
+
+} // namespace
+
+#define CALL(Name)                                                             \
+  if (Result Code = call(Name))                                                \
+  return Code
+#define CALL_IN(Name)                                                          \
+  if (Result Code = callIn(Name))                                              \
+  return Code
+
+extern "C" {
+
+Result cuInit(unsigned) {
+  CALL("cuInit");
+  return std::atoi(setting("FAKE_CUDA_COUNT", "1")) ? Ok : NoDevice;
+}
+Result cuDriverGetVersion(int *Version) {
+  CALL("cuDriverGetVersion");
+  *Version = 12040;
+  return Ok;
+}
+Result cuDeviceGetCount(int *Count) {
+  CALL("cuDeviceGetCount");
+  *Count = std::atoi(setting("FAKE_CUDA_COUNT", "1"));
+  return Ok;
+}
+Result cuDeviceGet(int *Device, int Ordinal) {
+  CALL("cuDeviceGet");
+  *Device = Ordinal;
+  return Ok;
+}
+Result cuDeviceGetName(char *Name, int Size, int) {
+  CALL("cuDeviceGetName");
+  std::snprintf(Name, Size, "Fake GPU");
+  return Ok;
+}
+Result cuDeviceGetAttribute(int *Value, int Attribute, int) {
+  CALL("cuDeviceGetAttribute");
+  int Compute = std::atoi(setting("FAKE_CUDA_COMPUTE", "90"));
+  switch (Attribute) {
+  case 16:
+    *Value = kMultiprocessors;
+    return Ok;
+  case 75:
+    *Value = Compute / 10;
+    return Ok;
+  case 76:
+    *Value = Compute % 10;
+    return Ok;
+  case 95:
+    *Value = 1;
+    return Ok;
+  }
+  return Invalid;
+}
+Result cuDevicePrimaryCtxRetain(void **Context, int) {
+  CALL("cuDevicePrimaryCtxRetain");
+  ++OpenObjects;
+  *Context = &OpenObjects;
+  return Ok;
+}
+Result cuDevicePrimaryCtxRelease_v2(int) {
+  CALL("cuDevicePrimaryCtxRelease_v2");
+  // Last of a session: what it made is gone.
+  if (--OpenObjects || !allocations().empty())
+    stop("memory, streams or modules are left when the context goes");
+  return Ok;
+}
+Result cuCtxPushCurrent_v2(void *) {
+  CALL("cuCtxPushCurrent_v2");
+  ++PushedContexts;
+  return Ok;
+}
+Result cuCtxPopCurrent_v2(void **) {
+  CALL("cuCtxPopCurrent_v2");
+  --PushedContexts;
+  return Ok;
+}
+Result cuMemGetInfo_v2(size_t *Free, size_t *Total) {
+  CALL_IN("cuMemGetInfo_v2");
+  *Total = memoryBytes();
+  *Free = *Total - UsedBytes;
+  return Ok;
+}
+Result cuModuleLoadDataEx(void **Module, const void *Image, unsigned Count,
+                          int *Options, void **Values) {
+  CALL_IN("cuModuleLoadDataEx");
+  std::string Text = static_cast<const char *>(Image);
+  size_t Entry = Text.find(".entry ");
+  if (Text.find(".version ") == std::string::npos ||
+      Entry == std::string::npos) {
+    for (unsigned I = 0; I < Count; ++I)
+      if (Options[I] == 5)
+        std::strcpy(static_cast<char *>(Values[I]), "no .version or no .entry");
+    return BadPtx;
+  }
+  LoadedCode = Text;
+  ++OpenObjects;
+  *Module = &LoadedCode;
+  return Ok;
+}
+Result cuModuleUnload(void *) {
+  CALL_IN("cuModuleUnload");
+  --OpenObjects;
+  return Ok;
+}
+Result cuModuleGetFunction(void **Function, void *, const char *Name) {
+  CALL_IN("cuModuleGetFunction");
+  *Function = &LoadedCode;
+  std::string Entry = std::string(".entry ") + Name + "(";
+  return LoadedCode.find(Entry) != std::string::npos ? Ok : NotFound;
+}
+Result cuOccupancyMaxActiveBlocksPerMultiprocessor(int *Blocks, void *, int,
+                                                   size_t) {
+  CALL_IN("cuOccupancyMaxActiveBlocksPerMultiprocessor");
+  *Blocks = 1;
+  return Ok;
+}
+Result cuMemAlloc_v2(uint64_t *Address, size_t Bytes) {
+  CALL_IN("cuMemAlloc_v2");
+  if (!Bytes)
+    return Invalid;
+  if (UsedBytes + Bytes > memoryBytes())
+    return NoMemory;
+  void *Memory = std::aligned_alloc(256, (Bytes + 255) / 256 * 256);
+  if (!Memory)
+    return NoMemory;
+  std::memset(Memory, 0xff, Bytes); // numbers of no use to anybody
+  *Address = reinterpret_cast<uint64_t>(Memory);
+  allocations()[*Address] = Bytes;
+  UsedBytes += Bytes;
+  return Ok;
+}
+Result cuMemFree_v2(uint64_t Address) {
+  CALL_IN("cuMemFree_v2");
+  auto Found = allocations().find(Address);
+  if (Found == allocations().end())
+    return Invalid;
+  UsedBytes -= Found->second;
+  allocations().erase(Found);
+  std::free(reinterpret_cast<void *>(Address));
+  return Ok;
+}
+Result cuMemAllocHost_v2(void **Memory, size_t Bytes) {
+  CALL_IN("cuMemAllocHost_v2");
+  ++OpenObjects;
+  *Memory = std::malloc(Bytes);
+  return *Memory ? Ok : NoMemory;
+}
+Result cuMemFreeHost(void *Memory) {
+  CALL_IN("cuMemFreeHost");
+  --OpenObjects;
+  std::free(Memory);
+  return Ok;
+}
+Result cuMemcpyHtoDAsync_v2(uint64_t To, const void *From, size_t Bytes,
+                            void *) {
+  CALL_IN("cuMemcpyHtoDAsync_v2");
+  if (!inside(To, Bytes))
+    return Invalid;
+  std::memcpy(reinterpret_cast<void *>(To), From, Bytes);
+  return Ok;
+}
+Result cuMemcpyDtoHAsync_v2(void *To, uint64_t From, size_t Bytes, void *) {
+  CALL_IN("cuMemcpyDtoHAsync_v2");
+  if (!inside(From, Bytes))
+    return Invalid;
+  std::memcpy(To, reinterpret_cast<void *>(From), Bytes);
+  return Ok;
+}
+Result cuMemcpyDtoDAsync_v2(uint64_t To, uint64_t From, size_t Bytes, void *) {
+  CALL_IN("cuMemcpyDtoDAsync_v2");
+  if (!inside(To, Bytes) || !inside(From, Bytes))
+    return Invalid;
+  std::memmove(reinterpret_cast<void *>(To), reinterpret_cast<void *>(From),
+               Bytes);
+  return Ok;
+}
+Result cuMemsetD8Async(uint64_t To, unsigned char Value, size_t Bytes, void *) {
+  CALL_IN("cuMemsetD8Async");
+  if (!inside(To, Bytes))
+    return Invalid;
+  std::memset(reinterpret_cast<void *>(To), Value, Bytes);
+  return Ok;
+}
+Result cuStreamCreate(void **Stream, unsigned) {
+  CALL_IN("cuStreamCreate");
+  ++OpenObjects;
+  *Stream = &UsedBytes;
+  return Ok;
+}
+Result cuStreamDestroy_v2(void *) {
+  CALL_IN("cuStreamDestroy_v2");
+  --OpenObjects;
+  return Ok;
+}
+Result cuStreamSynchronize(void *) {
+  CALL_IN("cuStreamSynchronize");
+  return Ok;
+}
+Result cuLaunchCooperativeKernel(void *, unsigned GridX, unsigned, unsigned,
+                                 unsigned BlockX, unsigned, unsigned, unsigned,
+                                 void *, void **Parameters) {
+  CALL_IN("cuLaunchCooperativeKernel");
+  if (GridX > kMultiprocessors || BlockX % kGroup)
+    return 720; // CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE
+  const char *Path = std::getenv("FAKE_CUDA_KERNELS");
+  if (!Path)
+    return Ok;
+  // So that the kernels find this library's functions.
+  Dl_info Self;
+  if (!dladdr(reinterpret_cast<void *>(&cuInit), &Self) ||
+      !dlopen(Self.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL))
+    stop(dlerror());
+  void *Library = dlopen(Path, RTLD_NOW | RTLD_LOCAL);
+  void *Code = Library ? dlsym(Library, "model_forward") : nullptr;
+  if (!Code)
+    stop(dlerror());
+  Machine Run;
+  std::memcpy(&Run.Code, &Code, sizeof(Code));
+  Run.Args = Parameters[0];
+  TheMachine = &Run;
+  Run.run(GridX * BlockX / kGroup);
+  TheMachine = nullptr;
+  return Ok;
+}
+Result cuGetErrorName(Result Code, const char **Name) {
+  *Name = Code == OldPtx     ? "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"
+          : Code == NoMemory ? "CUDA_ERROR_OUT_OF_MEMORY"
+          : Code == BadPtx   ? "CUDA_ERROR_INVALID_PTX"
+          : Code == Fault    ? "CUDA_ERROR_ILLEGAL_ADDRESS"
+                             : "CUDA_ERROR_OTHER";
+  return Ok;
+}
+Result cuGetErrorString(Result Code, const char **Text) {
+  *Text = Code == OldPtx     ? "the provided PTX was compiled with an "
+                               "unsupported toolchain."
+          : Code == NoMemory ? "out of memory"
+          : Code == Fault    ? "an illegal memory access was encountered"
+                             : "another error";
+  return Ok;
+}
+
+} // extern "C"

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What NVIDIA's assembler says of the PTX, for each GPU that it knows.
+
+    ptxas.py WORK_DIR CASE...
+
+CASE is one of emulation.py's. Fails where registers are spilled, where a
+function is missing, and where ptxas may contract operations or flush what is
+subnormal, as the bits would not be the CPU's then. Prints registers and times.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+import emulation
+
+TARGETS = ["sm_80", "sm_86", "sm_89", "sm_90", "sm_90a", "sm_100"]
+
+
+def check_text(text):
+    for pattern, why in [
+            (r"\.extern", "a function is missing"),
+            (r"^\s*(add|sub|mul)\.f(32|64)\b", "ptxas may contract it"),
+            (r"\.(ftz|approx)\b", "not exact"),
+            (r"^\s*(ld|st)\.[bsuf]\d+", "its memory is not known")]:
+        found = re.search(pattern, text, re.MULTILINE)
+        assert not found, f"{found.group(0)}: {why}"
+
+
+def main():
+    work, cases = sys.argv[1], sys.argv[2:]
+    for case in cases:
+        folder = os.path.join(work, case)
+        emulation.run(
+            "cria-compile", emulation.MODEL, "--seed", "5", "--context", "512",
+            *emulation.CASES[case], "--target", ",".join(["native", *TARGETS]),
+            "--emit", "asm", "-o", folder, stdout=subprocess.DEVNULL)
+        for target in TARGETS:
+            path = os.path.join(folder, f"model-{target}.ptx")
+            with open(path, encoding="utf-8") as file:
+                check_text(file.read())
+            said = emulation.run(
+                "ptxas", f"-arch={target}", "-v", path, "-o", os.devnull,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+            spills = re.findall(r"(\d+) bytes spill (?:stores|loads)", said)
+            registers = re.findall(r"Used (\d+) registers", said)
+            assert len(registers) == 2 and len(spills) == 4, said
+            print(f"{case} {target}: {' and '.join(registers)} registers,"
+                  f" {'+'.join(spills)} bytes spilled")
+            assert set(spills) == {"0"}, said
+
+
+main()
