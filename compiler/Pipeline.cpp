@@ -77,13 +77,14 @@ static void buildFuse(OpPassManager &pm, const PipelineOptions &options) {
   auto wanted = [&](llvm::StringRef fusion) {
     return !llvm::is_contained(options.disabledFusions, fusion);
   };
-  func.addPass(createFuseRope());
   if (wanted("glu"))
     func.addPass(createFuseGlu());
   // After the GLU, because it wants bare accumulators; before the residual,
   // because that one closes the epilogue.
   if (wanted("elementwise"))
     func.addPass(createFuseElementwise());
+  // After those, because queries and keys are clipped before they rotate.
+  func.addPass(createFuseRope());
   func.addPass(createFuseResidual());
   // After rope, because keys rotate before they are stored.
   // A quantised cache has no other way in.

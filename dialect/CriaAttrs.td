@@ -15,7 +15,8 @@ class Cria_EnumAttr<EnumInfo info, string mnemonic>
     : EnumAttr<Cria_Dialect, info, mnemonic>;
 
 def Cria_NormKind : Cria_Enum<"NormKind", "how a row is normalised", [
-  I32EnumCase<"rms", 0>, I32EnumCase<"layer", 1>, I32EnumCase<"per_head", 2>]>;
+  I32EnumCase<"rms", 0>, I32EnumCase<"layer", 1>, I32EnumCase<"per_head", 2>,
+  I32EnumCase<"layer_per_head", 3>]>;
 def Cria_NormKindAttr : Cria_EnumAttr<Cria_NormKind, "norm_kind">;
 
 def Cria_ActivationKind : Cria_Enum<"ActivationKind", "elementwise non-linearity", [

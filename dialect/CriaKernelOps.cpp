@@ -160,6 +160,12 @@ LogicalResult RowsOp::verifyRegions() {
                            << "', expected at most one cria.norm, then one "
                               "cria.scale, then with accumulate one cria.add";
     stage = next;
+    if (auto norm = dyn_cast<NormOp>(op);
+        norm && norm.isPerHead() && (norm.isCentered() || norm.getHeadDim()))
+      return emitOpError() << "rows_c3: the norm is "
+                           << stringifyNormKind(norm.getKind())
+                           << (norm.getHeadDim() ? " with a head_dim" : "")
+                           << ", expected rms, layer or per_head";
     bool follows = next == 3
                        ? llvm::is_contained(op.getOperands(), chain) &&
                              llvm::is_contained(op.getOperands(),
@@ -353,10 +359,22 @@ LogicalResult HeadRowsOp::verify() {
   if (headDim <= 0 || isDynamic(x[1]) || x[1] % headDim != 0)
     return emitOpError() << "head_rows_c1: head_dim (" << headDim
                          << ") must divide x's columns (" << spell(x[1]) << ")";
+  auto fits = [&](Value v) {
+    return !v || sizesAgree(shapeOf(v)[0], headDim) ||
+           sizesAgree(shapeOf(v)[0], x[1]);
+  };
   if (static_cast<bool>(getWeight()) != getEps().has_value() ||
-      (getWeight() && !sizesAgree(shapeOf(getWeight())[0], headDim)))
+      !fits(getWeight()))
     return emitOpError() << "head_rows_c2: a weight of head_dim (" << headDim
-                         << ") elements and eps come together";
+                         << ") elements or x's columns (" << x[1]
+                         << ") and eps come together";
+  if (!getWeight() && (getBias() || getCenter()))
+    return emitOpError() << "head_rows_c2: bias and center need a weight";
+  if (getBias() && !shapesAgree(shapeOf(getBias()), shapeOf(getWeight())))
+    return emitOpError() << "head_rows_c2: bias has "
+                         << spell(shapeOf(getBias())[0])
+                         << " elements, weight has "
+                         << spell(shapeOf(getWeight())[0]);
   if (getRope() && (headDim % 2 != 0 ||
                     !shapesAgree(shapeOf(getRope()), {x[0], 2, headDim})))
     return emitOpError() << "head_rows_c3: rope is " << getRope().getType()

@@ -127,8 +127,9 @@ def Cria_RowsOp : Cria_KernelOp<"rows", [AttrSizedOperandSegments, IsolatedFromA
 
     Labels: rows_c1: one or three inits of these shapes. rows_c2: the region
     takes the row and the params (and the old row) and yields one row. rows_c3:
-    the region is a chain from the row through at most one cria.norm and one
-    cria.scale, and with accumulate a cria.add of the old row and the chain.
+    the region is a chain from the row through at most one cria.norm (rms,
+    layer, or per_head with one weight for all heads) and one cria.scale, and
+    with accumulate a cria.add of the old row and the chain.
     rows_c4: zero_point is given exactly when inits[2] holds i32. rows_c5:
     accumulate only with one init. rows_c6: bf16 only with one init, and not
     with accumulate.
@@ -238,17 +239,22 @@ def Cria_HeadRowsOp : Cria_KernelOp<"head_rows", [AttrSizedOperandSegments]> {
   let description = [{
     For each token i and head h, with x' = x[i, h * head_dim ..]:
 
+        x' = x' - mean(x')                            with center
         x' = x' / sqrt(mean(x'^2) + eps) * weight     with weight (1 + weight with plus_one)
+        x' = x' + bias                                with bias
         x' = x' * table[i, 0] + swap(x') * table[i, 1]    with rope, see cria.rope_table
 
     and stores x' at init[i, h * head_dim ..], or into a cache as cria.kv_append
     does. It takes in what stands between a linear and the cache or attention
-    where an epilogue, which sees 16 rows at a time, cannot.
+    where an epilogue, which sees 16 rows at a time, cannot. weight and bias are
+    either head_dim elements that serve all heads, or each head's own in turn.
 
     Labels: head_rows_c1: head_dim divides x's columns. head_rows_c2: weight has
-    head_dim elements, and eps is given exactly with it. head_rows_c3: rope is
-    n x 2 x head_dim, and head_dim even. head_rows_c4: key and value have layer
-    and slots and a cache of head_dim, rows neither and an init of x's shape.
+    head_dim elements or one for each of x's columns, and eps is given exactly
+    with it; bias is as long, and neither it nor center is there without a
+    weight. head_rows_c3: rope is n x 2 x head_dim, and head_dim even.
+    head_rows_c4: key and value have layer and slots and a cache of head_dim,
+    rows neither and an init of x's shape.
 
     ```mlir
     %k2 = cria.head_rows ins(%x : tensor<?x64xf32>) weight(%w : tensor<32xf32>) rope(%t : tensor<?x2x32xf32>)
@@ -257,12 +263,12 @@ def Cria_HeadRowsOp : Cria_KernelOp<"head_rows", [AttrSizedOperandSegments]> {
     ```
   }];
   let arguments = (ins Cria_F32Rows2D:$x, Optional<Cria_F32List>:$weight,
-    Optional<Cria_RankedOf<[F32], [3]>>:$rope, Optional<Index>:$layer,
+    Optional<Cria_F32List>:$bias, Optional<Cria_RankedOf<[F32], [3]>>:$rope, Optional<Index>:$layer,
     Optional<Cria_I32List>:$slots, AnyTypeOf<[Cria_F32Rows2D, Cria_Cache]>:$init,
-    I64Attr:$head_dim, OptionalAttr<F32Attr>:$eps, UnitAttr:$plus_one, Cria_OutKindAttr:$out);
+    I64Attr:$head_dim, OptionalAttr<F32Attr>:$eps, UnitAttr:$plus_one, UnitAttr:$center, Cria_OutKindAttr:$out);
   let results = (outs Variadic<AnyTensor>:$results);
   let assemblyFormat = [{
-    `ins` `(` $x `:` type($x) `)` (`weight` `(` $weight^ `:` type($weight) `)`)? (`rope` `(` $rope^ `:` type($rope) `)`)?
+    `ins` `(` $x `:` type($x) `)` (`weight` `(` $weight^ `:` type($weight) `)`)? (`bias` `(` $bias^ `:` type($bias) `)`)? (`rope` `(` $rope^ `:` type($rope) `)`)?
     (`layer` $layer^)? (`slots` $slots^ `:` type($slots))? `outs` `(` $init `:` type($init) `)` attr-dict (`->` type($results)^)?
   }];
   let extraClassDeclaration = "::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }";

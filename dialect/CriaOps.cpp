@@ -191,28 +191,43 @@ LogicalResult LinearOp::verify() {
   return success();
 }
 
+int64_t NormOp::headSize() {
+  return getHeadDim() ? static_cast<int64_t>(*getHeadDim())
+                      : shapeOf(getWeight())[0];
+}
+
 LogicalResult NormOp::verify() {
   int64_t d = shapeOf(getX())[1];
   NormKind kind = getKind();
-  if (kind == NormKind::per_head) {
+  if (isPerHead()) {
     if (!getWeight())
-      return emitOpError() << "norm_c2: per_head needs a weight, whose size "
-                              "is that of a head";
-    int64_t headDim = shapeOf(getWeight())[0];
+      return emitOpError() << "norm_c2: " << stringifyNormKind(kind)
+                           << " needs a weight, of the size of a head or of "
+                              "all";
+    int64_t size = shapeOf(getWeight())[0], headDim = headSize();
     if (!isDynamic(headDim) &&
         (headDim <= 0 || (!isDynamic(d) && d % headDim != 0)))
-      return emitOpError() << "norm_c2: weight's size (" << headDim
+      return emitOpError() << "norm_c2: a head's size (" << headDim
                            << ") must divide x's columns (" << spell(d) << ")";
+    if (!sizesAgree(size, headDim) && !sizesAgree(size, d))
+      return emitOpError() << "norm_c2: weight has " << spell(size)
+                           << " elements, expected " << spell(headDim)
+                           << ", a head's, or " << spell(d);
   } else if (getWeight() && !sizesAgree(shapeOf(getWeight())[0], d)) {
     return emitOpError() << "norm_c1: weight has "
                          << spell(shapeOf(getWeight())[0])
                          << " elements, x has " << spell(d) << " columns";
   }
-  if (getBias() && (kind != NormKind::layer || !getWeight()))
-    return emitOpError() << "norm_c3: only layer takes a bias, beside a weight";
-  if (getBias() && !sizesAgree(shapeOf(getBias())[0], d))
+  if (getBias() && (!isCentered() || !getWeight()))
+    return emitOpError() << "norm_c3: only layer and layer_per_head take a "
+                            "bias, beside a weight";
+  if (getBias() && !sizesAgree(shapeOf(getBias())[0], shapeOf(getWeight())[0]))
     return emitOpError() << "norm_c3: bias has " << spell(shapeOf(getBias())[0])
-                         << " elements, x has " << spell(d) << " columns";
+                         << " elements, weight has "
+                         << spell(shapeOf(getWeight())[0]);
+  if (getHeadDim() && !isPerHead())
+    return emitOpError() << "norm_c5: " << stringifyNormKind(kind)
+                         << " takes no head_dim";
   if (!isPositive(getEps()))
     return emitOpError() << "norm_c4: eps (" << getEps().convertToDouble()
                          << ") must be positive and finite";
@@ -260,6 +275,13 @@ LogicalResult PositionOp::verify() {
 LogicalResult SoftcapOp::verify() {
   if (!isPositive(getCap()))
     return emitOpError() << "softcap_c1: cap (" << getCap().convertToDouble()
+                         << ") must be positive and finite";
+  return success();
+}
+
+LogicalResult ClipOp::verify() {
+  if (!isPositive(getBound()))
+    return emitOpError() << "clip_c1: bound (" << getBound().convertToDouble()
                          << ") must be positive and finite";
   return success();
 }

@@ -114,16 +114,19 @@ def Cria_LinearOp : Cria_Op<"linear", [Pure]> {
 }
 
 def Cria_NormOp : Cria_Op<"norm", [Pure, AttrSizedOperandSegments, AllTypesMatch<["x", "result"]>]> {
-  let summary = "RMSNorm, LayerNorm or per-head RMSNorm of each row";
+  let summary = "RMSNorm or LayerNorm of each row, or of each head of it";
   let description = [{
     rms: `x / sqrt(mean(x^2) + eps) * w` (Zhang and Sennrich 2019, eq. 4).
     layer: `(x - mean(x)) / sqrt(var(x) + eps) * w + b` (Ba et al. 2016).
-    per_head: rms over every group of `numel(w)` consecutive elements (QK
+    per_head, layer_per_head: rms or layer over every group of `head_dim`
+    consecutive elements, `numel(w)` where that is not given (QK
     normalisation). `plus_one`: the factor is `1 + w` (Gemma).
 
-    Labels: norm_c1: weight has d elements (rms, layer). norm_c2: per_head
-    has a weight whose size divides d. norm_c3: only layer takes a bias, with
-    d elements, beside a weight. norm_c4: eps is positive.
+    Labels: norm_c1: weight has d elements (rms, layer). norm_c2: the kinds per
+    head have a weight; a head's size divides d, and the weight has that many
+    elements or d. norm_c3: only layer and layer_per_head take a bias, of the
+    weight's size. norm_c4: eps is positive. norm_c5: only the kinds per head
+    have head_dim.
 
     ```mlir
     %y = cria.norm rms %x weight %w {eps = 1.0e-05 : f32} : tensor<?x64xf32>, weight tensor<64xf32>
@@ -131,10 +134,23 @@ def Cria_NormOp : Cria_Op<"norm", [Pure, AttrSizedOperandSegments, AllTypesMatch
   }];
   let arguments = (ins Cria_NormKindAttr:$kind, Cria_F32Rows:$x,
     Optional<Cria_F32Vector>:$weight, Optional<Cria_F32Vector>:$bias,
-    F32Attr:$eps, UnitAttr:$plus_one);
+    F32Attr:$eps, UnitAttr:$plus_one, OptionalAttr<I64Attr>:$head_dim);
   let results = (outs Cria_F32Rows:$result);
   let assemblyFormat = [{ `` $kind $x (`weight` $weight^)? (`bias` $bias^)? attr-dict `:` type($x) (`,` `weight` type($weight)^)? (`,` `bias` type($bias)^)? }];
   let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    bool isPerHead() {
+      return getKind() == NormKind::per_head ||
+             getKind() == NormKind::layer_per_head;
+    }
+    /// Takes off the mean.
+    bool isCentered() {
+      return getKind() == NormKind::layer ||
+             getKind() == NormKind::layer_per_head;
+    }
+    /// Elements of a head, of the kinds per head.
+    int64_t headSize();
+  }];
 }
 
 def Cria_RopeOp : Cria_Op<"rope", [Pure, AllTypesMatch<["x", "result"]>]> {
@@ -332,6 +348,24 @@ def Cria_SoftcapOp : Cria_Op<"softcap", [Pure, AllTypesMatch<["x", "result"]>]> 
     ```
   }];
   let arguments = (ins Cria_F32Rows:$x, F32Attr:$cap);
+  let results = (outs Cria_F32Rows:$result);
+  let assemblyFormat = "$x attr-dict `:` type($x)";
+  let hasVerifier = 1;
+}
+
+def Cria_ClipOp : Cria_Op<"clip", [Pure, AllTypesMatch<["x", "result"]>]> {
+  let summary = "each element, between -bound and bound";
+  let description = [{
+    min(max(x, -bound), bound), as OLMo and MPT do with queries, keys and values
+    (clip_qkv).
+
+    Labels: clip_c1: bound is positive.
+
+    ```mlir
+    %y = cria.clip %x {bound = 8.0 : f32} : tensor<?x64xf32>
+    ```
+  }];
+  let arguments = (ins Cria_F32Rows:$x, F32Attr:$bound);
   let results = (outs Cria_F32Rows:$result);
   let assemblyFormat = "$x attr-dict `:` type($x)";
   let hasVerifier = 1;

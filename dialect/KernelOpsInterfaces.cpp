@@ -471,8 +471,16 @@ HeadRowsOp::getTiledImplementation(OpBuilder &b, ArrayRef<OpFoldResult> offsets,
   SliceDims rows = rowsOf(offsets[0], sizes[0]);
   SmallVector<Value> operands{
       slice(b, loc, getX(), headRowsTile(b, *this, offsets, sizes), slices)};
-  if (getWeight())
-    operands.push_back(getWeight());
+  // Of one head, or of those that the tile has.
+  for (Value vector : {getWeight(), getBias()})
+    if (vector && cast<ShapedType>(vector.getType()).getDimSize(0) !=
+                      static_cast<int64_t>(getHeadDim()))
+      operands.push_back(
+          slice(b, loc, vector,
+                {{0, headElements(b, loc, getHeadDim(), offsets[1], sizes[1])}},
+                slices));
+    else if (vector)
+      operands.push_back(vector);
   if (getRope())
     operands.push_back(slice(b, loc, getRope(), rows, slices));
   if (getLayer())

@@ -195,7 +195,7 @@ void describeHeadRows(HeadRowsOp heads, ProfileOp &entry) {
   int64_t k =
       cast<MemRefType>(bufferRoot(heads.getX()).getType()).getDimSize(1);
   if (heads.getWeight())
-    entry.rowFlops += k * kRmsNormFlops;
+    entry.rowFlops += k * (heads.getCenter() ? kLayerNormFlops : kRmsNormFlops);
   if (heads.getRope())
     entry.rowFlops += k * kRopeFlops;
 }

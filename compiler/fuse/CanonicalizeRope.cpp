@@ -13,9 +13,9 @@ using namespace mlir;
 using namespace cria;
 
 /// The params whose rows must be permuted so that `rope` may rotate
-/// neighbours, or none where something other than a linear or a norm stands
-/// between the params and the rope. The sums of a norm over whole rows or heads
-/// are those of any order.
+/// neighbours, or none where something other than a linear, a clip or a
+/// norm stands between the params and the rope. The sums of a norm over whole
+/// rows or heads are those of any order.
 static FailureOr<SmallVector<LoadOp>> paramsFeeding(RopeOp rope) {
   SmallVector<LoadOp> loads;
   Value x = rope.getX();
@@ -31,6 +31,8 @@ static FailureOr<SmallVector<LoadOp>> paramsFeeding(RopeOp rope) {
       return failure();
     x = norm.getX();
   }
+  if (auto clip = x.getDefiningOp<ClipOp>(); clip && clip->hasOneUse())
+    x = clip.getX();
   auto linear = x.getDefiningOp<LinearOp>();
   if (!linear || !linear->hasOneUse() || !take(linear.getWeight()) ||
       (linear.getBias() && !take(linear.getBias())))

@@ -32,10 +32,8 @@ struct DestinationStyle : cria::impl::DestinationStyleBase<DestinationStyle> {
                              b.getF32Type());
       Value result;
       auto norm = dyn_cast<NormOp>(op);
-      if (norm && norm.getKind() == NormKind::per_head) {
-        int64_t headDim =
-            cast<RankedTensorType>(norm.getWeight().getType()).getDimSize(0);
-        result = headRows(b, loc, norm.getX(), headDim, Value(), norm)
+      if (norm && norm.isPerHead()) {
+        result = headRows(b, loc, norm.getX(), norm.headSize(), Value(), norm)
                      .getResults()[0];
       } else if (norm) {
         result = plainRows(b, init, norm).getResults()[0];

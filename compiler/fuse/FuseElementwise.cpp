@@ -27,6 +27,13 @@ static Value onLanes(OpBuilder &b, Operation *op, Value tile) {
   if (auto scale = dyn_cast<ScaleOp>(op))
     return arith::MulFOp::create(
         b, loc, tile, splat(b, loc, type, scale.getFactor().convertToFloat()));
+  if (auto clip = dyn_cast<ClipOp>(op)) {
+    float bound = clip.getBound().convertToFloat();
+    Value least = splat(b, loc, type, -bound);
+    Value most = splat(b, loc, type, bound);
+    return arith::MinimumFOp::create(
+        b, loc, arith::MaximumFOp::create(b, loc, tile, least), most);
+  }
   auto cap = cast<SoftcapOp>(op).getCap().convertToFloat();
   Value scaled = arith::DivFOp::create(b, loc, tile, splat(b, loc, type, cap));
   Value tanh = math::TanhOp::create(b, loc, scaled);
@@ -38,7 +45,7 @@ struct FuseElementwise : cria::impl::FuseElementwiseBase<FuseElementwise> {
   void runOnOperation() override {
     SmallVector<Operation *> ops;
     getOperation()->walk([&](Operation *op) {
-      if (isa<ActivationOp, ScaleOp, SoftcapOp>(op) &&
+      if (isa<ActivationOp, ScaleOp, SoftcapOp, ClipOp>(op) &&
           isa<RankedTensorType>(op->getOperand(0).getType()))
         ops.push_back(op);
     });

@@ -32,10 +32,10 @@ void appendHeads(IRRewriter &rewriter, KvAppendOp append) {
                     norm ? norm.getX() : append.getX(), headDim, Value(), norm);
   auto stored = HeadRowsOp::create(
       rewriter, rewriter.getFusedLoc({rows.getLoc(), append.getLoc()}),
-      TypeRange{cache}, rows.getX(), rows.getWeight(), rows.getRope(),
-      append.getLayer(), append.getSlots(), append.getCache(),
+      TypeRange{cache}, rows.getX(), rows.getWeight(), rows.getBias(),
+      rows.getRope(), append.getLayer(), append.getSlots(), append.getCache(),
       rows.getHeadDimAttr(), rows.getEpsAttr(), rows.getPlusOneAttr(),
-      OutKindAttr::get(rewriter.getContext(), out));
+      rows.getCenterAttr(), OutKindAttr::get(rewriter.getContext(), out));
   rewriter.replaceOp(append, stored.getResults());
   rewriter.eraseOp(rows);
   if (norm)

@@ -16,8 +16,15 @@ namespace cria {
 using namespace mlir;
 using namespace cria;
 
-/// A row-wise norm that may run where the row is quantised.
-static NormOp prologueNorm(Value x) { return x.getDefiningOp<NormOp>(); }
+/// A row-wise norm that may run where the row is quantised. Of the kinds per
+/// head that is RMS with one weight for all heads; the others are head_rows.
+static NormOp prologueNorm(Value x) {
+  auto norm = x.getDefiningOp<NormOp>();
+  return norm && (!norm.isPerHead() ||
+                  (norm.getKind() == NormKind::per_head && !norm.getHeadDim()))
+             ? norm
+             : NormOp();
+}
 
 /// Linears whose input is quantised to 16 bits: those that make queries, keys
 /// and values, and the logits. An error in a score moves the whole row of
@@ -30,7 +37,7 @@ static bool wantsWideCodes(LinearOp linear) {
     Operation *user = users.pop_back_val();
     if (isa<KvAppendOp, AttentionOp, func::ReturnOp>(user))
       return true;
-    if (isa<RopeOp, NormOp, SoftcapOp, ScaleOp>(user))
+    if (isa<RopeOp, NormOp, SoftcapOp, ScaleOp, ClipOp>(user))
       llvm::append_range(users, user->getResult(0).getUsers());
   }
   return false;

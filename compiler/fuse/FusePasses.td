@@ -223,6 +223,8 @@ def FuseGlu : Pass<"cria-fuse-glu", "::mlir::func::FuncOp"> {
 def FuseElementwise : Pass<"cria-fuse-elementwise", "::mlir::func::FuncOp"> {
   let summary = "activation, scale and soft cap in the epilogue of a linear";
   let description = [{
+    And clips, of queries, keys and values.
+
     Before:
     ```mlir
     %y = cria.fused_linear ... {

@@ -45,7 +45,7 @@ static bool diesAt(Value residual, Operation *source, Operation *add) {
 /// The norm whose rows `add` may take in: nothing else reads them.
 static NormOp fusableNorm(Value v) {
   auto norm = v.getDefiningOp<NormOp>();
-  if (norm && norm->hasOneUse() && norm.getKind() != NormKind::per_head)
+  if (norm && norm->hasOneUse() && !norm.isPerHead())
     return norm;
   return {};
 }
@@ -58,7 +58,7 @@ static NormOp loneNorm(AddOp add) {
     if (isa<RowsOp, tensor::DimOp>(user))
       continue;
     auto norm = dyn_cast<NormOp>(user);
-    if (!norm || found || norm.getKind() == NormKind::per_head)
+    if (!norm || found || norm.isPerHead())
       return {};
     found = norm;
   }

@@ -32,22 +32,22 @@ cria::FusedLinearOp cria::fusableProducer(Value v, StringRef *why) {
 
 cria::NormOp cria::headNorm(Value x, int64_t headDim) {
   auto norm = x.getDefiningOp<NormOp>();
-  if (!norm || norm.getKind() != NormKind::per_head || !norm->hasOneUse())
+  if (!norm || !norm.isPerHead() || !norm->hasOneUse())
     return {};
-  auto weight = cast<RankedTensorType>(norm.getWeight().getType());
-  return weight.getDimSize(0) == headDim ? norm : NormOp();
+  return norm.headSize() == headDim ? norm : NormOp();
 }
 
 cria::HeadRowsOp cria::headRows(OpBuilder &b, Location loc, Value x,
                                 int64_t headDim, Value table, NormOp norm) {
   auto type = cast<RankedTensorType>(x.getType());
   Value init = emptyRows(b, loc, x, type.getDimSize(1), b.getF32Type());
-  return HeadRowsOp::create(b, loc, TypeRange{init.getType()}, x,
-                            norm ? norm.getWeight() : Value(), table, Value(),
-                            Value(), init, b.getI64IntegerAttr(headDim),
-                            norm ? norm.getEpsAttr() : FloatAttr(),
-                            norm ? norm.getPlusOneAttr() : UnitAttr(),
-                            OutKindAttr::get(b.getContext(), OutKind::rows));
+  return HeadRowsOp::create(
+      b, loc, TypeRange{init.getType()}, x, norm ? norm.getWeight() : Value(),
+      norm ? norm.getBias() : Value(), table, Value(), Value(), init,
+      b.getI64IntegerAttr(headDim), norm ? norm.getEpsAttr() : FloatAttr(),
+      norm ? norm.getPlusOneAttr() : UnitAttr(),
+      norm && norm.isCentered() ? b.getUnitAttr() : UnitAttr(),
+      OutKindAttr::get(b.getContext(), OutKind::rows));
 }
 
 cria::RowsOp cria::plainRows(OpBuilder &b, Value init, NormOp norm,

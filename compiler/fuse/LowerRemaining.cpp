@@ -24,7 +24,8 @@ struct LowerRemaining : cria::impl::LowerRemainingBase<LowerRemaining> {
     SmallVector<Operation *> remaining;
     getOperation()->walk([&](Operation *op) {
       if (isa<NormOp, RopeOp, PositionOp, ActivationOp, GluOp, KvAppendOp,
-              SoftcapOp, AddOp, ScaleOp, RelativeBiasOp, SelectRowsOp>(op) &&
+              SoftcapOp, ClipOp, AddOp, ScaleOp, RelativeBiasOp, SelectRowsOp>(
+              op) &&
           isa<RankedTensorType>(op->getResult(0).getType()) &&
           !op->getParentOfType<RowsOp>())
         remaining.push_back(op);

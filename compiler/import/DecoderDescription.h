@@ -150,10 +150,14 @@ struct DecoderDescription {
   /// T5-style bias by distance (see cria.relative_bias): buckets, and the
   /// distance from which all share the last. 0: none.
   int64_t relativeBuckets = 0, relativeDistance = 0;
-  /// Of queries and keys before rope: RMSNorm of each head or of the row, or
-  /// LayerNorm of the row.
-  enum class QkNorm { None, PerHead, Row, LayerRow };
+  /// What queries, keys and values are clipped to, on both sides; 0: none.
+  double clipQkv = 0;
+  /// Of queries and keys before rope, after the clip: RMSNorm or LayerNorm of
+  /// each head or of the row.
+  enum class QkNorm { None, PerHead, LayerPerHead, Row, LayerRow };
   QkNorm qkNorm = QkNorm::None;
+  /// Its weight per head is another for each head.
+  bool qkNormOfAllHeads = false;
 
   /// What may differ from layer to layer besides the weights.
   struct LayerStyle {
@@ -186,6 +190,9 @@ struct DecoderDescription {
   /// What the reader decided and a user may want to know, a sentence each.
   std::vector<std::string> notes;
 
+  bool qkNormPerHead() const {
+    return qkNorm == QkNorm::PerHead || qkNorm == QkNorm::LayerPerHead;
+  }
   int64_t queryRows() const { return heads * headDim; }
   int64_t keyRows() const { return kvHeads * headDim; }
 };

@@ -205,7 +205,8 @@ Value ModuleBuilder::norm(Value x, Value weight, Value bias, Location loc) {
                                                               : NormKind::layer;
   return NormOp::create(
       b, loc, x.getType(), NormKindAttr::get(b.getContext(), kind), x, weight,
-      bias, f32(model.eps), model.normPlusOne ? b.getUnitAttr() : nullptr);
+      bias, f32(model.eps), model.normPlusOne ? b.getUnitAttr() : nullptr,
+      mlir::IntegerAttr());
 }
 
 Value ModuleBuilder::topNorm(Value x, Role weight, Role bias) {
@@ -288,6 +289,7 @@ private:
   Value load(Role role);
   Value linear(Role role, Role bias, Value x);
   Value norm(Role role, Role bias, Value x);
+  Value clip(Value x);
   Value headNorm(Role role, Role bias, Value x);
   Value attention(Value x);
   Value feedForward(Value x);
@@ -323,6 +325,12 @@ Value LayerBuilder::norm(Role role, Role bias, Value x) {
   return m.norm(x, w, added, loc);
 }
 
+Value LayerBuilder::clip(Value x) {
+  if (model.clipQkv == 0)
+    return x;
+  return ClipOp::create(b, x.getLoc(), x.getType(), x, m.f32(model.clipQkv));
+}
+
 Value LayerBuilder::headNorm(Role role, Role bias, Value x) {
   using QkNorm = DecoderDescription::QkNorm;
   NormKind kind = NormKind::rms;
@@ -331,6 +339,9 @@ Value LayerBuilder::headNorm(Role role, Role bias, Value x) {
     return x;
   case QkNorm::PerHead:
     kind = NormKind::per_head;
+    break;
+  case QkNorm::LayerPerHead:
+    kind = NormKind::layer_per_head;
     break;
   case QkNorm::Row:
     break;
@@ -342,7 +353,10 @@ Value LayerBuilder::headNorm(Role role, Role bias, Value x) {
   Value added = load(bias);
   return NormOp::create(
       b, w.getLoc(), x.getType(), NormKindAttr::get(b.getContext(), kind), x, w,
-      added, m.f32(model.eps), model.normPlusOne ? b.getUnitAttr() : nullptr);
+      added, m.f32(model.eps), model.normPlusOne ? b.getUnitAttr() : nullptr,
+      model.qkNormPerHead() && model.qkNormOfAllHeads
+          ? b.getI64IntegerAttr(model.headDim)
+          : mlir::IntegerAttr());
 }
 
 Value LayerBuilder::attention(Value x) {
@@ -357,9 +371,9 @@ Value LayerBuilder::attention(Value x) {
     return KvAppendOp::create(b, input.getLoc(), cache.getType(), role, input,
                               cache, layer, slots);
   };
-  Value q = linear(Role::AttnQ, Role::AttnQBias, x);
-  Value k = linear(Role::AttnK, Role::AttnKBias, x);
-  Value v = linear(Role::AttnV, Role::AttnVBias, x);
+  Value q = clip(linear(Role::AttnQ, Role::AttnQBias, x));
+  Value k = clip(linear(Role::AttnK, Role::AttnKBias, x));
+  Value v = clip(linear(Role::AttnV, Role::AttnVBias, x));
   q = rope(headNorm(Role::QNorm, Role::QNormBias, q));
   k = rope(headNorm(Role::KNorm, Role::KNormBias, k));
   keyCache = append(CacheRole::key, k, keyCache);

@@ -73,7 +73,7 @@ bool isMatrix(Role role) {
 
 SmallVector<int64_t, 2> shapeOf(const DecoderDescription &model, Role role) {
   int64_t q = model.queryRows(), kv = model.keyRows();
-  bool perHead = model.qkNorm == DecoderDescription::QkNorm::PerHead;
+  bool perHead = model.qkNormPerHead() && !model.qkNormOfAllHeads;
   switch (role) {
   case Role::AttnQ:
     return {q, model.width};

@@ -106,7 +106,7 @@ Error Pooler::add(Role role) {
 Expected<KvPooling> Pooler::run() {
   SmallVector<Role, 6> roles = {Role::AttnK, Role::AttnV, Role::AttnKBias,
                                 Role::AttnVBias};
-  if (model.qkNorm != DecoderDescription::QkNorm::PerHead)
+  if (!model.qkNormPerHead() || model.qkNormOfAllHeads)
     roles.append({Role::KNorm, Role::KNormBias});
   if (group > 1)
     for (Role role : roles)

@@ -98,6 +98,24 @@ struct LowerSoftcap : OpRewritePattern<SoftcapOp> {
   }
 };
 
+struct LowerClip : OpRewritePattern<ClipOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(ClipOp op,
+                                PatternRewriter &rewriter) const override {
+    PlainBuilder b(rewriter, op.getLoc());
+    Value most = b.f32(op.getBound()),
+          least = b.f32(-op.getBound().convertToDouble());
+    rewriter.replaceOp(
+        op, b.elementwise(
+                op.getX(), [&](PlainBuilder &b, ValueRange args) -> Value {
+                  return b.create<arith::MinimumFOp>(
+                      b.create<arith::MaximumFOp>(args[0], least), most);
+                }));
+    return success();
+  }
+};
+
 struct LowerAdd : OpRewritePattern<AddOp> {
   using OpRewritePattern::OpRewritePattern;
 
@@ -132,6 +150,6 @@ struct LowerScale : OpRewritePattern<ScaleOp> {
 } // namespace
 
 void cria::populatePlainElementwisePatterns(RewritePatternSet &patterns) {
-  patterns.add<LowerActivation, LowerGlu, LowerSoftcap, LowerAdd, LowerScale>(
-      patterns.getContext());
+  patterns.add<LowerActivation, LowerGlu, LowerSoftcap, LowerClip, LowerAdd,
+               LowerScale>(patterns.getContext());
 }

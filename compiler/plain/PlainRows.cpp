@@ -43,17 +43,25 @@ struct LowerNorm : OpRewritePattern<NormOp> {
       return rewriter.notifyMatchFailure(op, "the width is dynamic");
     PlainBuilder b(rewriter, op.getLoc());
     Value x = op.getX(), weight = op.getWeight(), bias = op.getBias();
-    bool perHead = op.getKind() == NormKind::per_head;
-    if (perHead) {
-      int64_t head = cast<RankedTensorType>(weight.getType()).getDimSize(0);
-      x = b.splitLast(x, {type.getDimSize(1) / head, head});
-    }
+    bool perHead = op.isPerHead();
+    int64_t head = perHead ? op.headSize() : type.getDimSize(1);
+    int64_t heads = type.getDimSize(1) / head;
+    if (perHead)
+      x = b.splitLast(x, {heads, head});
     unsigned rank = perHead ? 3 : 2;
     AffineMap every = b.getMultiDimIdentityMap(rank);
     AffineMap row = every.getMajorSubMap(rank - 1);
     AffineMap column = b.select(rank, {rank - 1});
+    // Of each head its own, not of all the same.
+    if (weight &&
+        cast<RankedTensorType>(weight.getType()).getDimSize(0) != head) {
+      weight = b.splitLast(weight, {heads, head});
+      if (bias)
+        bias = b.splitLast(bias, {heads, head});
+      column = b.select(rank, {rank - 2, rank - 1});
+    }
 
-    if (op.getKind() == NormKind::layer) {
+    if (op.isCentered()) {
       Value center =
           mean(b, x, [](PlainBuilder &, ValueRange args) { return args[0]; });
       x = b.elements(b.sizes(x), {{x, every}, {center, row}},

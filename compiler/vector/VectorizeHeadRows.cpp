@@ -37,7 +37,11 @@ private:
                      {token, arith::AddIOp::create(b, column, index)}, mask);
   }
   void forEachPiece(llvm::function_ref<void(Value, int64_t)> body);
-  Value inverseRoot(Value token, Value column);
+  Value average(Value token, Value column,
+                llvm::function_ref<Value(Value, Value, Value)> body);
+  Value mean(Value token, Value column);
+  Value inverseRoot(Value token, Value column, Value mean);
+  Value parameter(Value vector, Value column, Value index, Value mask);
   Value rotate(Value x, Value token, Value index, Value mask);
   void store(Value x, Value token, Value head, Value column, Value index,
              int64_t exist);
@@ -65,29 +69,61 @@ void HeadRowsKernel::forEachPiece(
     body(constIndex(b, full), headDim - full);
 }
 
-/// 1 / sqrt(mean of squares + eps) in every lane, as in cria.rows.
-Value HeadRowsKernel::inverseRoot(Value token, Value column) {
+/// A sum over the head at `column`, divided by its size. There are 16 running
+/// sums, as in cria.rows; `body` gets 16 elements, the mask of the last ones
+/// (or null) and the running sums.
+Value HeadRowsKernel::average(
+    Value token, Value column,
+    llvm::function_ref<Value(Value, Value, Value)> body) {
   int64_t full = headDim / kLanes * kLanes;
-  auto square = [&](Value index, Value mask, Value acc) -> Value {
-    Value x = load(token, column, index, mask);
-    return math::FmaOp::create(b, x, x, acc);
+  auto step = [&](Value index, Value mask, Value acc) -> Value {
+    return body(load(token, column, index, mask), mask, acc);
   };
   Value acc = splat(b, 0.0f);
   if (full > 0)
     acc = buildLoop(b, constIndex(b, 0), constIndex(b, full), kLanes, acc,
                     [&](Value index, ValueRange carried) -> SmallVector<Value> {
-                      return {square(index, {}, carried[0])};
+                      return {step(index, {}, carried[0])};
                     })[0];
   if (full < headDim)
-    acc = square(constIndex(b, full), tailMask(b, headDim - full), acc);
+    acc = step(constIndex(b, full), tailMask(b, headDim - full), acc);
+  Value size = arith::ConstantOp::create(b, b.getF32FloatAttr(headDim));
+  return arith::DivFOp::create(b, sumLanes(b, acc), size);
+}
+
+Value HeadRowsKernel::mean(Value token, Value column) {
+  return broadcast(b, average(token, column, [&](Value x, Value, Value acc) {
+                     return arith::AddFOp::create(b, acc, x);
+                   }));
+}
+
+/// 1 / sqrt(mean of squares + eps) in every lane, as in cria.rows: of what
+/// `mean` leaves, where that is not null.
+Value HeadRowsKernel::inverseRoot(Value token, Value column, Value mean) {
+  Value square =
+      average(token, column, [&](Value x, Value mask, Value acc) -> Value {
+        if (mean) {
+          x = arith::SubFOp::create(b, x, mean);
+          if (mask)
+            x = arith::SelectOp::create(b, mask, x, splat(b, 0.0f));
+        }
+        return math::FmaOp::create(b, x, x, acc);
+      });
   auto number = [&](float value) -> Value {
     return arith::ConstantOp::create(b, b.getF32FloatAttr(value));
   };
-  Value mean = arith::DivFOp::create(b, sumLanes(b, acc), number(headDim));
-  Value sum =
-      arith::AddFOp::create(b, mean, number(op.getEps()->convertToFloat()));
-  Value root = math::SqrtOp::create(b, sum);
+  Value total =
+      arith::AddFOp::create(b, square, number(op.getEps()->convertToFloat()));
+  Value root = math::SqrtOp::create(b, total);
   return broadcast(b, arith::DivFOp::create(b, number(1.0f), root));
+}
+
+/// Lanes of a vector of one head's parameters, or of all heads'.
+Value HeadRowsKernel::parameter(Value vector, Value column, Value index,
+                                Value mask) {
+  bool ofAll = cast<MemRefType>(vector.getType()).getDimSize(0) != headDim;
+  Value at = ofAll ? arith::AddIOp::create(b, column, index) : index;
+  return loadLanes(b, vector, {at}, mask);
 }
 
 /// Neighbours rotate: x * cos + swap(x) * signed sin. head_dim is even, so a
@@ -128,17 +164,24 @@ void HeadRowsKernel::store(Value x, Value token, Value head, Value column,
 void HeadRowsKernel::emit() {
   auto emitHead = [&](Value token, Value head) {
     Value column = arith::MulIOp::create(b, head, constIndex(b, headDim));
-    Value scale;
+    Value center, scale;
+    if (op.getCenter())
+      center = mean(token, column);
     if (op.getWeight())
-      scale = inverseRoot(token, column);
+      scale = inverseRoot(token, column, center);
     forEachPiece([&](Value index, int64_t exist) {
       Value mask = exist < kLanes ? tailMask(b, exist) : Value();
       Value x = load(token, column, index, mask);
       if (op.getWeight()) {
-        Value w = loadLanes(b, op.getWeight(), {index}, mask);
+        if (center)
+          x = arith::SubFOp::create(b, x, center);
+        Value w = parameter(op.getWeight(), column, index, mask);
         if (op.getPlusOne())
           w = arith::AddFOp::create(b, w, splat(b, 1.0f));
         x = mul(mul(x, scale), w);
+        if (op.getBias())
+          x = arith::AddFOp::create(
+              b, x, parameter(op.getBias(), column, index, mask));
       }
       if (op.getRope())
         x = rotate(x, token, index, mask);

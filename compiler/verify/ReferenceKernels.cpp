@@ -469,20 +469,23 @@ float inverseRoot(ArrayRef<float> row, float eps) {
   return 1.0f / std::sqrt(float(sum / row.size()) + eps);
 }
 
+void takeOffMean(std::vector<float> &row) {
+  double sum = 0;
+  for (float x : row)
+    sum += x;
+  auto mean = static_cast<float>(sum / row.size());
+  for (float &x : row)
+    x -= mean;
+}
+
 void normalise(NormOp norm, std::vector<float> &row, const Buffer *weight,
                const Buffer *bias) {
   float eps = norm.getEps().convertToFloat();
   auto size = static_cast<int64_t>(row.size());
   int64_t group =
       norm.getKind() == NormKind::per_head ? weight->sizes[0] : size;
-  if (norm.getKind() == NormKind::layer) {
-    double sum = 0;
-    for (float x : row)
-      sum += x;
-    auto mean = static_cast<float>(sum / size);
-    for (float &x : row)
-      x -= mean;
-  }
+  if (norm.getKind() == NormKind::layer)
+    takeOffMean(row);
   for (int64_t from = 0; from < size; from += group) {
     float scale = inverseRoot(ArrayRef(row).slice(from, group), eps);
     for (int64_t i = 0; i < group; ++i) {
@@ -583,9 +586,11 @@ void run(RowsOp op, RecordReader reader) {
 
 void run(HeadRowsOp op, RecordReader reader) {
   Buffer x = reader.buffer(op.getX().getType());
-  Buffer weight, rope, slots;
+  Buffer weight, bias, rope, slots;
   if (op.getWeight())
     weight = reader.buffer(op.getWeight().getType());
+  if (op.getBias())
+    bias = reader.buffer(op.getBias().getType());
   if (op.getRope())
     rope = reader.buffer(op.getRope().getType());
   int64_t layer = op.getLayer() ? reader.index() : 0;
@@ -598,11 +603,18 @@ void run(HeadRowsOp op, RecordReader reader) {
       std::vector<float> row(headDim);
       for (int64_t d = 0; d < headDim; ++d)
         row[d] = x.load({token, head * headDim + d});
+      if (op.getCenter())
+        takeOffMean(row);
       if (op.getWeight()) {
         float scale = inverseRoot(row, op.getEps()->convertToFloat());
-        for (int64_t d = 0; d < headDim; ++d)
+        // One head's for all, or each head's own.
+        int64_t own = weight.sizes[0] == headDim ? 0 : head * headDim;
+        for (int64_t d = 0; d < headDim; ++d) {
           row[d] = row[d] * scale *
-                   (weight.load({d}) + (op.getPlusOne() ? 1.0f : 0.0f));
+                   (weight.load({own + d}) + (op.getPlusOne() ? 1.0f : 0.0f));
+          if (op.getBias())
+            row[d] += bias.load({own + d});
+        }
       }
       if (op.getRope()) {
         std::vector<float> old = row;

@@ -95,6 +95,30 @@ func.func @f(%x: tensor<4x80xf32>, %i0: tensor<4x24xi32>, %i1: tensor<4x3xf32>, 
 
 // -----
 
+func.func @f(%x: tensor<4x80xf32>, %w: tensor<16xf32>, %i: tensor<4x80xf32>) {
+  // expected-error @below {{rows_c3: the norm is layer_per_head, expected rms, layer or per_head}}
+  %r = cria.rows ins(%x : tensor<4x80xf32>) params(%w : tensor<16xf32>) outs(%i : tensor<4x80xf32>) {
+  ^bb0(%row: tensor<1x80xf32>, %v: tensor<16xf32>):
+    %0 = cria.norm layer_per_head %row weight %v {eps = 1.0e-05 : f32} : tensor<1x80xf32>, weight tensor<16xf32>
+    cria.yield %0 : tensor<1x80xf32>
+  } -> tensor<4x80xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x80xf32>, %w: tensor<80xf32>, %i: tensor<4x80xf32>) {
+  // expected-error @below {{rows_c3: the norm is per_head with a head_dim, expected rms, layer or per_head}}
+  %r = cria.rows ins(%x : tensor<4x80xf32>) params(%w : tensor<80xf32>) outs(%i : tensor<4x80xf32>) {
+  ^bb0(%row: tensor<1x80xf32>, %v: tensor<80xf32>):
+    %0 = cria.norm per_head %row weight %v {eps = 1.0e-05 : f32, head_dim = 16 : i64} : tensor<1x80xf32>, weight tensor<80xf32>
+    cria.yield %0 : tensor<1x80xf32>
+  } -> tensor<4x80xf32>
+  return
+}
+
+// -----
+
 func.func @f(%x: tensor<4x80xf32>, %i0: tensor<4x24xi32>, %i1: tensor<4x3xf32>, %i2: tensor<4x3xf32>) {
   // expected-error @below {{rows_c3: the region holds 'cria.softcap', expected at most one cria.norm}}
   %r:3 = cria.rows ins(%x : tensor<4x80xf32>) outs(%i0, %i1, %i2 : tensor<4x24xi32>, tensor<4x3xf32>, tensor<4x3xf32>) {
@@ -528,8 +552,32 @@ func.func @f(%x: tensor<4x64xf32>, %i: tensor<4x64xf32>) {
 // -----
 
 func.func @f(%x: tensor<4x64xf32>, %w: tensor<32xf32>, %i: tensor<4x64xf32>) {
-  // expected-error @below {{head_rows_c2: a weight of head_dim (32) elements and eps come together}}
+  // expected-error @below {{head_rows_c2: a weight of head_dim (32) elements or x's columns (64) and eps come together}}
   %0 = cria.head_rows ins(%x : tensor<4x64xf32>) weight(%w : tensor<32xf32>) outs(%i : tensor<4x64xf32>) {head_dim = 32 : i64, out = #cria<out rows>} -> tensor<4x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x64xf32>, %w: tensor<16xf32>, %i: tensor<4x64xf32>) {
+  // expected-error @below {{head_rows_c2: a weight of head_dim (32) elements or x's columns (64) and eps come together}}
+  %0 = cria.head_rows ins(%x : tensor<4x64xf32>) weight(%w : tensor<16xf32>) outs(%i : tensor<4x64xf32>) {eps = 1.0e-05 : f32, head_dim = 32 : i64, out = #cria<out rows>} -> tensor<4x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x64xf32>, %i: tensor<4x64xf32>) {
+  // expected-error @below {{head_rows_c2: bias and center need a weight}}
+  %0 = cria.head_rows ins(%x : tensor<4x64xf32>) outs(%i : tensor<4x64xf32>) {center, head_dim = 32 : i64, out = #cria<out rows>} -> tensor<4x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x64xf32>, %w: tensor<64xf32>, %b: tensor<32xf32>, %i: tensor<4x64xf32>) {
+  // expected-error @below {{head_rows_c2: bias has 32 elements, weight has 64}}
+  %0 = cria.head_rows ins(%x : tensor<4x64xf32>) weight(%w : tensor<64xf32>) bias(%b : tensor<32xf32>) outs(%i : tensor<4x64xf32>) {center, eps = 1.0e-05 : f32, head_dim = 32 : i64, out = #cria<out rows>} -> tensor<4x64xf32>
   return
 }
 

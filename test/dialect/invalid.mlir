@@ -153,7 +153,7 @@ func.func @f(%x: tensor<4x64xf32>, %w: tensor<32xf32>) {
 // -----
 
 func.func @f(%x: tensor<4x64xf32>, %w: tensor<48xf32>) {
-  // expected-error @below {{norm_c2: weight's size (48) must divide x's columns (64)}}
+  // expected-error @below {{norm_c2: a head's size (48) must divide x's columns (64)}}
   %0 = cria.norm per_head %x weight %w {eps = 1.0e-05 : f32} : tensor<4x64xf32>, weight tensor<48xf32>
   return
 }
@@ -169,7 +169,7 @@ func.func @f(%x: tensor<4x64xf32>) {
 // -----
 
 func.func @f(%x: tensor<4x64xf32>, %w: tensor<64xf32>) {
-  // expected-error @below {{norm_c3: only layer takes a bias, beside a weight}}
+  // expected-error @below {{norm_c3: only layer and layer_per_head take a bias, beside a weight}}
   %0 = cria.norm rms %x weight %w bias %w {eps = 1.0e-05 : f32} : tensor<4x64xf32>, weight tensor<64xf32>, bias tensor<64xf32>
   return
 }
@@ -177,8 +177,48 @@ func.func @f(%x: tensor<4x64xf32>, %w: tensor<64xf32>) {
 // -----
 
 func.func @f(%x: tensor<4x64xf32>, %w: tensor<64xf32>, %b: tensor<32xf32>) {
-  // expected-error @below {{norm_c3: bias has 32 elements, x has 64 columns}}
+  // expected-error @below {{norm_c3: bias has 32 elements, weight has 64}}
   %0 = cria.norm layer %x weight %w bias %b {eps = 1.0e-05 : f32} : tensor<4x64xf32>, weight tensor<64xf32>, bias tensor<32xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x64xf32>, %w: tensor<32xf32>) {
+  // expected-error @below {{norm_c2: weight has 32 elements, expected 16, a head's, or 64}}
+  %0 = cria.norm layer_per_head %x weight %w {eps = 1.0e-05 : f32, head_dim = 16 : i64} : tensor<4x64xf32>, weight tensor<32xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x64xf32>, %w: tensor<64xf32>) {
+  // expected-error @below {{norm_c2: a head's size (24) must divide x's columns (64)}}
+  %0 = cria.norm per_head %x weight %w {eps = 1.0e-05 : f32, head_dim = 24 : i64} : tensor<4x64xf32>, weight tensor<64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x64xf32>) {
+  // expected-error @below {{norm_c2: layer_per_head needs a weight}}
+  %0 = cria.norm layer_per_head %x {eps = 1.0e-05 : f32, head_dim = 16 : i64} : tensor<4x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x64xf32>, %w: tensor<16xf32>, %b: tensor<64xf32>) {
+  // expected-error @below {{norm_c3: bias has 64 elements, weight has 16}}
+  %0 = cria.norm layer_per_head %x weight %w bias %b {eps = 1.0e-05 : f32} : tensor<4x64xf32>, weight tensor<16xf32>, bias tensor<64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x64xf32>, %w: tensor<64xf32>) {
+  // expected-error @below {{norm_c5: layer takes no head_dim}}
+  %0 = cria.norm layer %x weight %w {eps = 1.0e-05 : f32, head_dim = 16 : i64} : tensor<4x64xf32>, weight tensor<64xf32>
   return
 }
 
@@ -387,6 +427,14 @@ func.func @f(%q: tensor<4x192xf32>, %k: tensor<2x?x2x4x32x16xf16>, %v: tensor<2x
 func.func @f(%q: tensor<4x192xf32>, %k: tensor<2x?x2x4x32x16xf16>, %v: tensor<2x?x2x64x32xf16>, %l: index, %p: tensor<4xi32>, %s: tensor<3xi32>, %t: tensor<?x?xi32>) {
   // expected-error @below {{attention_c7: 3 sequences for 4 rows}}
   %0 = cria.attention %q, %k, %v[%l] positions %p sequences %s tables %t {heads = 6 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32} : tensor<4x192xf32>, tensor<2x?x2x4x32x16xf16>, tensor<2x?x2x64x32xf16>, tensor<4xi32>, tensor<3xi32>, tensor<?x?xi32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x64xf32>) {
+  // expected-error @below {{clip_c1: bound (-1.000000e+00) must be positive and finite}}
+  %0 = cria.clip %x {bound = -1.0 : f32} : tensor<4x64xf32>
   return
 }
 

@@ -42,11 +42,13 @@ func.func @linear(%x: tensor<?x64xf32>, %w: !cria.weight<96x64, f32, rows>, %b: 
 // CHECK-NEXT: %1 = cria.norm rms %arg0 weight %arg1 {eps = 9.99999974E-6 : f32, plus_one} : tensor<?x64xf32>, weight tensor<64xf32>
 // CHECK-NEXT: %2 = cria.norm layer %arg0 weight %arg1 bias %arg2 {eps = 9.99999974E-6 : f32} : tensor<?x64xf32>, weight tensor<64xf32>, bias tensor<64xf32>
 // CHECK-NEXT: %3 = cria.norm per_head %arg0 weight %arg3 {eps = 9.99999997E-7 : f32} : tensor<?x64xf32>, weight tensor<16xf32>
+// CHECK-NEXT: %4 = cria.norm layer_per_head %arg0 weight %arg1 bias %arg2 {eps = 9.99999997E-7 : f32, head_dim = 16 : i64} : tensor<?x64xf32>, weight tensor<64xf32>, bias tensor<64xf32>
 func.func @norm(%x: tensor<?x64xf32>, %w: tensor<64xf32>, %b: tensor<64xf32>, %h: tensor<16xf32>) {
   %0 = cria.norm rms %x {eps = 1.0e-05 : f32} : tensor<?x64xf32>
   %1 = cria.norm rms %x weight %w {eps = 1.0e-05 : f32, plus_one} : tensor<?x64xf32>, weight tensor<64xf32>
   %2 = cria.norm layer %x weight %w bias %b {eps = 1.0e-05 : f32} : tensor<?x64xf32>, weight tensor<64xf32>, bias tensor<64xf32>
   %3 = cria.norm per_head %x weight %h {eps = 1.0e-06 : f32} : tensor<?x64xf32>, weight tensor<16xf32>
+  %4 = cria.norm layer_per_head %x weight %w bias %b {eps = 1.0e-06 : f32, head_dim = 16 : i64} : tensor<?x64xf32>, weight tensor<64xf32>, bias tensor<64xf32>
   return
 }
 

@@ -23,7 +23,8 @@ DEFAULTS = {
     "ffn_bias": False, "head_bias": False,
     "positions": "rope",      # rope, learned, sinusoidal, none
     "rope_dims": None, "pairs": "half",
-    "qk_norm": None,          # head, row
+    "qk_norm": None,          # head, heads (each its own weight), row
+    "clip_qkv": None,
     "softcap": None, "final_softcap": None, "window": None, "sinks": False,
     "slopes": None,           # ALiBi: one factor a head
     "relative": None,         # T5: (buckets, max_distance)
@@ -86,11 +87,13 @@ class Writer:
                          self.weight(n, k, layers if at else None, element), at)
 
     # Ops.
-    def norm(self, x, d, name, at=None, layers=0, kind=None, size=None):
+    def norm(self, x, d, name, at=None, layers=0, kind=None, size=None,
+             head_dim=None):
         o = self.o
         kind = kind or o["norm"]
         word = {"layer": "layer", "layer_bias": "layer", "rms": "rms",
-                "bare": "rms", "per_head": "per_head"}[kind]
+                "bare": "rms", "per_head": "per_head",
+                "layer_per_head": "layer_per_head"}[kind]
         text, types = f"cria.norm {word} {x}", self.rows(d)
         if kind != "bare":
             w = self.vector(name, size or d, at, layers)
@@ -100,6 +103,8 @@ class Writer:
             text += f" bias {self.vector(name + '_b', d, at, layers)}"
             types += f", bias tensor<{d}xf32>"
         plus = ", plus_one" if o["plus_one"] and kind != "bare" else ""
+        if head_dim:
+            plus += f", head_dim = {head_dim} : i64"
         return self.emit(f"{text} {{eps = 1.0e-05 : f32{plus}}} : {types}")
 
     def linear(self, x, name, n, k, bias=False, at=None, layers=0, element=None,
@@ -129,12 +134,16 @@ def attention(w, n, kind, layers, keys, values):
     for name, size in (("q", q), ("k", k), ("v", k)):
         sides[name] = w.linear(n, f"attn_{name}{kind}", size, d,
                                name in o["attn_bias"], "%at", layers)
+        if o["clip_qkv"]:
+            sides[name] = w.emit(f"cria.clip {sides[name]} {{bound = "
+                                 f"{o['clip_qkv']:e} : f32}} : {w.rows(size)}")
     for name, size in (("q", q), ("k", k)):
         if o["qk_norm"]:
-            per_head = o["qk_norm"] == "head"
+            word, weight, head_dim = {
+                "row": ("rms", size, None), "head": ("per_head", hd, None),
+                "heads": ("layer_per_head", size, hd)}[o["qk_norm"]]
             sides[name] = w.norm(sides[name], size, f"{name}_norm{kind}", "%at",
-                                 layers, "per_head" if per_head else "rms",
-                                 hd if per_head else size)
+                                 layers, word, weight, head_dim)
         if o["positions"] == "rope":
             sides[name] = w.emit(
                 f"cria.rope {sides[name]}, %pos {{rope = #cria.rope<pairs = "

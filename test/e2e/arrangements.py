@@ -37,6 +37,10 @@ CASES = {
     "neox": dict(norm="layer_bias", block="parallel2", ffn_kind="plain",
                  activation="gelu", attn_bias="qkvo", ffn_bias=True,
                  rope_dims=4, head_dim=20),
+    # Clips, then rope in the epilogues, and pieces of 16 of heads of 80.
+    "olmo": dict(norm="layer", clip_qkv=0.5, head_dim=80, weight="q4"),
+    "stablelm2": dict(norm="layer", block="parallel", qk_norm="heads",
+                      rope_dims=4, head_dim=20, clip_qkv=2.0),
     "olmo2": dict(placement="after", qk_norm="row", weight="q4"),
     "gemma2": dict(placement="double", plus_one=True, activation="gelu_tanh",
                    embed_scale=8.0, softcap=5.0, final_softcap=3.0, head_dim=256,

@@ -62,8 +62,11 @@ CASES = [
     # Two norms of a parallel block, ALiBi, caps.
     Case("parallel", norm="layer", norm_weight=False, positions="alibi",
          block="parallel_two_norms", activation="gelu_pytorch_tanh",
+         clip_qkv=1.5,
          attn_logit_softcapping=4.0, final_logit_softcapping=5.0,
          logit_scale=0.7, embedding_norm=True, dropout=0.1),
+    Case("heads", norm="layer", norm_bias=True, qk_norm="head", clip_qkv=2.0,
+         partial_rotary_factor=0.5),
     Case("branch", norm_placement="branch", qk_norm="row",
          rope_scaling={"rope_type": "linear", "factor": 2.0},
          partial_rotary_factor=0.34, norm_plus_one=True),
@@ -246,6 +249,8 @@ class Judge:
         parts = {}
         for name in "qkv":
             y = self.linear(f"{layer}attention.{name}", x)
+            if clip := c.get("clip_qkv"):
+                y = y.clamp(-clip, clip)
             norm = c.get("qk_norm", "none") if name != "v" else "none"
             if norm == "row":
                 y = self.norm(f"{layer}attention.{name}_norm", y)

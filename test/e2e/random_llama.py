@@ -144,6 +144,8 @@ FAMILIES = [
                "full_attention": rope(1e6, rope_type="linear", factor=8.0)}),
     Family("phi", "phi", **SIZES,
            rope_parameters=rope(partial_rotary_factor=0.5)),
+    Family("phi-qk-norm", "phi", **SIZES, qk_layernorm=True,
+           rope_parameters=rope(partial_rotary_factor=0.5)),
     Family("phi3", "phi3", **SIZES, pad_token_id=0, eos_token_id=2,
            sliding_window=99,
            rope_parameters=rope(partial_rotary_factor=0.5),
@@ -185,19 +187,28 @@ FAMILIES = [
            plain_only=True),
     Family("bloom", "bloom", hidden_size=72, n_head=6, n_layer=2),
     Family("mpt", "mpt", d_model=60, n_heads=5, n_layers=2, max_seq_len=1100,
-           attn_config=dict(softmax_scale=0.3, alibi_bias_max=16)),
+           attn_config=dict(softmax_scale=0.3, alibi_bias_max=16,
+                            clip_qkv=1.25)),
     Family("mpt-usual", "mpt", d_model=72, n_heads=8, n_layers=2,
            max_seq_len=1100, attn_config=dict(attn_pdrop=0),
            plain_only=True),
-    Family("olmo", "olmo", **SIZES, pad_token_id=1, eos_token_id=2),
+    Family("olmo", "olmo", **SIZES, pad_token_id=1, eos_token_id=2,
+           plain_only=True),
+    Family("olmo-clip", "olmo", **SIZES, pad_token_id=1, eos_token_id=2,
+           clip_qkv=1.25),
     Family("olmo2", "olmo2", **SIZES, pad_token_id=1, eos_token_id=2),
     Family("stablelm", "stablelm", **SIZES, use_qkv_bias=True,
            rope_parameters=rope(partial_rotary_factor=0.5), plain_only=True),
     Family("stablelm-parallel", "stablelm", **SIZES,
            use_parallel_residual=True,
            rope_parameters=rope(partial_rotary_factor=0.5), plain_only=True),
+    Family("stablelm-qk-norm", "stablelm", **SIZES, qk_layernorm=True,
+           use_parallel_residual=True,
+           rope_parameters=rope(partial_rotary_factor=0.5)),
     Family("cohere", "cohere", **SIZES, logit_scale=0.7, bos_token_id=1,
            eos_token_id=2),
+    Family("cohere-qk-norm", "cohere", **SIZES, use_qk_norm=True,
+           bos_token_id=1, eos_token_id=2, plain_only=True),
     Family("cohere2", "cohere2", **{**SIZES, "num_hidden_layers": 4},
            logit_scale=0.7, sliding_window=45, layer_types=ALTERNATING,
            bos_token_id=1, eos_token_id=2, plain_only=True),
@@ -220,7 +231,8 @@ def write_family(case, folder):
     with torch.no_grad():
         for name, value in sorted(model.named_parameters()):
             random = torch.randn(value.shape, generator=gen)
-            if value.ndim > 1:
+            # Cohere's norms of heads are matrices.
+            if value.ndim > 1 and not name.endswith("_norm.weight"):
                 value.copy_(1.25 / config.hidden_size**0.5 * random)
             else:
                 value.copy_((0 if name.endswith("bias") else 1) + 0.25 * random)
@@ -234,9 +246,10 @@ ARCHITECTURES = {
     "gemma3": "gemma3", "olmo2": "olmo2", "phi": "phi2", "phi3": "phi3",
     "phi3-longrope": "phi3", "gpt2": "gpt2", "gpt-neox": "gptneox",
     "gpt-neox-serial": "gptneox", "falcon-mqa": "falcon",
-    "falcon-new": "falcon", "olmo": "olmo", "stablelm": "stablelm",
-    "stablelm-parallel": "stablelm", "cohere": "command-r",
-    "cohere2": "cohere2", "bloom": "bloom", "mpt": "mpt",
+    "falcon-new": "falcon", "olmo": "olmo", "olmo-clip": "olmo",
+    "stablelm": "stablelm", "stablelm-parallel": "stablelm",
+    "stablelm-qk-norm": "stablelm", "cohere": "command-r",
+    "cohere-qk-norm": "command-r", "cohere2": "cohere2", "bloom": "bloom", "mpt": "mpt",
 }  # yapf: disable
 
 
@@ -261,7 +274,7 @@ def gguf_families():
             config["hidden_act"] = "gelu_new"
         if arch == "mpt":
             config["gelu_tanh"] = True  # see reference.load
-            config["attn_config"] = dict(alibi_bias_max=16)
+            config["attn_config"] = dict(alibi_bias_max=16, clip_qkv=1.25)
         if arch == "falcon":
             config["activation"] = "gelu_new"
             config.pop("bias", None)

@@ -560,7 +560,15 @@ def write_family_gguf(folder, path, arch):
         writer.add_embedding_scale(config.embedding_multiplier)
         writer.add_residual_scale(config.residual_multiplier)
         writer.add_logit_scale(config.logits_scaling)
-    for name, tensor in model.state_dict().items():
+    state = model.state_dict()
+    if arch == "stablelm" and config.qk_layernorm:
+        # One behind the other, of all heads of a layer.
+        for layer in range(layers):
+            for side, count in (("q", heads), ("k", kv_heads)):
+                to = f"model.layers.{layer}.self_attn.{side}_layernorm"
+                state[to + ".weight"] = torch.stack(
+                    [state.pop(f"{to}.norms.{i}.weight") for i in range(count)])
+    for name, tensor in state.items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
         if arch in ("gptneox", "falcon", "bloom") and ".query_key_value." in name:

@@ -36,6 +36,25 @@ func.func @bias_and_norm(%x: tensor<?x64xf32>, %p: tensor<?xi32>) -> tensor<?x64
 
 // -----
 
+// A clip knows no order, and a norm's weight may be each head's own.
+// CHECK: cria.param @w : {{.*}}permute_heads = 32
+cria.param @w : !cria.weight<64x64, q8, block = 32, none, rows>
+// CHECK: cria.param @g : {{.*}}permute_heads = 32
+cria.param @g : tensor<64xf32>
+// CHECK-LABEL: func.func @clip_and_norm
+func.func @clip_and_norm(%x: tensor<?x64xf32>, %p: tensor<?xi32>) -> tensor<?x64xf32> {
+  %w = cria.load @w : !cria.weight<64x64, q8, block = 32, none, rows>
+  %g = cria.load @g : tensor<64xf32>
+  %q = cria.linear %x, %w : tensor<?x64xf32>, !cria.weight<64x64, q8, block = 32, none, rows> -> tensor<?x64xf32>
+  %c = cria.clip %q {bound = 8.0 : f32} : tensor<?x64xf32>
+  %n = cria.norm layer_per_head %c weight %g {eps = 1.0e-05 : f32, head_dim = 32 : i64} : tensor<?x64xf32>, weight tensor<64xf32>
+  // CHECK: pairs = interleaved
+  %r = cria.rope %n, %p {head_dim = 32 : i64, rope = #cria.rope<pairs = half, base = 1.0e+04, dims = 16>} : tensor<?x64xf32>, tensor<?xi32>
+  return %r : tensor<?x64xf32>
+}
+
+// -----
+
 // Queries meet keys: one rope that must stay keeps all.
 // CHECK-NOT: permute
 // WHY: canonicalize-rope.mlir:{{.*}}half pairs stay: its input is not one linear's alone

@@ -72,6 +72,17 @@ func.func @head_norm(%x: tensor<?x64xf32>, %g: tensor<32xf32>) -> (tensor<?x64xf
 
 // -----
 
+// CHECK-LABEL: func.func @head_layer_norm
+// CHECK-SAME:    (%[[X:[^:]*]]: tensor<?x64xf32>, %[[G:[^:]*]]: tensor<64xf32>)
+// CHECK:         cria.head_rows ins(%[[X]] : tensor<?x64xf32>) weight(%[[G]] : tensor<64xf32>) outs(%{{.*}}) {center, eps = 9.99999974E-6 : f32, head_dim = 32 : i64
+// CHECK-NOT:     cria.norm
+func.func @head_layer_norm(%x: tensor<?x64xf32>, %g: tensor<64xf32>) -> tensor<?x64xf32> {
+  %y = cria.norm layer_per_head %x weight %g {eps = 1.0e-05 : f32, head_dim = 32 : i64} : tensor<?x64xf32>, weight tensor<64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+
 // The scale of an embedding.
 // CHECK-LABEL: func.func @lone_scale
 // CHECK:         cria.rows

@@ -38,6 +38,24 @@ func.func @scale_softcap(%x: tensor<?x64xf32>, %w: !cria.weight<64x64, f32, n16>
 
 // -----
 
+// CHECK-LABEL: func.func @clip
+// CHECK-DAG:     %[[LEAST:.*]] = arith.constant dense<-8.000000e+00> : vector<16xf32>
+// CHECK-DAG:     %[[MOST:.*]] = arith.constant dense<8.000000e+00> : vector<16xf32>
+// CHECK:         %[[A:.*]] = arith.maximumf %{{.*}}, %[[LEAST]] : vector<16xf32>
+// CHECK:         %[[R:.*]] = arith.minimumf %[[A]], %[[MOST]] : vector<16xf32>
+// CHECK:         cria.yield %[[R]]
+// CHECK-NOT:     cria.clip
+func.func @clip(%x: tensor<?x64xf32>, %w: !cria.weight<64x64, f32, n16>, %init: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  %y = cria.fused_linear acts(%x : tensor<?x64xf32>) weights(%w : !cria.weight<64x64, f32, n16>) outs(%init : tensor<?x64xf32>) attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  } -> tensor<?x64xf32>
+  %z = cria.clip %y {bound = 8.0 : f32} : tensor<?x64xf32>
+  return %z : tensor<?x64xf32>
+}
+
+// -----
+
 // WHY: FuseElementwise{{.*}}its input is used elsewhere as well
 // CHECK-LABEL: func.func @second_use
 // CHECK:         cria.activation relu %{{.*}} : tensor<?x64xf32>

@@ -69,6 +69,19 @@ func.func @normalised_key(%x: tensor<?x64xf32>, %g: tensor<32xf32>, %k: tensor<2
 
 // -----
 
+// CHECK-LABEL: func.func @layer_normalised_key
+// CHECK-SAME:    (%[[X:[^:]*]]: tensor<?x64xf32>, %[[G:[^:]*]]: tensor<64xf32>
+// CHECK:         cria.head_rows ins(%[[X]] : tensor<?x64xf32>) weight(%[[G]] : tensor<64xf32>) layer
+// CHECK-SAME:      {center, eps
+// CHECK-NOT:     cria.norm
+func.func @layer_normalised_key(%x: tensor<?x64xf32>, %g: tensor<64xf32>, %k: tensor<2x?x2x4x32x16xf16>, %layer: index, %slots: tensor<?xi32>) -> tensor<2x?x2x4x32x16xf16> {
+  %n = cria.norm layer_per_head %x weight %g {eps = 1.0e-05 : f32, head_dim = 32 : i64} : tensor<?x64xf32>, weight tensor<64xf32>
+  %next = cria.kv_append key %n into %k[%layer] at %slots : tensor<?x64xf32>, tensor<2x?x2x4x32x16xf16>, tensor<?xi32>
+  return %next : tensor<2x?x2x4x32x16xf16>
+}
+
+// -----
+
 // Heads of 24 would share vectors.
 // CHECK-LABEL: func.func @value_of_24
 // CHECK:         %[[Y:.*]] = cria.fused_linear {{.*}}out = #cria<out rows>

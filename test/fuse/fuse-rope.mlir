@@ -96,6 +96,20 @@ func.func @head_norm(%x: tensor<?x64xf32>, %w: !cria.weight<64x64, f32, n16>, %p
 
 // -----
 
+// The same of a LayerNorm whose weight and bias are each head's own.
+// CHECK-LABEL: func.func @head_layer_norm
+// CHECK-SAME:    %[[G:[^:]*]]: tensor<64xf32>, %[[B:[^:]*]]: tensor<64xf32>
+// CHECK:         cria.head_rows ins(%{{.*}} : tensor<?x64xf32>) weight(%[[G]] : tensor<64xf32>) bias(%[[B]] : tensor<64xf32>) rope(
+// CHECK-SAME:      {center, eps = 9.99999974E-6 : f32, head_dim = 32 : i64, out = #cria<out rows>}
+// CHECK-NOT:     cria.norm
+func.func @head_layer_norm(%x: tensor<?x64xf32>, %p: tensor<?xi32>, %g: tensor<64xf32>, %b: tensor<64xf32>) -> tensor<?x64xf32> {
+  %n = cria.norm layer_per_head %x weight %g bias %b {eps = 1.0e-05 : f32, head_dim = 32 : i64} : tensor<?x64xf32>, weight tensor<64xf32>, bias tensor<64xf32>
+  %r = cria.rope %n, %p {head_dim = 32 : i64, rope = #cria.rope<pairs = interleaved, base = 1.0e+04, dims = 32>} : tensor<?x64xf32>, tensor<?xi32>
+  return %r : tensor<?x64xf32>
+}
+
+// -----
+
 // A norm with another use, or over other heads, stays in front.
 // CHECK-LABEL: func.func @norm_used_twice
 // CHECK:         %[[N:.*]] = cria.norm per_head

@@ -126,6 +126,31 @@ func.func @norm_per_head(%x: tensor<?x64xf32>, %w: tensor<16xf32>) -> tensor<?x6
   return %y : tensor<?x64xf32>
 }
 
+// Each head's own weight: both are 4 x 16.
+// CHECK-LABEL: func.func @layer_norm_per_head(
+// CHECK-DAG: %[[X:.+]] = tensor.expand_shape %arg0 {{\[}}[0], [1, 2]] output_shape [%{{.+}}, 4, 16]
+// CHECK-DAG: %[[W:.+]] = tensor.expand_shape %arg1 {{\[}}[0, 1]] output_shape [4, 16]
+// CHECK: linalg.generic {{.*}}["parallel", "parallel", "reduction"]
+// CHECK: %[[C:.+]] = linalg.generic {{.*}}ins(%[[X]],
+// CHECK: arith.subf
+// CHECK: linalg.generic {{.*}}["parallel", "parallel", "reduction"]} ins(%[[C]]
+// CHECK: linalg.generic {{.*}}ins(%[[C]], %{{.+}}, %[[W]]
+// CHECK: tensor.collapse_shape
+func.func @layer_norm_per_head(%x: tensor<?x64xf32>, %w: tensor<64xf32>) -> tensor<?x64xf32> {
+  %y = cria.norm layer_per_head %x weight %w {eps = 1.0e-05 : f32, head_dim = 16 : i64} : tensor<?x64xf32>, weight tensor<64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// CHECK-LABEL: func.func @clip(
+// CHECK-DAG: %[[MOST:.+]] = arith.constant 8.000000e+00 : f32
+// CHECK-DAG: %[[LEAST:.+]] = arith.constant -8.000000e+00 : f32
+// CHECK: %[[A:.+]] = arith.maximumf %{{.+}}, %[[LEAST]]
+// CHECK: arith.minimumf %[[A]], %[[MOST]]
+func.func @clip(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  %y = cria.clip %x {bound = 8.0 : f32} : tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+
 // CHECK-LABEL: func.func @rope_interleaved(
 // CHECK: arith.constant dense<[1.000000e+00, 0.00999999977]> : tensor<2xf32>
 // CHECK: tensor.extract_slice %{{.+}}[0, 0, 0] [%{{.+}}, 2, 2] [1, 1, 2]

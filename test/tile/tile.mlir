@@ -232,6 +232,20 @@ func.func @rows_decode(%x: tensor<?x32xf32>, %init: tensor<?x32xf32>, %w: !cria.
 
 // -----
 
+// Of parameters that are each head's own, a tile gets its heads'.
+// CHECK-LABEL: func.func @head_rows_decode
+// CHECK-SAME:    %[[W:[^:]*]]: tensor<40xf32>
+// CHECK:         scf.forall (%{{.*}}, %[[H:.*]]) in
+// CHECK:           %[[AT:.*]] = affine.apply #{{.*}}(%[[H]])
+// CHECK:           %[[OWN:.*]] = tensor.extract_slice %[[W]][%[[AT]]] [20] [1]
+// CHECK:           cria.head_rows ins(%{{.*}} : tensor<1x20xf32>) weight(%[[OWN]] : tensor<20xf32>) bias(
+func.func @head_rows_decode(%x: tensor<?x40xf32>, %w: tensor<40xf32>, %b: tensor<40xf32>, %init: tensor<?x40xf32>) -> tensor<?x40xf32> attributes {cria.version = "decode"} {
+  %y = cria.head_rows ins(%x : tensor<?x40xf32>) weight(%w : tensor<40xf32>) bias(%b : tensor<40xf32>) outs(%init : tensor<?x40xf32>) {center, eps = 1.0e-05 : f32, head_dim = 20 : i64, out = #cria<out rows>} -> tensor<?x40xf32>
+  return %y : tensor<?x40xf32>
+}
+
+// -----
+
 // Rows for anything else are shared.
 // CHECK-LABEL: func.func @rows_decode_shared
 // CHECK:         scf.forall

@@ -63,6 +63,39 @@ func.func @rows(%x: memref<?x20xf32>, %w: memref<10xf32>, %y: memref<?x20xf32>) 
 
 // -----
 
+// LayerNorm, with a weight and a bias of each head's own. The last 4 of a
+// head's 20 elements have lanes beside them that are no part of the variance.
+
+// CHECK-LABEL: func.func @layer
+// CHECK-SAME:    (%{{[^:]*}}: memref<?x40xf32>, %[[W:[^:]*]]: memref<40xf32>, %[[B:[^:]*]]: memref<40xf32>, %{{.*}}: memref<?x40xf32>)
+// CHECK-DAG:     %[[MASK:.*]] = arith.constant dense<[true, true, true, true, false, false, false, false, false, false, false, false, false, false, false, false]>
+// CHECK-DAG:     %[[ZERO:.*]] = arith.constant dense<0.000000e+00> : vector<16xf32>
+// CHECK:         scf.for %[[H:.*]] = %c0 to %c2
+// CHECK:           %[[COLUMN:.*]] = arith.muli %[[H]], %c20
+// CHECK:           arith.addf %{{.*}} : vector<16xf32>
+// CHECK:           %[[AVERAGE:.*]] = arith.divf
+// CHECK:           %[[MEAN:.*]] = vector.broadcast %[[AVERAGE]]
+// CHECK:           %[[FIRST:.*]] = arith.subf %{{.*}}, %[[MEAN]]
+// CHECK:           math.fma %[[FIRST]], %[[FIRST]]
+// CHECK:           %[[FROM:.*]] = arith.subf %{{.*}}, %[[MEAN]]
+// CHECK:           %[[KEPT:.*]] = arith.select %[[MASK]], %[[FROM]], %[[ZERO]]
+// CHECK:           math.fma %[[KEPT]], %[[KEPT]]
+// CHECK:           %[[ROOT:.*]] = math.sqrt
+// CHECK:           %[[INVERSE:.*]] = arith.divf %{{.*}}, %[[ROOT]]
+// CHECK:           %[[SCALE:.*]] = vector.broadcast %[[INVERSE]]
+// CHECK:           %[[OWN:.*]] = vector.load %[[W]][%[[COLUMN]]]
+// CHECK:           %[[N:.*]] = arith.mulf %[[FIRST]], %[[SCALE]]
+// CHECK:           %[[NW:.*]] = arith.mulf %[[N]], %[[OWN]]
+// CHECK:           %[[ADDED:.*]] = vector.load %[[B]][%[[COLUMN]]]
+// CHECK:           arith.addf %[[NW]], %[[ADDED]]
+func.func @layer(%x: memref<?x40xf32>, %w: memref<40xf32>, %b: memref<40xf32>, %y: memref<?x40xf32>) {
+  cria.head_rows ins(%x : memref<?x40xf32>) weight(%w : memref<40xf32>) bias(%b : memref<40xf32>) outs(%y : memref<?x40xf32>)
+    {center, eps = 1.0e-05 : f32, head_dim = 20 : i64, out = #cria<out rows>}
+  return
+}
+
+// -----
+
 func.func @tensors(%x: tensor<?x32xf32>, %y: tensor<?x32xf32>) -> tensor<?x32xf32> {
   // expected-error @below {{is vectorized after bufferization, and operand type 'tensor<?x32xf32>' is a tensor}}
   %0 = cria.head_rows ins(%x : tensor<?x32xf32>) outs(%y : tensor<?x32xf32>) {head_dim = 32 : i64, out = #cria<out rows>} -> tensor<?x32xf32>

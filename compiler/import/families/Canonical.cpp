@@ -162,6 +162,7 @@ void CanonicalReader::readAttention() {
   model.attentionScale = config.number("attention_scale", 1e-9, 1e6, 0);
   model.attentionSoftcap =
       config.number("attn_logit_softcapping", 1e-3, 1e6, 0);
+  model.clipQkv = config.number("clip_qkv", 1e-6, 1e6, 0);
   enum class Of { Nothing, Head, Row };
   Of of =
       choose<Of>(config, "qk_norm",
@@ -172,10 +173,8 @@ void CanonicalReader::readAttention() {
                              "false");
   using QkNorm = Model::QkNorm;
   bool layer = norm == NormName::Layer;
-  if (of == Of::Head && layer)
-    config.refuse("qk_norm", "\"none\" or \"row\", as norm is \"layer\"");
   if (of == Of::Head)
-    model.qkNorm = QkNorm::PerHead;
+    model.qkNorm = layer ? QkNorm::LayerPerHead : QkNorm::PerHead;
   else if (of == Of::Row)
     model.qkNorm = layer ? QkNorm::LayerRow : QkNorm::Row;
 }

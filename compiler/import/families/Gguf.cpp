@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The families of GGUF, as llama.cpp's converter writes them.
+#include "compiler/import/MadeTensor.h"
 #include "compiler/import/TensorSlice.h"
 #include "compiler/import/families/GgufFamily.h"
 #include "compiler/target/AlibiSlopes.h"
@@ -244,9 +245,19 @@ void describeBloom(GgufKeys &, Model &model) {
   setAlibi(model, 8);
 }
 
+/// 0 stands for none.
+double readClip(GgufKeys &keys) {
+  constexpr StringLiteral key = "attention.clamp_kqv";
+  double bound = keys.number(key, 0, 1e6, 0.0);
+  if (bound != 0 && bound < 1e-6)
+    keys.refuse(key, numberText(bound), "0 or a number from 1e-06 to 1000000");
+  return bound;
+}
+
 /// Without ALiBi positions are learned.
 void describeMpt(GgufKeys &keys, Model &model) {
   ungatedGelu(model);
+  model.clipQkv = readClip(keys);
   double most = keys.number("attention.max_alibi_bias", 0, 1e3);
   if (most > 0) {
     setAlibi(model, most);
@@ -262,8 +273,19 @@ void describeMpt(GgufKeys &keys, Model &model) {
   place(model, Role::KNormBias, "blk.{}.attn_k_norm.bias", true);
 }
 
+/// LayerNorm of each head, with weights of its own.
+void placeNormsOfAllHeads(GgufKeys &keys, Model &model) {
+  if (!keys.file.findTensor("blk.0.attn_q_norm.weight"))
+    return;
+  model.qkNorm = Model::QkNorm::LayerPerHead;
+  model.qkNormOfAllHeads = true;
+  model.at(Role::QNorm).name = flattened("blk.{}.attn_q_norm.weight");
+  model.at(Role::KNorm).name = flattened("blk.{}.attn_k_norm.weight");
+}
+
 /// Norms without weights.
-void describeOlmo(GgufKeys &, Model &model) {
+void describeOlmo(GgufKeys &keys, Model &model) {
+  model.clipQkv = readClip(keys);
   for (Role role : {Role::AttnNorm, Role::AttnNormBias, Role::FfnNorm,
                     Role::FfnNormBias, Role::OutputNorm, Role::OutputNormBias})
     place(model, role, "");
@@ -275,10 +297,12 @@ void describeStableLm(GgufKeys &keys, Model &model) {
   if (keys.boolean("use_parallel_residual", true) &&
       !keys.file.findTensor("blk.0.ffn_norm.weight"))
     parallelWithOneNorm(model);
+  placeNormsOfAllHeads(keys, model);
 }
 
 void describeCommandR(GgufKeys &keys, Model &model) {
   parallelWithOneNorm(model);
+  placeNormsOfAllHeads(keys, model);
   double scale = keys.number("logit_scale", 0, 1e9, 0.0);
   model.logitScale = scale == 0 ? 1 : scale;
 }

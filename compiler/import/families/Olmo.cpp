@@ -2,6 +2,7 @@
 //
 // OLMo 1 (norms without weights) and 2 (norms after the branches), StableLM,
 // Cohere's Command R and R7B.
+#include "compiler/import/MadeTensor.h"
 #include "compiler/import/families/Family.h"
 
 using namespace llvm;
@@ -19,6 +20,7 @@ void describeOlmo(ConfigReader &config, Model &model) {
              Bias::No);
   for (Role role : {Role::AttnNorm, Role::FfnNorm, Role::OutputNorm})
     model.at(role).name.clear();
+  model.clipQkv = config.number("clip_qkv", 1e-6, 1e6, 0);
 }
 
 /// OLMo Team 2025: also queries and keys are normalised, over the whole row.
@@ -45,6 +47,15 @@ void describeStableLm(ConfigReader &config, Model &model) {
   oneStyle(model, readRope(config, model, keys));
   placeUsual(model, isTied(config, false), Bias::Yes,
              readBias(config, "use_qkv_bias"), Bias::No, Bias::No);
+  if (config.boolean("qk_layernorm", false)) {
+    model.qkNorm = Model::QkNorm::LayerPerHead;
+    model.qkNormOfAllHeads = true;
+    constexpr StringLiteral attention = "model.layers.{}.self_attn.";
+    model.at(Role::QNorm).name =
+        joined((attention + "q_layernorm.norms.[].weight").str(), model.heads);
+    model.at(Role::KNorm).name = joined(
+        (attention + "k_layernorm.norms.[].weight").str(), model.kvHeads);
+  }
   if (config.boolean("use_parallel_residual", false)) {
     model.block = Model::Block::ParallelOneNorm;
     model.at(Role::FfnNorm).name.clear();
@@ -67,6 +78,13 @@ void describeCohere(ConfigReader &config, Model &model) {
   keys.usualTheta = 500000;
   oneStyle(model, readRope(config, model, keys));
   describeCohereBlocks(config, model);
+  if (config.boolean("use_qk_norm", false)) { // Command R+
+    model.qkNorm = Model::QkNorm::LayerPerHead;
+    model.qkNormOfAllHeads = true;
+    constexpr StringLiteral attention = "model.layers.{}.self_attn.";
+    model.at(Role::QNorm).name = flattened((attention + "q_norm.weight").str());
+    model.at(Role::KNorm).name = flattened((attention + "k_norm.weight").str());
+  }
 }
 
 /// Layers of full attention have no positions.
@@ -86,8 +104,7 @@ void describeCohere2(ConfigReader &config, Model &model) {
 } // namespace
 
 const HfFamily olmo = {
-    "olmo", "OlmoForCausalLM", usualKeys(nullptr), {{"clip_qkv", "null"}},
-    {},     describeOlmo,
+    "olmo", "OlmoForCausalLM", usualKeys(nullptr), {}, {}, describeOlmo,
 };
 
 const HfFamily olmo2 = {
@@ -99,7 +116,7 @@ const HfFamily stableLm = {
     "stablelm",
     "StableLmForCausalLM",
     required(usualKeys("layer_norm_eps"), {"num_key_value_heads"}),
-    {{"qk_layernorm", "false or null"}},
+    {},
     {},
     describeStableLm,
 };
@@ -109,7 +126,7 @@ const HfFamily cohere = {
     "CohereForCausalLM",
     with(usualKeys("layer_norm_eps"),
          {{"logit_scale", &Model::logitScale, 0.0625}}),
-    {{"use_qk_norm", "false or null"}},
+    {},
     {},
     describeCohere,
 };

@@ -23,6 +23,13 @@ void describePhi(ConfigReader &config, Model &model) {
   place(model, Role::AttnK, "model.layers.{}.self_attn.k_proj", Bias::Yes);
   place(model, Role::AttnV, "model.layers.{}.self_attn.v_proj", Bias::Yes);
   place(model, Role::AttnOutput, "model.layers.{}.self_attn.dense", Bias::Yes);
+  if (config.boolean("qk_layernorm", false)) {
+    model.qkNorm = Model::QkNorm::LayerPerHead;
+    place(model, Role::QNorm, "model.layers.{}.self_attn.q_layernorm",
+          Bias::Yes);
+    place(model, Role::KNorm, "model.layers.{}.self_attn.k_layernorm",
+          Bias::Yes);
+  }
   place(model, Role::FfnUp, "model.layers.{}.mlp.fc1", Bias::Yes);
   place(model, Role::FfnDown, "model.layers.{}.mlp.fc2", Bias::Yes);
   place(model, Role::OutputNorm, "model.final_layernorm", Bias::Yes);
@@ -45,12 +52,7 @@ void describePhi3(ConfigReader &config, Model &model) {
 } // namespace
 
 const HfFamily phi = {
-    "phi",
-    "PhiForCausalLM",
-    usualKeys("layer_norm_eps"),
-    {{"qk_layernorm", "false or null"}},
-    {},
-    describePhi,
+    "phi", "PhiForCausalLM", usualKeys("layer_norm_eps"), {}, {}, describePhi,
 };
 
 const HfFamily phi3 = {
