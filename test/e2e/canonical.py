@@ -66,7 +66,7 @@ CASES = [
          attn_logit_softcapping=4.0, final_logit_softcapping=5.0,
          logit_scale=0.7, embedding_norm=True, dropout=0.1),
     Case("heads", norm="layer", norm_bias=True, qk_norm="head", clip_qkv=2.0,
-         partial_rotary_factor=0.5),
+         partial_rotary_factor=0.34),
     Case("branch", norm_placement="branch", qk_norm="row",
          rope_scaling={"rope_type": "linear", "factor": 2.0},
          partial_rotary_factor=0.34, norm_plus_one=True),
