@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Positions 0 to past 8000, and past what a model was trained with.
 
-    positions.py plain|optimised WORK_DIR [CASE ...]
+    positions.py WORK_DIR [CASE ...]
 
 Tiny models of transformers, all their logits: the plain code to 1e-4 of a
 row's largest, the optimised code, fed in ragged pieces, to a mean KL of 0.005,
@@ -134,7 +134,16 @@ def judge(case, folder, tokens):
     return np.concatenate(rows)
 
 
-def check(line, case, work):
+def run_line(line, case, model, flags, tokens):
+    compiled, output = model + "-" + line, model + ".npy"
+    cria("compile", model, "-o", compiled, *flags,
+         *(["--plain"] if line == "plain" else []))
+    cria("logits", compiled, "--tokens", ",".join(map(str, tokens)), "-o",
+         output, *(["--batch-split", "333"] if line != "plain" else []))
+    return np.load(output).astype(np.float64)
+
+
+def check(case, work):
     folder = os.path.join(work, case.name)
     model = os.path.join(folder, "model")
     if isinstance(case, canonical.Case):
@@ -145,31 +154,30 @@ def check(line, case, work):
         random_llama.write_family(case, model)
         flags = case.compile_flags
     tokens = np.random.default_rng(3).integers(0, 131, case.tokens).tolist()
-    compiled, output = folder + "/compiled", folder + "/logits.npy"
-    cria("compile", model, "-o", compiled, *flags,
-         *(["--plain"] if line == "plain" else []))
-    cria("logits", compiled, "--tokens", ",".join(map(str, tokens)), "-o",
-         output, *(["--batch-split", "333"] if line != "plain" else []))
-    have = np.load(output).astype(np.float64)
     want = judge(case, model, tokens)
-    text, fault = random_llama.check(line, case, want, have)
-    last, fault_last = random_llama.check(line, case, want[-40:], have[-40:])
-    print(f"{case.name}: {text}; last 40: {last}", flush=True)
+    faults = []
+    # int8 is a choice of the optimised line.
+    for line in ["plain", "optimised"][case.name.endswith("i8"):]:
+        have = run_line(line, case, model, flags, tokens)
+        text, fault = random_llama.check(line, case, want, have)
+        last, fault_last = random_llama.check(line, case, want[-40:],
+                                              have[-40:])
+        print(f"{case.name}, {line}: {text}; last 40: {last}", flush=True)
+        faults += [f"{case.name}, {line}: {f}" for f in (fault, fault_last)
+                   if f]  # yapf: disable
     shutil.rmtree(folder)
-    return [f"{case.name}: {f}" for f in (fault, fault_last) if f]
+    return faults
 
 
 def main():
-    line, work, wanted = sys.argv[1], sys.argv[2], sys.argv[3:]
+    work, wanted = sys.argv[1], sys.argv[2:]
     shutil.rmtree(work, ignore_errors=True)
     exact_dynamic()
     faults = []
     names = [case.name for case in CASES]
     for case in CASES:
-        # int8 is a choice of the optimised line.
-        if case.name in wanted if wanted else not (
-                line == "plain" and case.name.endswith("i8")):
-            faults += check(line, case, work)
+        if case.name in wanted or not wanted:
+            faults += check(case, work)
     if unknown := set(wanted) - set(names):
         sys.exit(f"no case {unknown}; there are {', '.join(names)}")
     if faults:

@@ -119,7 +119,8 @@ def check(name, work, fake, mutate):
     expected, long_expected = cpu(short), cpu(tokens)
     # Past a chunk of attention, and several pages.
     assert gpu(tokens, "forward", kernels) == long_expected, name
-    for order in ["forward", "reverse", "1", "2"]:
+    # One case tries all orders.
+    for order in ["forward", "reverse", "1", "2"][:: 1 if mutate else 3]:
         for split in [[], ["--batch-split", "3"]]:
             found = gpu(short, order, kernels, *split)
             assert found == expected, f"{name}: {order} {split}: other bits"
