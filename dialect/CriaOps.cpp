@@ -280,9 +280,9 @@ LogicalResult SoftcapOp::verify() {
 }
 
 LogicalResult ClipOp::verify() {
-  if (!isPositive(getBound()))
+  if (!getBound().isZero() && !isPositive(getBound()))
     return emitOpError() << "clip_c1: bound (" << getBound().convertToDouble()
-                         << ") must be positive and finite";
+                         << ") must be 0 or positive, and finite";
   return success();
 }
 

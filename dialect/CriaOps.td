@@ -359,7 +359,7 @@ def Cria_ClipOp : Cria_Op<"clip", [Pure, AllTypesMatch<["x", "result"]>]> {
     min(max(x, -bound), bound), as OLMo and MPT do with queries, keys and values
     (clip_qkv).
 
-    Labels: clip_c1: bound is positive.
+    Labels: clip_c1: bound is not negative.
 
     ```mlir
     %y = cria.clip %x {bound = 8.0 : f32} : tensor<?x64xf32>

@@ -150,8 +150,8 @@ struct DecoderDescription {
   /// T5-style bias by distance (see cria.relative_bias): buckets, and the
   /// distance from which all share the last. 0: none.
   int64_t relativeBuckets = 0, relativeDistance = 0;
-  /// What queries, keys and values are clipped to, on both sides; 0: none.
-  double clipQkv = 0;
+  /// What queries, keys and values are clipped to, on both sides.
+  std::optional<double> clipQkv;
   /// Of queries and keys before rope, after the clip: RMSNorm or LayerNorm of
   /// each head or of the row.
   enum class QkNorm { None, PerHead, LayerPerHead, Row, LayerRow };

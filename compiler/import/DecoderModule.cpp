@@ -326,9 +326,9 @@ Value LayerBuilder::norm(Role role, Role bias, Value x) {
 }
 
 Value LayerBuilder::clip(Value x) {
-  if (model.clipQkv == 0)
+  if (!model.clipQkv)
     return x;
-  return ClipOp::create(b, x.getLoc(), x.getType(), x, m.f32(model.clipQkv));
+  return ClipOp::create(b, x.getLoc(), x.getType(), x, m.f32(*model.clipQkv));
 }
 
 Value LayerBuilder::headNorm(Role role, Role bias, Value x) {

@@ -433,7 +433,7 @@ func.func @f(%q: tensor<4x192xf32>, %k: tensor<2x?x2x4x32x16xf16>, %v: tensor<2x
 // -----
 
 func.func @f(%x: tensor<4x64xf32>) {
-  // expected-error @below {{clip_c1: bound (-1.000000e+00) must be positive and finite}}
+  // expected-error @below {{clip_c1: bound (-1.000000e+00) must be 0 or positive, and finite}}
   %0 = cria.clip %x {bound = -1.0 : f32} : tensor<4x64xf32>
   return
 }

@@ -196,6 +196,8 @@ FAMILIES = [
            plain_only=True),
     Family("olmo-clip", "olmo", **SIZES, pad_token_id=1, eos_token_id=2,
            clip_qkv=1.25),
+    Family("olmo-clip-0", "olmo", **SIZES, pad_token_id=1, eos_token_id=2,
+           clip_qkv=0.0, plain_only=True),
     Family("olmo2", "olmo2", **SIZES, pad_token_id=1, eos_token_id=2),
     Family("stablelm", "stablelm", **SIZES, use_qkv_bias=True,
            rope_parameters=rope(partial_rotary_factor=0.5), plain_only=True),

@@ -162,7 +162,7 @@ void CanonicalReader::readAttention() {
   model.attentionScale = config.number("attention_scale", 1e-9, 1e6, 0);
   model.attentionSoftcap =
       config.number("attn_logit_softcapping", 1e-3, 1e6, 0);
-  model.clipQkv = config.number("clip_qkv", 1e-6, 1e6, 0);
+  model.clipQkv = config.numberOrNone("clip_qkv", 0, 1e6);
   enum class Of { Nothing, Head, Row };
   Of of =
       choose<Of>(config, "qk_norm",

@@ -246,12 +246,9 @@ void describeBloom(GgufKeys &, Model &model) {
 }
 
 /// 0 stands for none.
-double readClip(GgufKeys &keys) {
-  constexpr StringLiteral key = "attention.clamp_kqv";
-  double bound = keys.number(key, 0, 1e6, 0.0);
-  if (bound != 0 && bound < 1e-6)
-    keys.refuse(key, numberText(bound), "0 or a number from 1e-06 to 1000000");
-  return bound;
+std::optional<double> readClip(GgufKeys &keys) {
+  double bound = keys.number("attention.clamp_kqv", 0, 1e6, 0.0);
+  return bound > 0 ? std::optional(bound) : std::nullopt;
 }
 
 /// Without ALiBi positions are learned.

@@ -21,10 +21,9 @@ void readAttention(ConfigReader &config, Model &model) {
   ConfigReader reader(config.file, object ? *object : none, "attn_config.");
   reader.pin("alibi", "true or null");
   reader.pin("attn_type", "\"multihead_attention\" or null");
-  // 0 stands for none.
-  model.clipQkv = reader.number("clip_qkv", 0, 1e6, 0);
-  if (model.clipQkv != 0 && model.clipQkv < 1e-6)
-    reader.refuse("clip_qkv", "null, 0 or a number from 1e-06 to 1000000");
+  // 0 stands for none, unlike in OLMo.
+  if (double bound = reader.number("clip_qkv", 0, 1e6, 0))
+    model.clipQkv = bound;
   // In the models' own code; transformers passes over it.
   if (reader.boolean("qk_ln", false))
     model.qkNorm = Model::QkNorm::LayerRow;

@@ -20,7 +20,8 @@ void describeOlmo(ConfigReader &config, Model &model) {
              Bias::No);
   for (Role role : {Role::AttnNorm, Role::FfnNorm, Role::OutputNorm})
     model.at(role).name.clear();
-  model.clipQkv = config.number("clip_qkv", 1e-6, 1e6, 0);
+  // 0 is a bound too, in transformers and in the models' own code.
+  model.clipQkv = config.numberOrNone("clip_qkv", 0, 1e6);
 }
 
 /// OLMo Team 2025: also queries and keys are normalised, over the whole row.
