@@ -148,13 +148,15 @@ std::string poolingText(const KvPooling &pooling, int64_t bytes,
   double now = weights + static_cast<double>(bytes) * double(context);
   double before = now + static_cast<double>(fewer) * double(context);
   std::string text = formatv(
-      "kv heads: {0} instead of {1}; KV cache: {2} bytes a token, {3} fewer\n"
+      "kv heads: {0} instead of {1}; KV cache: {2} bytes a token, {3} fewer "
+      "({9:f2} MB at the full context)\n"
       "decode at a depth of {4}: a token reads {5:f2} MB of weights, K and V "
       "instead of {6:f2} MB, {7:f2} of them; the time that this saves is "
-      "measured by `cria bench -d {8}` on this folder and on one without "
-      "--kv-heads\n",
+      "measured by `cria bench --against` a folder without --kv-heads, with "
+      "-d {8} -p 0 -n 64\n",
       pooling.to, pooling.from, bytes, fewer, context, now / 1e6, before / 1e6,
-      now / before, std::max<int64_t>(context - 64, 0));
+      now / before, std::max<int64_t>(context - 64, 0),
+      double(fewer) * double(context) / 1e6);
   if (pooling.difference == 0)
     return text + "the heads that became one were equal: the conversion is "
                   "exact\n";

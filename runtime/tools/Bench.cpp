@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // cria bench: tokens per second of prefill and decode.
+#include "tools/BenchAgainst.h"
 #include "tools/BenchFeed.h"
 #include "tools/BenchLookup.h"
 #include "tools/Cache.h"
@@ -36,6 +37,7 @@ struct Options {
   bool AsJson = false;
   int64_t Lookup = 0; // the longest draft; 0: measure prefill and decode
   std::vector<std::string> PromptFiles;
+  std::string Against;
   bool Study = false;
   bool Quick = false;
   bool Roofline = false;
@@ -174,6 +176,12 @@ void bench(const Options &Chosen) {
   if (Chosen.Roofline && (Chosen.Study || Chosen.Lookup))
     throw Failure{format("--roofline and %s exclude each other",
                          Chosen.Study ? "--study" : "--lookup")};
+  if (!Chosen.Against.empty() &&
+      (Chosen.Study || Chosen.Lookup || Chosen.Roofline))
+    throw Failure{format("--against and %s exclude each other",
+                         Chosen.Study    ? "--study"
+                         : Chosen.Lookup ? "--lookup"
+                                         : "--roofline")};
   if (Chosen.Study) {
     if (!Chosen.Model.Path.empty())
       throw Failure{format("%s: --study makes models of its own, and takes "
@@ -202,6 +210,11 @@ void bench(const Options &Chosen) {
                   "measured with random tokens"};
   if (!Chosen.Prompt && !Chosen.Count)
     throw Failure{"-p and -n are both 0: nothing to measure"};
+  if (!Chosen.Against.empty())
+    return benchAgainst({Chosen.Model, Chosen.Against, Chosen.Clone,
+                         Chosen.Device, Chosen.Prompt, Chosen.Count,
+                         Chosen.Depth, Chosen.Batch, Chosen.Repetitions,
+                         ThreadCounts, Chosen.AsJson});
   ArtifactPtr Artifact = openArtifact(resolveModel(Chosen.Model));
   const cria_model *Model = cria_artifact_model(Artifact.get());
   int64_t Length = Chosen.Depth + std::max(Chosen.Prompt, Chosen.Count);
@@ -279,6 +292,9 @@ Action addBench(Arguments &Declared) {
                   "Sequences at once; tokens of all count (default: 1)");
   Declared.number("-r,--repetitions", "R", Chosen->Repetitions, 1, 10000,
                   "Measurements of each (default: 5)");
+  Declared.text("--against", "DIR|MODEL", Chosen->Against,
+                "Measure this model too, by turns, and print bytes, speeds and "
+                "decode time beside each other");
   Declared.optionalNumber(
       "--lookup", "[N]", Chosen->Lookup, CRIA_LOOKUP_MAX_DRAFT, 1,
       CRIA_LOOKUP_LONGEST_DRAFT,
@@ -306,6 +322,7 @@ Action addBench(Arguments &Declared) {
   Declared.footer(
       "Examples:\n"
       "  cria bench smollm2 -p 512 -n 128 -t 1,2\n"
+      "  cria bench gqa --against mha -d 4096 -p 0 -n 64\n"
       "  cria bench smollm2 --lookup --prompt-file text.txt -n 256\n"
       "  cria bench --study --html study.html\n"
       "  cria bench smollm2.gguf --roofline --html roofline.html\n"

@@ -246,6 +246,13 @@ TEST_F(Cli, BadArgumentsAreNamed) {
   expectError("bench fake --lookup", "--lookup needs --prompt-file");
   expectError("bench fake --prompt-file x", "--prompt-file is for --lookup");
   expectError("bench fake --lookup -t 1,2 --prompt-file x", "-t 1,2");
+  expectError("bench fake --against fake --lookup",
+              "--against and --lookup exclude each other");
+  expectError("bench fake --against none -p 4 -n 4",
+              "none: no such file or folder");
+  expectError("bench fake --against fake -d 300",
+              "fake: is compiled for a context of 300; --depth with -p and -n "
+              "needs 812");
   expectError("bench fake --lookup 64 --prompt-file x", "64");
   expectError("run fake -p x --lookup 0", "0");
   expectError("run fake -p x --lookup many", "many");
@@ -346,6 +353,45 @@ TEST_F(Cli, BenchTableNamesWhatItMeasured) {
   ASSERT_EQ(run("bench fake -p 20 -n 4 -t 1 --depth 10 -r 1"), 0) << Err;
   EXPECT_TRUE(contains(Out.c_str(), "pp20 @ d10")) << Out;
   EXPECT_TRUE(contains(Out.c_str(), "tg4 @ d10")) << Out;
+}
+
+TEST_F(Cli, BenchAgainstMeasuresBothByTurns) {
+  makeArtifact("other");
+  ASSERT_EQ(run("bench fake --against other -p 20 -n 4 -t 1,2 --depth 10 -r 3 "
+                "--json"),
+            0)
+      << Err;
+  auto Parsed = nlohmann::json::parse(Out, nullptr, false);
+  ASSERT_EQ(Parsed.size(), 2u) << Out;
+  EXPECT_EQ(Parsed[1]["threads"], 2);
+  EXPECT_EQ(Parsed[0]["against"], "other");
+  EXPECT_EQ(Parsed[0]["against_bytes"], Parsed[0]["model_bytes"]);
+  // Its cache has 96 bytes a token, its context 300.
+  EXPECT_EQ(Parsed[0]["model_bytes"]["kv_bytes_full_context"], 96 * 300);
+  const auto &Times = Parsed[0]["decode_seconds_samples"],
+             &Others = Parsed[0]["against_decode_seconds_samples"];
+  ASSERT_EQ(Times.size(), 3u);
+  ASSERT_EQ(Others.size(), 3u);
+  std::vector<double> Ratios;
+  for (size_t I = 0; I < 3; ++I)
+    Ratios.push_back(Others[I].get<double>() / Times[I].get<double>());
+  std::sort(Ratios.begin(), Ratios.end());
+  EXPECT_DOUBLE_EQ(Parsed[0]["decode_ratio_min"], Ratios[0]);
+  EXPECT_DOUBLE_EQ(Parsed[0]["decode_ratio"], Ratios[1]);
+  EXPECT_DOUBLE_EQ(Parsed[0]["decode_ratio_max"], Ratios[2]);
+}
+
+TEST_F(Cli, BenchAgainstTellsBytesSpeedsAndTheTimeSaved) {
+  makeArtifact("other");
+  ASSERT_EQ(run("bench fake --against other -p 0 -n 4 -t 1 -d 10 -r 1"), 0)
+      << Err;
+  for (const char *Part : {"model    fake\n", "against  other\n",
+                           "KV cache, full context           28.8 kB       "
+                           "28.8 kB     1.00\n",
+                           "read to decode one @ d10", "\n1 thread, tokens/s",
+                           "\ntg4 @ d10 ", "\ndecode time saved: "})
+    EXPECT_TRUE(contains(Out.c_str(), Part)) << Part << Out;
+  EXPECT_FALSE(contains(Out.c_str(), "pp0")) << Out;
 }
 
 TEST_F(Cli, InspectJsonHasTheFigures) {
