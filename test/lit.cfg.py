@@ -99,6 +99,7 @@ modules = python_modules(
         "numpy",
         "safetensors",
         "sentencepiece",
+        "tiktoken",
         "tokenizers",
         "torch",
         "transformers",

@@ -118,14 +118,25 @@ Error readAddedTokens(const json::Object &settings, const Twine &path,
   return Error::success();
 }
 
-/// tokenizer.model as a tokenizer.json.
-Error convertSentencePiece(StringRef folder, StringRef data,
-                           const DecoderDescription &described,
-                           ImportedModel &model) {
-  std::string path = (folder + "/tokenizer.model").str(), message;
+/// A vocabulary in another form as a tokenizer.json.
+Error convertTokenizer(StringRef folder, StringRef file, StringRef data,
+                       const DecoderDescription &described,
+                       ImportedModel &model) {
+  std::string path = (folder + "/" + file).str(), message;
   GgufTokenizerMetadata metadata;
-  if (!readSentencePiece(data, metadata, message))
-    return fileError(path, message);
+  // A SentencePiece model is a message of protobuf, of which its pieces come
+  // first, under a tag that is no digit of base64.
+  constexpr char piecesTag = '\n';
+  bool isTekken = file == "tekken.json",
+       isTiktoken = !isTekken && !data.starts_with(StringRef(&piecesTag, 1));
+  if (!(isTekken     ? readTekken
+        : isTiktoken ? readTiktoken
+                     : readSentencePiece)(data, metadata, message))
+    return fileError(path, isTiktoken
+                               ? message + "; accepted: a SentencePiece model, "
+                                           "or tokens and ranks as tiktoken's"
+                               : message);
+  size_t ranked = metadata.tokens.size();
   Expected<std::optional<json::Value>> root =
       readJson(folder, "tokenizer_config.json");
   if (!root)
@@ -138,6 +149,8 @@ Error convertSentencePiece(StringRef folder, StringRef data,
     metadata.addBos = settings->getBoolean("add_bos_token");
     metadata.addEos = settings->getBoolean("add_eos_token");
   }
+  if (isTiktoken && metadata.tokens.size() == ranked)
+    addLlama3Specials(metadata, described.vocab);
   if (metadata.tokens.size() > static_cast<uint64_t>(described.vocab))
     return fileError(path, "has " + Twine(metadata.tokens.size()) +
                                " tokens; accepted: at most " +
@@ -159,12 +172,14 @@ Error readTokenizer(StringRef folder, const DecoderDescription &described,
   if (!text)
     return text.takeError();
   if (!*text) {
-    text = readText(folder, "tokenizer.model");
-    if (!text)
-      return text.takeError();
-    if (!*text)
-      return Error::success();
-    return convertSentencePiece(folder, **text, described, model);
+    for (StringRef file : {"tokenizer.model", "tekken.json"}) {
+      text = readText(folder, file);
+      if (!text)
+        return text.takeError();
+      if (*text)
+        return convertTokenizer(folder, file, **text, described, model);
+    }
+    return Error::success();
   }
   std::string message;
   if (!annotateTokenizerJson(**text, described.bos.value_or(-1),

@@ -22,7 +22,7 @@ namespace {
 // Pre-tokenizers, as the models' own tokenizer.json files have them.
 
 /// A Split step of the expression.
-Json split(const char *Expression) {
+Json split(const std::string &Expression) {
   return {{"type", "Split"},
           {"pattern", {{"Regex", Expression}}},
           {"behavior", "Isolated"},
@@ -389,18 +389,20 @@ private:
                 quoted(Merge.substr(At + 1), "tokenizer.ggml.merges", I) + "]";
     }
     bool AddBos = In.addBos.value_or(Kind->AddBos && In.bosId >= 0);
-    return file(Kind->Nfc ? Json{{"type", "NFC"}} : Json(), Kind->Make(),
-                postProcessor(AddBos, In.addEos.value_or(false)),
-                byteLevel(true),
-                {{"type", "BPE"},
-                 {"dropout", nullptr},
-                 {"unk_token", nullptr},
-                 {"continuing_subword_prefix", nullptr},
-                 {"end_of_word_suffix", nullptr},
-                 {"fuse_unk", false},
-                 {"byte_fallback", false},
-                 {"ignore_merges", Kind->IgnoreMerges}},
-                Merges + "]");
+    return file(
+        Kind->Nfc ? Json{{"type", "NFC"}} : Json(),
+        In.pattern.empty() ? Kind->Make()
+                           : sequence({split(In.pattern), byteLevel(false)}),
+        postProcessor(AddBos, In.addEos.value_or(false)), byteLevel(true),
+        {{"type", "BPE"},
+         {"dropout", nullptr},
+         {"unk_token", nullptr},
+         {"continuing_subword_prefix", nullptr},
+         {"end_of_word_suffix", nullptr},
+         {"fuse_unk", false},
+         {"byte_fallback", false},
+         {"ignore_merges", Kind->IgnoreMerges}},
+        Merges + "]");
   }
 
   /// SentencePiece merges the pair that makes the piece with the best score.

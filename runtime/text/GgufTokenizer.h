@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Writing tokenizer.json files: from the metadata of a GGUF file or from a
-// SentencePiece model, and the key that tells the runtime which tokens begin
-// and end a text. Plain C++; no function throws.
+// Writing tokenizer.json files: from the metadata of a GGUF file, a
+// SentencePiece model, a tiktoken vocabulary or a tekken.json; and the key that
+// tells the runtime which tokens begin and end a text. Plain C++; no function
+// throws.
 #ifndef CRIA_TEXT_GGUFTOKENIZER_H
 #define CRIA_TEXT_GGUFTOKENIZER_H
 
@@ -18,6 +19,9 @@ namespace cria {
 struct GgufTokenizerMetadata {
   std::string model; // "gpt2" or "llama"
   std::string pre;   // "" where absent
+  /// Instead of the expression of `pre`, whose other facts hold. Not in GGUF
+  /// files.
+  std::string pattern;
   std::vector<std::string> tokens;
   std::vector<float> scores;       // "llama" needs them
   std::vector<int32_t> tokenTypes; // empty, or one a token (1: normal)
@@ -37,6 +41,22 @@ struct GgufTokenizerMetadata {
 /// with a message that names the field, its value and what is supported.
 bool readSentencePiece(std::string_view data, GgufTokenizerMetadata &metadata,
                        std::string &error);
+
+/// Reads a tokenizer.model in tiktoken's form, a token in base64 and its rank on
+/// each line, as Llama 3's own; the file has no special tokens. False with a
+/// message that names the line, its value and what is expected.
+bool readTiktoken(std::string_view data, GgufTokenizerMetadata &metadata,
+                  std::string &error);
+
+/// Appends the special tokens of Llama 3.1 and later with their ends of texts:
+/// 256, or fewer so that there are at most `size` tokens. Llama 3.0 calls those
+/// at places 4 and 8 reserved.
+void addLlama3Specials(GgufTokenizerMetadata &metadata, size_t size);
+
+/// Reads a tekken.json of Mistral. False with a message that names the key, its
+/// value and what is expected.
+bool readTekken(std::string_view data, GgufTokenizerMetadata &metadata,
+                std::string &error);
 
 /// Writes an equivalent tokenizer.json. False with a message that names the
 /// key, its value and what is supported.
