@@ -272,13 +272,11 @@ def gguf_families():
             config["query_pre_attn_scalar"] = config["head_dim"]
         if name == "cohere2":
             config["layer_types"] = ALTERNATING[:1] * 3 + ALTERNATING[1:2]
-        if arch == "gptneox":
-            config["hidden_act"] = "gelu_new"
+        if name == "gpt-neox-serial":  # whose GELU is that of the 20B model
+            config["num_hidden_layers"] = 44
         if arch == "mpt":
-            config["gelu_tanh"] = True  # see reference.load
             config["attn_config"] = dict(alibi_bias_max=16, clip_qkv=1.25)
         if arch == "falcon":
-            config["activation"] = "gelu_new"
             config.pop("bias", None)
             config.pop("ffn_hidden_size", None)
         yield Family("gguf-" + name, case.model_type, case.tokens,

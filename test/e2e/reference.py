@@ -240,10 +240,6 @@ def load(path):
         if info.get(what):
             fail(f"{path}: {what.replace('_', ' ')}: {sorted(info[what])}")
     exact_alibi(model)
-    if getattr(model.config, "gelu_tanh", False):
-        # No config of an MPT says which GELU; llama.cpp has this one.
-        for block in model.transformer.blocks:
-            block.ffn.act = torch.nn.GELU("tanh")
     return model.eval()
 
 

@@ -179,16 +179,18 @@ void parallelWithOneNorm(Model &model) {
   place(model, Role::FfnNormBias, "");
 }
 
-/// Which GELU it is the file does not say: llama.cpp takes the approximation.
-void ungatedGelu(Model &model) {
+/// Which GELU it is the file does not say: the one that the architecture's
+/// models were trained with, as transformers has it. llama.cpp approximates the
+/// exact one too, which changes it by up to 0.0005.
+void ungated(Model &model, Model::Activation gelu) {
   model.gated = false;
-  model.activation = Model::Activation::GeluTanh;
+  model.activation = gelu;
   place(model, Role::FfnGate, "");
   place(model, Role::FfnGateBias, "");
 }
 
 void describePhi2(GgufKeys &, Model &model) {
-  ungatedGelu(model);
+  ungated(model, Model::Activation::GeluTanh);
   parallelWithOneNorm(model);
   place(model, Role::HeadBias, "output.bias");
 }
@@ -205,20 +207,22 @@ void describePhi3(GgufKeys &keys, Model &model) {
 
 /// The converter has transposed the linears.
 void describeGpt2(GgufKeys &, Model &model) {
-  ungatedGelu(model);
+  ungated(model, Model::Activation::GeluTanh);
   model.position = Model::Position::Learned;
   place(model, Role::PositionTable, "position_embd.weight");
 }
 
+/// Pythia's is exact; that of GPT-NeoX-20B, which alone has 44 layers, is not.
 void describeGptNeoX(GgufKeys &keys, Model &model) {
-  ungatedGelu(model);
+  ungated(model, model.layers == 44 ? Model::Activation::GeluTanh
+                                    : Model::Activation::Gelu);
   if (keys.boolean("use_parallel_residual"))
     model.block = Model::Block::ParallelTwoNorms;
 }
 
 /// With two norms, attn_norm is the one before the feed-forward.
 void describeFalcon(GgufKeys &keys, Model &model) {
-  ungatedGelu(model);
+  ungated(model, Model::Activation::Gelu);
   StringRef layout = keys.string("tensor_data_layout", "jploski");
   if (layout != "jploski")
     keys.refuse("tensor_data_layout", quoted(layout), "'jploski'");
@@ -238,7 +242,7 @@ void setAlibi(Model &model, double most) {
 
 /// ALiBi's exponent is not in the file.
 void describeBloom(GgufKeys &, Model &model) {
-  ungatedGelu(model);
+  ungated(model, Model::Activation::GeluTanh);
   model.embeddingNorm = true;
   place(model, Role::EmbeddingNorm, "token_embd_norm.weight");
   place(model, Role::EmbeddingNormBias, "token_embd_norm.bias");
@@ -253,7 +257,7 @@ std::optional<double> readClip(GgufKeys &keys) {
 
 /// Without ALiBi positions are learned.
 void describeMpt(GgufKeys &keys, Model &model) {
-  ungatedGelu(model);
+  ungated(model, Model::Activation::Gelu);
   model.clipQkv = readClip(keys);
   double most = keys.number("attention.max_alibi_bias", 0, 1e3);
   if (most > 0) {
