@@ -15,7 +15,9 @@
 
 #include <algorithm>
 #include <cinttypes>
+#include <future>
 #include <limits>
+#include <thread>
 
 namespace fs = std::filesystem;
 
@@ -224,23 +226,34 @@ public:
       : Chosen(Chosen), From(From), Folder(Folder), Ops(Ops), Target(Target),
         Seconds(Budget), Bar(1000), Started(secondsNow()) {}
 
-  size_t build(const std::vector<TuneSchedule> &Schedules) override {
-    Json Record = {
-        {"cria_tune", 1}, {"target", Target}, {"ops", Json::array()}};
-    for (size_t I = 0; I < Ops.size(); ++I)
-      Record["ops"].push_back(recordOp(Ops[I], Schedules[I]));
-    fs::path Place = Folder / std::to_string(Variants.size());
-    std::string File = Place.native() + ".json";
-    writeWhole(File, Record.dump());
-    std::vector<std::string> Arguments = From.Arguments;
-    Arguments.insert(Arguments.end(), {"--tune", File, "--profile", "--emit",
-                                       "so", "-o", Place, "--quiet"});
-    runCompiler(findCompiler(), Arguments);
-    Variants.push_back(std::make_unique<Variant>(
-        Place / "model.so", From.Dir / "model.safetensors", Chosen));
-    // The first run maps pages and grows stacks.
-    Variants.back()->run(Chosen, Ops);
-    return Variants.size() - 1;
+  size_t atOnce() const override {
+    return std::max(1u, std::thread::hardware_concurrency());
+  }
+
+  size_t
+  build(const std::vector<std::vector<TuneSchedule>> &Schedules) override {
+    size_t First = Variants.size();
+    std::vector<std::future<void>> Compilers;
+    for (size_t I = 0; I < Schedules.size(); ++I)
+      Compilers.push_back(std::async(std::launch::async, [&, I] {
+        compile(place(First + I), Schedules[I]);
+      }));
+    for (std::future<void> &Each : Compilers)
+      Each.get();
+    for (size_t I = 0; I < Schedules.size(); ++I) {
+      Variants.push_back(
+          std::make_unique<Variant>(place(First + I) / "model.so",
+                                    From.Dir / "model.safetensors", Chosen));
+      // The first run maps pages and grows stacks.
+      Variants.back()->run(Chosen, Ops);
+    }
+    return First;
+  }
+
+  void drop(size_t Which) override {
+    Variants[Which].reset();
+    std::error_code Ignored;
+    fs::remove_all(place(Which), Ignored);
   }
 
   Variant::Times once(size_t Which) {
@@ -263,6 +276,22 @@ public:
   }
 
 private:
+  fs::path place(size_t Which) const { return Folder / std::to_string(Which); }
+
+  void compile(const fs::path &Place,
+               const std::vector<TuneSchedule> &Schedules) const {
+    Json Record = {
+        {"cria_tune", 1}, {"target", Target}, {"ops", Json::array()}};
+    for (size_t I = 0; I < Ops.size(); ++I)
+      Record["ops"].push_back(recordOp(Ops[I], Schedules[I]));
+    std::string File = Place.native() + ".json";
+    writeWhole(File, Record.dump());
+    std::vector<std::string> Arguments = From.Arguments;
+    Arguments.insert(Arguments.end(), {"--tune", File, "--profile", "--emit",
+                                       "so", "-o", Place, "--quiet"});
+    runCompiler(findCompiler(), Arguments);
+  }
+
   const Options &Chosen;
   const Subject &From;
   const fs::path &Folder;
@@ -289,7 +318,7 @@ void confirm(TuneReport &Report, Track &Running) {
   std::vector<TuneSchedule> Before(Report.Ops.size()), After;
   for (const TuneResult &Each : Report.Results)
     After.push_back(winner(Each));
-  size_t Pair[] = {Running.build(Before), Running.build(After)};
+  size_t First = Running.build({Before, After});
   TuneReport::Phase Prefill = {
       "prefill", format("prefill of %" PRId64, Report.Prompt), {}, {}, {}};
   TuneReport::Phase Decode = {
@@ -298,7 +327,7 @@ void confirm(TuneReport &Report, Track &Running) {
     Running.report("comparing with and without");
     Variant::Times Times[2];
     for (int I : {Round % 2, 1 - Round % 2})
-      Times[I] = Running.once(Pair[I]);
+      Times[I] = Running.once(First + static_cast<size_t>(I));
     auto Add = [](TuneReport::Phase &To, double Without, double With) {
       To.Before.Samples.push_back(Without);
       To.After.Samples.push_back(With);

@@ -12,6 +12,9 @@ namespace {
 /// Rounds after which the field is halved, and of the last race.
 constexpr int HeatRounds = 4, FinalRounds = 12;
 constexpr size_t LeastRounds = 5;
+/// Variants that an exhaustive search holds at a time, as each has a session,
+/// and how many candidates of an op meet in its last race.
+constexpr size_t HeldVariants = 32, Finalists = 4;
 
 /// Variants and what each of them tries: Tries[v][op] is an index into that
 /// op's candidates.
@@ -40,6 +43,7 @@ public:
     for (const auto &Each : Entered)
       Most = std::max(Most, Each.size());
     Field Made;
+    std::vector<std::vector<TuneSchedule>> Waiting;
     for (size_t V = 0; V <= Most; ++V) {
       std::vector<size_t> Tries(Ops.size(), 0);
       std::vector<TuneSchedule> Schedules(Ops.size());
@@ -48,10 +52,16 @@ public:
           Tries[Op] = Entered[Op][V - 1];
         Schedules[Op] = Results[Op].Candidates[Tries[Op]].Schedule;
       }
+      Made.Tries.push_back(std::move(Tries));
+      Waiting.push_back(std::move(Schedules));
+      if (Waiting.size() < Track.atOnce() && V < Most)
+        continue;
       Track.report("compiling variant " + std::to_string(V + 1) + " of " +
                    std::to_string(Most + 1));
-      Made.Variants.push_back(Track.build(Schedules));
-      Made.Tries.push_back(std::move(Tries));
+      size_t First = Track.build(Waiting);
+      for (size_t I = 0; I < Waiting.size(); ++I)
+        Made.Variants.push_back(First + I);
+      Waiting.clear();
       // What is late would leave no time to run.
       if (V > 1 && Track.elapsed() > 0.6 * Track.budget())
         break;
@@ -114,8 +124,10 @@ public:
       for (size_t Op = 0; Op < Ops.size(); ++Op)
         Any |= std::count(Kept[Op].begin(), Kept[Op].end(),
                           Running.Tries[V][Op]) > 0;
-      if (!Any)
+      if (!Any) {
+        Track.drop(Running.Variants[V]);
         continue;
+      }
       Left.Variants.push_back(Running.Variants[V]);
       Left.Tries.push_back(Running.Tries[V]);
     }
@@ -126,6 +138,11 @@ public:
     }
     Running = std::move(Left);
     return Several;
+  }
+
+  void drop(const Field &Ended) {
+    for (size_t V : Ended.Variants)
+      Track.drop(V);
   }
 
   /// What has been measured chose who races on, and would flatter them: only
@@ -269,6 +286,7 @@ std::vector<TuneResult> guidedSearch(const std::vector<TuneOp> &Ops,
   }
   if (std::any_of(Last.begin(), Last.end(),
                   [](const auto &Each) { return !Each.empty(); })) {
+    Running.drop(Single);
     Field Final = Running.enter(Last);
     Running.startFinal();
     for (int Round = 0; Round < FinalRounds; ++Round)
@@ -283,12 +301,32 @@ std::vector<TuneResult> guidedSearch(const std::vector<TuneOp> &Ops,
 std::vector<TuneResult> exhaustiveSearch(const std::vector<TuneOp> &Ops,
                                          TuneTrack &Track, int Rounds) {
   Race Running(Ops, Track);
-  std::vector<std::vector<size_t>> Entered(Ops.size());
-  for (size_t Op = 0; Op < Ops.size(); ++Op)
+  std::vector<std::vector<size_t>> All(Ops.size());
+  size_t Most = 0;
+  for (size_t Op = 0; Op < Ops.size(); ++Op) {
     for (TuneCandidate &Each : combinations(Ops[Op]))
-      Entered[Op].push_back(Running.add(Op, std::move(Each)));
-  Field All = Running.enter(Entered);
-  Running.run(All, Rounds);
+      All[Op].push_back(Running.add(Op, std::move(Each)));
+    Most = std::max(Most, All[Op].size());
+  }
+  for (size_t From = 0; From < Most; From += HeldVariants) {
+    std::vector<std::vector<size_t>> Entered(Ops.size());
+    for (size_t Op = 0; Op < Ops.size(); ++Op)
+      for (size_t I = From; I < std::min(From + HeldVariants, All[Op].size());
+           ++I)
+        Entered[Op].push_back(All[Op][I]);
+    Field Held = Running.enter(Entered);
+    Running.run(Held, Rounds);
+    Running.drop(Held);
+  }
+  for (size_t Op = 0; Op < Ops.size(); ++Op) {
+    std::sort(All[Op].begin(), All[Op].end(), [&](size_t A, size_t B) {
+      return Running.ratio(Op, A) < Running.ratio(Op, B);
+    });
+    All[Op].resize(std::min(All[Op].size(), Finalists));
+  }
+  Field Final = Running.enter(All);
+  Running.startFinal();
+  Running.run(Final, FinalRounds);
   Running.chooseWinners();
   return Running.take();
 }

@@ -51,8 +51,14 @@ struct TuneResult {
 class TuneTrack {
 public:
   virtual ~TuneTrack() = default;
-  /// Makes a variant with Schedules[i] for op i; variants count from 0.
-  virtual size_t build(const std::vector<TuneSchedule> &Schedules) = 0;
+  /// How many variants are best made by one call.
+  virtual size_t atOnce() const = 0;
+  /// Makes variants, of which variant v has Schedules[v][i] for op i. Returns
+  /// the number of the first; they count from 0.
+  virtual size_t
+  build(const std::vector<std::vector<TuneSchedule>> &Schedules) = 0;
+  /// The variant will not run again.
+  virtual void drop(size_t Variant) = 0;
   /// Runs each of the variants once, by turns: for each, the seconds of op i.
   virtual std::vector<std::vector<double>>
   run(const std::vector<size_t> &Variants) = 0;
@@ -75,7 +81,8 @@ constexpr double TuneLeastGain = 0.985;
 std::vector<TuneResult> guidedSearch(const std::vector<TuneOp> &Ops,
                                      TuneTrack &Track);
 
-/// All combinations of all values of all knobs, `Rounds` times each; no budget.
+/// All combinations of all values of all knobs, `Rounds` times each, and the
+/// fastest few of each op once more against each other; no budget.
 std::vector<TuneResult> exhaustiveSearch(const std::vector<TuneOp> &Ops,
                                          TuneTrack &Track, int Rounds);
 

@@ -188,9 +188,12 @@ def write_layer(file, prefix, shape, architecture, head_dim):
     linear("ffn_down", width, ffn)
 
 
-def write_random(name, target):
-    """The head is the embedding, as in all of the published models."""
-    shape = SHAPES[name]
+def write_random(name, target, layers=None):
+    """The head is the embedding, as in all of the published models. With
+    `layers`, so many instead of the shape's own."""
+    shape = dict(SHAPES[name])
+    if layers:
+        shape["layers"] = layers
     architecture = shape.get("architecture", "llama")
     head_dim = shape.get("head_dim", shape["width"] // shape["heads"])
     file = RandomFile(target + ".part", architecture)

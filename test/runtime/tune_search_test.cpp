@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "tools/TuneSearch.h"
 
+#include <algorithm>
 #include <cmath>
 #include <gtest/gtest.h>
 #include <limits>
@@ -27,13 +28,26 @@ public:
     return Time(Ops[Op], All);
   }
 
-  size_t build(const std::vector<TuneSchedule> &Schedules) override {
+  size_t atOnce() const override { return 2; }
+
+  size_t
+  build(const std::vector<std::vector<TuneSchedule>> &Schedules) override {
     Now += 2;
-    for (size_t Op = 0; Op < Schedules.size(); ++Op)
-      for (const auto &[Name, Value] : Schedules[Op])
-        Tried.push_back({Op, Name, Value});
-    Built.push_back(Schedules);
-    return Built.size() - 1;
+    for (const std::vector<TuneSchedule> &Each : Schedules) {
+      for (size_t Op = 0; Op < Each.size(); ++Op)
+        for (const auto &[Name, Value] : Each[Op])
+          Tried.push_back({Op, Name, Value});
+      Built.push_back(Each);
+      Dropped.push_back(false);
+    }
+    MostHeld = std::max(MostHeld, static_cast<size_t>(std::count(
+                                      Dropped.begin(), Dropped.end(), false)));
+    return Built.size() - Schedules.size();
+  }
+
+  void drop(size_t Variant) override {
+    EXPECT_FALSE(Dropped[Variant]);
+    Dropped[Variant] = true;
   }
 
   std::vector<std::vector<double>>
@@ -42,6 +56,7 @@ public:
     double Mood = std::exp(Noise * 3 * Normal(Random));
     std::vector<std::vector<double>> All;
     for (size_t V : Variants) {
+      EXPECT_FALSE(Dropped[V]);
       All.emplace_back();
       for (size_t Op = 0; Op < Ops.size(); ++Op) {
         double Seconds = trueTime(Op, Built[V][Op]) * Mood *
@@ -63,12 +78,14 @@ public:
     int64_t Value;
   };
   std::vector<Try> Tried;
+  size_t MostHeld = 0;
 
 private:
   const std::vector<TuneOp> &Ops;
   Cost Time;
   double Noise, Budget, Now = 0;
   std::vector<std::vector<TuneSchedule>> Built;
+  std::vector<bool> Dropped; // by variant
   std::mt19937 Random;
   std::normal_distribution<double> Normal;
 };
@@ -116,6 +133,14 @@ TEST(TuneSearch, GuidedIsNearExhaustiveInATenthOfTheTime) {
     EXPECT_LE(Found, 1.05 * Best) << Ops[I].Op;
   }
   EXPECT_LE(Fast.elapsed(), Slow.elapsed() / 10);
+}
+
+TEST(TuneSearch, ExhaustiveHoldsFewVariantsAtATime) {
+  std::vector<TuneOp> Ops = {op("a", 16)};
+  Machine Quiet(Ops, bowl, 0.01, std::numeric_limits<double>::infinity());
+  std::vector<TuneResult> Found = exhaustiveSearch(Ops, Quiet, 3);
+  EXPECT_EQ(Found[0].Candidates.size(), 5u * 8 * 4);
+  EXPECT_LE(Quiet.MostHeld, 33u);
 }
 
 TEST(TuneSearch, NoiseAloneWinsNothing) {
