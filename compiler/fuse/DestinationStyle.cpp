@@ -2,7 +2,11 @@
 #include "compiler/Passes.h"
 #include "compiler/fuse/FuseUtils.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 namespace cria {
 #define GEN_PASS_DEF_DESTINATIONSTYLE

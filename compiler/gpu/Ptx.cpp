@@ -213,7 +213,7 @@ llvm::Expected<std::string> cria::emitPtx(mlir::ModuleOp source,
   module->setTargetTriple((*machine)->getTargetTriple());
   module->setDataLayout((*machine)->createDataLayout());
   if (llvm::Error error = linkLibrary(*module, symbolPrefix, bytes))
-    return std::move(error);
+    return error;
   std::string problems;
   llvm::raw_string_ostream stream(problems);
   if (llvm::verifyModule(*module, &stream))
@@ -249,7 +249,7 @@ llvm::Expected<std::string> cria::emitPtx(mlir::ModuleOp source,
   builder.crossRegisterProxies(loops, functions, graph, modules);
   llvm::ModulePassManager code;
   if (llvm::Error error = builder.parsePassPipeline(code, kPasses))
-    return std::move(error);
+    return error;
   code.addPass(createModuleToFunctionPassAdaptor(FreezeAddresses()));
   code.run(*module, modules);
   std::vector<std::string> missing;

@@ -709,7 +709,7 @@ Expected<OwningOpRef<ModuleOp>> buildDecoderModule(DecoderDescription &model,
     return tensors.takeError();
   if (options.ropeLength)
     if (Error error = fixRopeLength(model, source.path(), *options.ropeLength))
-      return std::move(error);
+      return error;
   bool isLearned = model.position == DecoderDescription::Position::Learned;
   Expected<Capacity> capacity = chooseCapacity(
       source.path(), model.context, usualBatch(model.width, model.ffn),

@@ -203,12 +203,12 @@ Expected<DecoderTensors> DecoderTensors::load(const DecoderDescription &model,
     if (Error error =
             tensors.check(static_cast<Role>(i), 0,
                           tensors.top[static_cast<size_t>(i - layerRoles)]))
-      return std::move(error);
+      return error;
   if (Error error = tensors.loadLayers())
-    return std::move(error);
+    return error;
   if (Error error = tensors.refuseOthers())
-    return std::move(error);
-  return std::move(tensors);
+    return error;
+  return tensors;
 }
 
 } // namespace cria

@@ -227,11 +227,11 @@ Expected<TensorView> Maker::run(const Parsed &parsed) {
         return bad(expression, "has a part of " + Twine((*view)->shape.size()) +
                                    " dimensions; accepted: " + Twine(rank));
       if (Error error = append(**view))
-        return std::move(error);
+        return error;
     }
     shape = {static_cast<int64_t>(values.size())};
   } else if (Error error = fold(parsed)) {
-    return std::move(error);
+    return error;
   }
   TensorView view;
   view.name = expression.str();

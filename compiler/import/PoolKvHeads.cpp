@@ -111,7 +111,7 @@ Expected<KvPooling> Pooler::run() {
   if (group > 1)
     for (Role role : roles)
       if (Error error = add(role))
-        return std::move(error);
+        return error;
   model.kvHeads = pooled.to;
   pooled.difference = squares > 0 ? std::sqrt(errors / squares) : 0;
   return pooled;

@@ -8,6 +8,7 @@
 #include "compiler/import/QuantizeBlocks.h"
 
 #include "mlir/IR/BuiltinTypes.h"
+#include "llvm/ADT/APFloat.h"
 
 #include <cstring>
 #include <vector>

@@ -4,6 +4,7 @@
 #include "compiler/import/PackWeights.h"
 #include "dialect/CriaOps.h"
 
+#include "llvm/ADT/SmallString.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
