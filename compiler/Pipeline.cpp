@@ -36,6 +36,7 @@ void PipelineOptions::fit(const Target &own, llvm::ArrayRef<Target> targets) {
       targets, [](const Target &each) { return !each.dot2Isa.empty(); });
   linearDot2 = !own.dot2Isa.empty();
   linearDotTile2 = own.hasPairTiles;
+  attentionHalves = own.hasHalves;
   if (own.isa != "avx512vnni") {
     linearPanels = 1;
     linearBlockTokens = 0;
@@ -104,6 +105,10 @@ static void buildTile(OpPassManager &pm, const PipelineOptions &options) {
   // Of the prefill version, and while rows still feed linears directly.
   if (options.roundActivations)
     func.addPass(createRoundActivations());
+  if (options.narrowCodes) {
+    func.addPass(createNarrowCodes());
+    func.addPass(createCSEPass()); // other linears may have such rows already
+  }
   // Before tiling, because it decides over what attention is tiled.
   func.addPass(createSplitAttention());
   if (!options.tuningRecord.empty()) {
@@ -159,6 +164,7 @@ static void buildVector(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createVectorizeLinear(linear));
   VectorizeAttentionOptions attention;
   attention.accumulators = options.attentionAccumulators;
+  attention.halves = options.attentionHalves;
   pm.addPass(createVectorizeAttention(attention));
   pm.addPass(createVectorizeAttentionMerge());
   pm.nest<func::FuncOp>().addPass(createConvertLinalgToLoopsPass());

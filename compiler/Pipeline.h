@@ -45,6 +45,10 @@ struct PipelineOptions {
   /// bf16. Of this target: they do, and 16 tokens at a time are a
   /// cria.dot_tile2.
   bool roundActivations = false;
+  /// Queries, keys and values of prompts come from rows of 8 bits; of this
+  /// target: attention of prompts computes in f16.
+  bool narrowCodes = false;
+  bool attentionHalves = false;
   bool linearDot2 = false;
   bool linearDotTile2 = false;
   /// Rows are prepared once for all threads in the decode version too.

@@ -40,7 +40,8 @@ void GpuClones::adjust(PipelineOptions &options) {
   options.linearPanels = 1;
   options.linearBlockTokens = 0;
   options.linearDotTile = options.linearDot2 = options.linearDotTile2 = false;
-  options.roundActivations = false;
+  options.roundActivations = options.narrowCodes = false;
+  options.attentionHalves = false;
   options.sharedRows = true;
   options.tuningRecord.clear(); // it is of a CPU
   options.profile = false;

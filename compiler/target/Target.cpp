@@ -49,10 +49,10 @@ constexpr Level kLevels[] = {
 };
 
 /// Features beyond the levels. Those that would change results are left to
-/// Target::useBf16: AVX512-BF16 and AMX-BF16 flush denormals. AMX-INT8 is
-/// exact, and comes with AVX512-VNNI wherever it is: its tiles take prefill, 16
-/// tokens at a time. The runtime gets the permission for their registers
-/// wherever a clone has the bit.
+/// Target::useFast: AVX512-BF16 and AMX-BF16 flush denormals, AVX512-FP16
+/// rounds to 11 bits. AMX-INT8 is exact, and comes with AVX512-VNNI wherever it
+/// is: its tiles take prefill, 16 tokens at a time. The runtime gets the
+/// permission for their registers wherever a clone has the bit.
 struct Feature {
   llvm::StringLiteral name;
   uint64_t bit;
@@ -213,10 +213,12 @@ Target makeX86(const Backend &backend, llvm::StringRef cpu,
     target.tileIsa = "amx";
   // What a linear needs around its products of pairs comes with VNNI.
   if (target.isa == "avx512vnni") {
+    if (info->checkFeatures("+avx512fp16"))
+      target.fastFeatures |= CRIA_CPU_AVX512FP16;
     if (info->checkFeatures("+avx512bf16"))
-      target.bf16Features |= CRIA_CPU_AVX512BF16;
+      target.fastFeatures |= CRIA_CPU_AVX512BF16;
     if (!target.tileIsa.empty() && info->checkFeatures("+amx-bf16"))
-      target.bf16Features |= CRIA_CPU_AMX_BF16;
+      target.fastFeatures |= CRIA_CPU_AMX_BF16;
   }
   return target;
 }
@@ -325,14 +327,18 @@ void Target::forceBf16(llvm::StringRef isa) {
   hasPairTiles = !tileIsa.empty();
 }
 
-void Target::useBf16() {
+void Target::useFast() {
+  if (fastFeatures & CRIA_CPU_AVX512FP16) {
+    hasHalves = true;
+    addFeature(*this, CRIA_CPU_AVX512FP16, "+avx512fp16");
+  }
   // A `vdpbf16ps` is four FLOPs a lane, an FMA two. Zen 4 and 5 issue as many
   // of either. Intel's cores were measured (Emerald Rapids, in registers) at
   // 86 GFLOPS of it and 172 of FMA: there it only takes what tiles leave over,
   // the last tokens of a prompt, whose rows are bf16 already.
-  bool hasTiles = bf16Features & CRIA_CPU_AMX_BF16;
+  bool hasTiles = fastFeatures & CRIA_CPU_AMX_BF16;
   bool isAmd = llvm::StringRef(tuneCpu).starts_with("znver");
-  if (!(bf16Features & CRIA_CPU_AVX512BF16) || (!hasTiles && !isAmd))
+  if (!(fastFeatures & CRIA_CPU_AVX512BF16) || (!hasTiles && !isAmd))
     return;
   dot2Isa = "avx512bf16";
   addFeature(*this, CRIA_CPU_AVX512BF16, "+avx512bf16");

@@ -58,13 +58,17 @@ struct Target {
   /// vectors of 16 floats that an attention kernel does. Speed only.
   int64_t linearTokens = 4;
   int64_t attentionAccumulators = 6;
-  /// The CPU's features for useBf16: CRIA_CPU_AVX512BF16 and CRIA_CPU_AMX_BF16.
-  uint64_t bf16Features = 0;
+  /// Attention of prompts computes in f16.
+  bool hasHalves = false;
+  /// The CPU's features for useFast: CRIA_CPU_AVX512BF16, CRIA_CPU_AMX_BF16 and
+  /// CRIA_CPU_AVX512FP16.
+  uint64_t fastFeatures = 0;
 
-  /// Takes up the CPU's products of bf16 where they are faster than f32 FMA:
-  /// for `--numerics fast`, as they flush subnormals and round in an order of
-  /// their own. Adds to `features` and `cpuFeatures`.
-  void useBf16();
+  /// For `--numerics fast`: takes up the CPU's arithmetic in f16, and its
+  /// products of bf16 where they are faster than f32 FMA; these flush
+  /// subnormals and round in an order of their own. Adds to `features` and
+  /// `cpuFeatures`.
+  void useFast();
   /// Has products of bf16 made in the form `isa` of `cria-lower-dot2`, however
   /// fast that is, and in tiles where there are any: for tests.
   void forceBf16(llvm::StringRef isa);

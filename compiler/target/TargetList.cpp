@@ -33,12 +33,12 @@ llvm::StringRef architecture(const Target &target) {
 
 /// A virtual machine may hide what the CPU of that name has: the name of this
 /// machine's target is then made of its features.
-llvm::Error nameByFeatures(Target &native, bool withBf16) {
+llvm::Error nameByFeatures(Target &native, bool isFast) {
   llvm::Expected<Target> whole = Target::get(native.name);
   if (!whole)
     return whole.takeError();
-  if (withBf16)
-    whole->useBf16();
+  if (isFast)
+    whole->useFast();
   if (whole->cpuFeatures == native.cpuFeatures)
     return llvm::Error::success();
   native.name = native.cpu == "generic" ? "aarch64" : native.cpu;
@@ -50,8 +50,7 @@ llvm::Error nameByFeatures(Target &native, bool withBf16) {
 
 } // namespace
 
-llvm::Expected<TargetList> TargetList::get(llvm::StringRef names,
-                                           bool withBf16) {
+llvm::Expected<TargetList> TargetList::get(llvm::StringRef names, bool isFast) {
   llvm::SmallVector<llvm::StringRef> parts;
   names.split(parts, ',');
   TargetList list;
@@ -60,10 +59,10 @@ llvm::Expected<TargetList> TargetList::get(llvm::StringRef names,
     llvm::Expected<Target> target = Target::get(name);
     if (!target)
       return target.takeError();
-    if (withBf16)
-      target->useBf16();
+    if (isFast)
+      target->useFast();
     if (name == "native")
-      if (llvm::Error error = nameByFeatures(*target, withBf16))
+      if (llvm::Error error = nameByFeatures(*target, isFast))
         return error;
     if (!list.targets.empty() &&
         architecture(list.targets.front()) != architecture(*target))

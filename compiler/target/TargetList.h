@@ -22,10 +22,10 @@ struct TargetList {
   /// A line on each name that was left out, as its code would be another's.
   std::vector<std::string> remarks;
 
-  /// Names as of Target::get, separated by commas; `withBf16`: what
-  /// Target::useBf16 adds counts.
+  /// Names as of Target::get, separated by commas; `isFast`: what
+  /// Target::useFast adds counts.
   static llvm::Expected<TargetList> get(llvm::StringRef names,
-                                        bool withBf16 = false);
+                                        bool isFast = false);
 
   /// "x86-64-v4, x86-64-v3".
   std::string text() const;

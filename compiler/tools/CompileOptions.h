@@ -53,10 +53,13 @@ struct Options {
                                        "KV cache (default: f16)")};
   cl::opt<std::string> numerics{
       "numerics", cl::init("exact"), cl::value_desc("HOW"), cl::cat(category),
-      cl::desc("exact: the same bits on every processor, for any batch and "
-               "threads; fast: without that, prompts take products of bf16 if "
-               "weights are bf16 and the processor gains by it (AMX, Zen 4 and "
-               "5); quantised weights stay exact (default: exact)")};
+      cl::desc(
+          "exact: the same bits on every processor, for any batch and "
+          "threads; fast: without that, prompts take 8 bits where queries, "
+          "keys and values of quantised weights take 16, attention in f16 "
+          "if the processor has it (AVX512-FP16), and products of bf16 if "
+          "weights are bf16 and it gains by them (AMX, Zen 4 and 5) "
+          "(default: exact)")};
   cl::opt<int64_t> kvHeads{
       "kv-heads", cl::value_desc("G"), cl::cat(category),
       cl::desc("Make G kv heads of the model's, the means of groups of them")};

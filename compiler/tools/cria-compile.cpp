@@ -452,6 +452,7 @@ PipelineOptions Driver::lineFor(const Target &target) const {
   line.kvType = options->kvType;
   line.quantize = options->quantize;
   line.fit(target, targets);
+  line.narrowCodes = isFast;
   line.disabledFusions = options->disabledFusions;
   line.profile = options->profileOps;
   line.tuningRecord = options->tune;

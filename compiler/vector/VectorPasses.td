@@ -233,7 +233,8 @@ def VectorizeAttention : Pass<"cria-vectorize-attention"> {
     maximum; output, with elements of a head as lanes; merge (partials: store,
     token by token). A group converts each page of K and V to f32 once; a token
     on its own fetches the page that it reads next while it reads one. Scratch
-    is on the stack: 100 KB with a head_dim of 64.
+    is on the stack: 100 KB with a head_dim of 64. With `halves` (AttentionHalves.cpp)
+    a group reads V as it is, 32 numbers a vector, and adds up a page in f16.
     math.tanh (soft cap) is left to `cria-expand-math`.
 
     Before:
@@ -269,7 +270,9 @@ def VectorizeAttention : Pass<"cria-vectorize-attention"> {
     "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
   let options = [
     Option<"accumulators", "accumulators", "int64_t", "24",
-           "vectors of 16 floats that a loop may carry: 24 of AVX-512's 32 registers leave 8 for operands">
+           "vectors of 16 floats that a loop may carry: 24 of AVX-512's 32 registers leave 8 for operands">,
+    Option<"halves", "halves", "bool", "false",
+           "groups of the prefill version compute in f16, where the cache is f16 and 32 divides head_dim">
   ];
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // RUN: cria-opt %s --cria-vectorize-attention --canonicalize --cse --split-input-file --verify-diagnostics | FileCheck %s
+// RUN: cria-opt %s --cria-vectorize-attention=halves=true --canonicalize --cse --split-input-file --verify-diagnostics | FileCheck %s --check-prefix=HALVES
 
 // One token: its two heads share each load of K and V. What it reads next is
 // fetched into L1: the chunk's next page, behind its last keys its first values,
@@ -239,5 +240,62 @@ func.func @distances(%q: memref<1x32xf32>, %k: memref<2x?x1x4x16x16xf16>,
     slopes(%slopes : memref<2xf32>) bias(%bias : memref<2x41xf32>)
     layer %layer outs(%o : memref<1x32xf32>)
     {heads = 2 : i64, kv_heads = 1 : i64, head_dim = 16 : i64, scale = 0.25 : f32}
+  return
+}
+
+// -----
+
+// In halves: queries become words of twice the same f16; K's page has 32
+// positions side by side; scores are in f16, p in words; V is read as it is.
+
+// HALVES-LABEL: func @halves
+// HALVES-SAME: %[[V:[^ ]*]]: memref<2x?x1x64x32xf16>
+// HALVES-DAG: %[[WORDS:.*]] = memref.alloca() {{.*}} : memref<32x272xf32>
+// HALVES-DAG: %[[PAGE:.*]] = memref.alloca() {{.*}} : memref<2048xf16>
+// HALVES-DAG: %[[SCORES:.*]] = memref.alloca() {{.*}} : memref<32x288xf16>
+// HALVES: scf.while
+// HALVES: vector.shuffle %{{.*}}, %{{.*}} [0, 0, 1, 1, 2, 2,
+// HALVES: vector.store %{{.*}}, %[[QUERIES:[a-z0-9_]+]][{{.*}}] : memref<32x32xf32>, vector<16xf32>
+// HALVES: vector.store %{{.*}}, %[[PAGE]][%{{.*}}] : memref<2048xf16>, vector<16xf16>
+// Two vectors of positions by two heads of four tokens.
+// HALVES: scf.for {{.*}} -> (vector<32xf16>, {{.*}}) {
+// HALVES: vector.load %[[PAGE]][%{{.*}}] : memref<2048xf16>, vector<32xf16>
+// HALVES: %[[WORD:.*]] = memref.load %[[QUERIES]]
+// HALVES: %[[ALL:.*]] = vector.broadcast %[[WORD]] : f32 to vector<16xf32>
+// HALVES: %[[QUERY:.*]] = vector.bitcast %[[ALL]] : vector<16xf32> to vector<32xf16>
+// HALVES: math.fma %{{.*}}, %[[QUERY]], %{{.*}} : vector<32xf16>
+// HALVES: vector.store %{{.*}}, %[[SCORES]]{{.*}} vector<32xf16>
+// HALVES: scf.if
+// HALVES: arith.select %{{.*}} : vector<16xi1>, vector<16xf16>
+// HALVES: vector.store %{{.*}}, %[[WORDS]]
+// HALVES: vector.load %[[V]]{{.*}} vector<32xf16>
+// HALVES: math.fma {{.*}} : vector<32xf16>
+// HALVES: arith.extf {{.*}} : vector<16xf16> to vector<16xf32>
+func.func @halves(%q: memref<16x64xf32>, %k: memref<2x?x1x4x32x16xf16>, %v: memref<2x?x1x64x32xf16>,
+    %p: memref<16xi32>, %s: memref<16xi32>, %t: memref<?x?xi32>, %layer: index, %o: memref<16x64xf32>)
+    attributes {cria.version = "prefill"} {
+  cria.fused_attention ins(%q, %k, %v, %p, %s, %t : memref<16x64xf32>,
+      memref<2x?x1x4x32x16xf16>, memref<2x?x1x64x32xf16>, memref<16xi32>,
+      memref<16xi32>, memref<?x?xi32>)
+    layer %layer outs(%o : memref<16x64xf32>)
+    {heads = 2 : i64, kv_heads = 1 : i64, head_dim = 32 : i64, scale = 0.25 : f32}
+  return
+}
+
+// -----
+
+// A decode step stays exact.
+
+// HALVES-LABEL: func @step
+// HALVES-NOT: vector<32xf16>
+// HALVES: return
+func.func @step(%q: memref<4x64xf32>, %k: memref<2x?x1x4x32x16xf16>, %v: memref<2x?x1x64x32xf16>,
+    %p: memref<4xi32>, %s: memref<4xi32>, %t: memref<?x?xi32>, %layer: index, %o: memref<4x64xf32>)
+    attributes {cria.version = "decode"} {
+  cria.fused_attention ins(%q, %k, %v, %p, %s, %t : memref<4x64xf32>,
+      memref<2x?x1x4x32x16xf16>, memref<2x?x1x64x32xf16>, memref<4xi32>,
+      memref<4xi32>, memref<?x?xi32>)
+    layer %layer outs(%o : memref<4x64xf32>)
+    {heads = 2 : i64, kv_heads = 1 : i64, head_dim = 32 : i64, scale = 0.25 : f32}
   return
 }
