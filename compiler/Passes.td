@@ -13,6 +13,7 @@ include "fuse/FusePasses.td"
 include "tile/TilePasses.td"
 include "bufferize/BufferizePasses.td"
 include "vector/VectorPasses.td"
+include "halide/HalidePasses.td"
 include "llvm/LlvmPasses.td"
 include "gpu/GpuPasses.td"
 

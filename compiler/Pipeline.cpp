@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/Pipeline.h"
 #include "compiler/Passes.h"
+#include "compiler/halide/HalideKernels.h"
 #include "compiler/plain/PlainPipeline.h"
 
 #include "mlir/Conversion/AffineToStandard/AffineToStandard.h"
@@ -37,6 +38,7 @@ void PipelineOptions::fit(const Target &own, llvm::ArrayRef<Target> targets) {
   linearDot2 = !own.dot2Isa.empty();
   linearDotTile2 = own.hasPairTiles;
   attentionHalves = own.hasHalves;
+  halideRefusal = cria::halideRefusal(own);
   if (own.isa != "avx512vnni") {
     linearPanels = 1;
     linearBlockTokens = 0;
@@ -145,8 +147,13 @@ static void buildBufferize(OpPassManager &pm, const PipelineOptions &options) {
 }
 
 /// Alive after: vector, memref, scf, arith, math, affine, func, and of cria
-/// dot2, dot4, dot_tile, dot_tile2, the thread ops and barriers.
+/// dot2, dot4, dot_tile, dot_tile2, the thread ops and barriers. Calls are of
+/// Halide's kernels.
 static void buildVector(OpPassManager &pm, const PipelineOptions &options) {
+  // First, because cria's kernels take what is left.
+  BindHalideOptions halide;
+  halide.refusal = options.halideRefusal;
+  pm.addPass(createBindHalide(halide));
   pm.addPass(createVectorizeRopeTable());
   pm.addPass(createVectorizeEmbed());
   VectorizeRowsOptions rows;

@@ -33,8 +33,8 @@ struct PipelineOptions {
   int64_t attentionAccumulators = 24;
   /// Row vectors that share a pass over K, and tokens that go over two row
   /// vectors' codes of a block (16 registers) at once: see VectorizeLinear.
-  /// 6 tokens are 12 chains of vpdpbusd, which takes 5 cycles at 2 a cycle; they
-  /// fill the registers.
+  /// 6 tokens are 12 chains of vpdpbusd, which takes 5 cycles at 2 a cycle;
+  /// they fill the registers.
   int64_t linearPanels = 2;
   int64_t linearBlockTokens = 6;
   /// Bytes of weights that are prefetched ahead of their use.
@@ -57,6 +57,8 @@ struct PipelineOptions {
   std::vector<std::string> disabledFusions;
   /// A record of `cria tune` (tile/Schedule.h), or empty.
   std::string tuningRecord;
+  /// Why no op can have a kernel of Halide, whatever its schedule says.
+  std::string halideRefusal;
   /// Time stamps around kernels, for cria_session_profile.
   bool profile = false;
 

@@ -2,6 +2,7 @@
 #include "compiler/emit/Codegen.h"
 
 #include "compiler/emit/FreezeAddresses.h"
+#include "compiler/halide/HalideKernels.h"
 
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
@@ -80,6 +81,9 @@ llvm::Expected<Codegen> Codegen::create(mlir::ModuleOp module,
   code.module->setSourceFileName("model");
   code.module->setTargetTriple(llvm::Triple(options.target.triple));
   code.module->setDataLayout(code.machine->createDataLayout());
+  if (llvm::Error error = addHalideKernels(module, *code.module, options.target,
+                                           options.toolPath))
+    return error;
   code.setAttributes();
 
   std::string problems;

@@ -36,6 +36,8 @@ struct CodegenOptions {
   /// Other clones will be linked: the names of functions that are not exported
   /// end with the target's, for profilers.
   bool isClone = false;
+  /// Of the running tool: programs that make parts of the code are beside it.
+  std::string toolPath = {};
 };
 
 class Codegen {

@@ -44,6 +44,7 @@ void GpuClones::adjust(PipelineOptions &options) {
   options.attentionHalves = false;
   options.sharedRows = true;
   options.tuningRecord.clear(); // it is of a CPU
+  options.halideRefusal = "the target is a GPU";
   options.profile = false;
 }
 

@@ -55,6 +55,8 @@ static void lowerToLlvm(OpPassManager &pm) {
 void cria::buildLlvmPipeline(OpPassManager &pm,
                              const LlvmPipelineOptions &options) {
   const Target &target = options.targets[options.clone];
+  // While operands are memrefs.
+  pm.addPass(createLowerHalideCalls());
   // Before dot4 and dot2, which one of its forms is made of.
   if (!target.tileIsa.empty()) {
     LowerDotTileOptions dotTile;

@@ -24,6 +24,9 @@ struct ApplySchedules : cria::impl::ApplySchedulesBase<ApplySchedules> {
     SmallVector<NamedAttribute> knobs;
     for (const auto &[name, value] : tuned.winner)
       knobs.push_back(b.getNamedAttr(name, b.getI64IntegerAttr(value)));
+    if (tuned.provider != kCriaProvider)
+      knobs.push_back(
+          b.getNamedAttr(kProviderKnob, b.getStringAttr(tuned.provider)));
     return b.getDictionaryAttr(knobs);
   }
 
@@ -52,8 +55,8 @@ struct ApplySchedules : cria::impl::ApplySchedulesBase<ApplySchedules> {
             continue;
           }
           used.insert(&tuned);
-          if (!tuned.winner.empty())
-            op->setDiscardableAttr(kScheduleAttr, attributeOf(tuned));
+          if (DictionaryAttr knobs = attributeOf(tuned); !knobs.empty())
+            op->setDiscardableAttr(kScheduleAttr, knobs);
         }
       });
     }

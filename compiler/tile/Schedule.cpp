@@ -27,8 +27,34 @@ llvm::Error cria::checkKnob(llvm::StringRef name, int64_t value) {
   std::string names = llvm::join(
       llvm::map_range(kKnobs, [](const Knob &knob) { return knob.name; }),
       ", ");
+  names += (", " + kProviderKnob).str();
   return llvm::createStringError(
       llvm::formatv("{0}: no such knob; accepted are {1}", name, names).str());
+}
+
+llvm::Error cria::checkProvider(llvm::StringRef value) {
+  if (llvm::is_contained(kProviders, value))
+    return llvm::Error::success();
+  return llvm::createStringError(
+      llvm::formatv("{0} = {1}: accepted are {2}", kProviderKnob, value,
+                    llvm::join(llvm::ArrayRef(kProviders), ", "))
+          .str());
+}
+
+FailureOr<StringRef> cria::takeProvider(Operation *op) {
+  auto schedule = op->getDiscardableAttr(kScheduleAttr);
+  auto knobs = dyn_cast_or_null<DictionaryAttr>(schedule);
+  Attribute value = knobs ? knobs.get(kProviderKnob) : nullptr;
+  if (!value)
+    return StringRef(kCriaProvider);
+  auto word = dyn_cast<StringAttr>(value);
+  if (!word)
+    return op->emitOpError("cria.schedule: ")
+           << kProviderKnob << " is " << value << ", expected a string";
+  if (llvm::Error error = checkProvider(word.getValue()))
+    return op->emitOpError("cria.schedule: ")
+           << llvm::toString(std::move(error));
+  return word.getValue();
 }
 
 LogicalResult cria::takeSchedule(Operation *op, ArrayRef<KnobValue> values) {
@@ -39,7 +65,11 @@ LogicalResult cria::takeSchedule(Operation *op, ArrayRef<KnobValue> values) {
   if (!schedule)
     return op->emitOpError("cria.schedule is ")
            << attribute << ", expected a dictionary of integers";
+  if (failed(takeProvider(op)))
+    return failure();
   for (NamedAttribute knob : schedule) {
+    if (knob.getName() == kProviderKnob)
+      continue;
     auto number = dyn_cast<IntegerAttr>(knob.getValue());
     if (!number)
       return op->emitOpError("cria.schedule: ")
@@ -108,6 +138,15 @@ static bool readWinner(const llvm::json::Value &value, TunedOp &op,
     return false;
   }
   for (const auto &[key, number] : *object) {
+    if (llvm::StringRef(key) == kProviderKnob) {
+      std::optional<llvm::StringRef> word = number.getAsString();
+      if (!word) {
+        path.field(key).report("expected a string");
+        return false;
+      }
+      op.provider = word->str();
+      continue;
+    }
     std::optional<int64_t> read = number.getAsInteger();
     if (!read) {
       path.field(key).report("expected an integer");
@@ -170,10 +209,19 @@ llvm::Expected<TuningRecord> TuningRecord::read(llvm::StringRef path) {
     return failure("cria_tune is " + llvm::Twine(document->format) +
                    "; this compiler reads format " +
                    llvm::Twine(kTuningFormat));
-  for (const TunedOp &op : document->record.ops)
+  for (const TunedOp &op : document->record.ops) {
+    llvm::Error error = checkProvider(op.provider);
     for (const auto &[name, value] : op.winner)
-      if (llvm::Error error = checkKnob(name, value))
-        return failure("winner of " + op.op + ", " + op.version + ": " +
-                       llvm::toString(std::move(error)));
+      if (!error)
+        error = checkKnob(name, value);
+    if (error)
+      return failure("winner of " + op.op + ", " + op.version + ": " +
+                     llvm::toString(std::move(error)));
+  }
   return std::move(document->record);
+}
+
+bool TuningRecord::needsHalide() const {
+  return llvm::any_of(
+      ops, [](const TunedOp &op) { return op.provider != kCriaProvider; });
 }

@@ -6,6 +6,11 @@
 //
 //   cria.fused_linear ... {cria.schedule = {"block-tokens" = 6 : i64}}
 //
+// The knob `provider` is a word: whose kernels the op gets, where these cover
+// it (cria-bind-halide).
+//
+//   cria.fused_linear ... {cria.schedule = {provider = "halide"}}
+//
 // Speed only: no value of a knob changes a bit of a result.
 //
 // `cria tune` writes a record, which `cria compile --tune` reads:
@@ -47,8 +52,17 @@ constexpr Knob kKnobs[] = {
     {"prefetch", 0, 1 << 20, 1}, {"accumulators", 1, 64, 1},
 };
 
+/// The knob that is a word, and its values: the first is the default. The
+/// others are Halide's, with a schedule by hand or by one of its
+/// autoschedulers.
+constexpr llvm::StringLiteral kProviderKnob = "provider";
+constexpr llvm::StringLiteral kCriaProvider = "cria";
+constexpr llvm::StringLiteral kProviders[] = {
+    kCriaProvider, "halide", "halide-adams2019", "halide-mullapudi2016"};
+
 /// The error says what is accepted.
 llvm::Error checkKnob(llvm::StringRef name, int64_t value);
+llvm::Error checkProvider(llvm::StringRef value);
 
 struct KnobValue {
   llvm::StringRef name;
@@ -60,6 +74,9 @@ struct KnobValue {
 mlir::LogicalResult takeSchedule(mlir::Operation *op,
                                  llvm::ArrayRef<KnobValue> values);
 
+/// The provider of the op's schedule, one of kProviders.
+mlir::FailureOr<llvm::StringRef> takeProvider(mlir::Operation *op);
+
 /// What a record knows an op by: the parameters that it reads, joined by "+",
 /// or the name of its kind of attention; and its shape. Empty for what has no
 /// schedule. The same before and after tiling, on tensors and on memrefs.
@@ -69,11 +86,15 @@ std::string scheduleShape(mlir::Operation *op);
 struct TunedOp {
   std::string op, version, shape;
   std::vector<std::pair<std::string, int64_t>> winner;
+  std::string provider = kCriaProvider.str();
 };
 
 struct TuningRecord {
   std::string target;
   std::vector<TunedOp> ops;
+
+  /// Whether an op's winner is of another provider than cria.
+  bool needsHalide() const;
 
   /// Errors name the file, the key and what would be accepted.
   static llvm::Expected<TuningRecord> read(llvm::StringRef path);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/tile/TuningSpace.h"
 
+#include "compiler/halide/BindHalide.h"
 #include "compiler/target/Tiles.h"
 #include "compiler/tile/Schedule.h"
 #include "dialect/CriaOps.h"
@@ -139,6 +140,28 @@ linearKnobs(FusedLinearOp op, bool decode, const Values &defaults) {
   return knobs;
 }
 
+/// Halide's kernel has its own cut. Its autoschedulers find no products of four
+/// codes: there are as many multiplications as codes.
+llvm::json::Array describeProviders(FusedLinearOp op, bool decode,
+                                    const Values &defaults,
+                                    const Model &model) {
+  HalideCut cut = usualCut(op, decode);
+  Values changed = defaults;
+  changed["tokens"] = cut.tokens;
+  changed["panels"] = cut.panels;
+  changed["block-tokens"] = cut.blockTokens;
+  double own = model.time(defaults), halide = model.time(changed);
+  llvm::json::Array list;
+  for (llvm::StringRef provider : kProviders) {
+    double time = provider == kCriaProvider ? own : halide;
+    if (provider != kCriaProvider && provider != "halide")
+      time *= op.getWeightType().isQuantized() ? 4 : 1;
+    list.push_back(llvm::json::Object{
+        {"value", provider}, {"predicted", time / std::min(own, halide)}});
+  }
+  return list;
+}
+
 llvm::json::Object describe(FusedLinearOp op, bool decode,
                             const PipelineOptions &options,
                             const TuningMachine &machine) {
@@ -172,8 +195,13 @@ llvm::json::Object describe(FusedLinearOp op, bool decode,
   Values shown;
   for (const auto &[name, list] : entries)
     shown[name.str()] = defaults.at(name.str());
-  return llvm::json::Object{{"default", toJson(shown)},
-                            {"knobs", std::move(entries)}};
+  llvm::json::Object entry{{"default", toJson(shown)}};
+  if (machine.halide && linearRefusal(op).empty()) {
+    (*entry.getObject("default"))[kProviderKnob] = kCriaProvider;
+    entries[kProviderKnob] = describeProviders(op, decode, defaults, model);
+  }
+  entry["knobs"] = std::move(entries);
+  return entry;
 }
 
 /// Chains of FMAs: too few wait for each other, too many spill.

@@ -7,6 +7,9 @@
 //      "default": {"rows": 16, "prefetch": 4096},
 //      "knobs": {"rows": [{"value": 16, "predicted": 1.02}, ...], ...}}]}
 //
+// With Halide, linears that its kernels cover have the knob "provider", whose
+// values are words.
+//
 // "predicted" is the time that the model below gives for the op with that value
 // and the defaults of the other knobs, relative to the op's best: it counts
 // what registers, ports, caches' lines and threads allow, and knows nothing of
@@ -26,6 +29,8 @@ struct TuningMachine {
   std::string target;
   unsigned vectorBits = 128;
   int64_t threads = 1;
+  /// There are kernels of Halide.
+  bool halide = false;
 };
 
 /// Of a module after the stage tile, whose later stages get `options`.

@@ -12,6 +12,7 @@
 #include "compiler/emit/OutputFolder.h"
 #include "compiler/emit/Proportions.h"
 #include "compiler/gpu/GpuClones.h"
+#include "compiler/halide/HalideKernels.h"
 #include "compiler/import/Import.h"
 #include "compiler/import/PackWeights.h"
 #include "compiler/import/PoolKvHeads.h"
@@ -257,15 +258,22 @@ llvm::Error Driver::checkTuning() {
     return failure("--tune: " + options->tune + " was measured for " +
                    record->target + ", and the --target is " + targetNames +
                    "; run `cria tune` there");
+  if (record->needsHalide())
+    if (llvm::Error error = findHalideGenerator(toolPath).takeError())
+      return failure("--tune: " + options->tune + " names Halide's kernels: " +
+                     llvm::toString(std::move(error)));
   return llvm::Error::success();
 }
 
 /// The module is as after the stage tile.
 llvm::Error Driver::writeTuningSpace() {
   const Target &target = targets.front();
-  llvm::json::Value space =
-      tuningSpace(*model.module, lineFor(target),
-                  {targetNames, target.vectorBits, options->tuningThreads});
+  llvm::Expected<std::string> halide = findHalideGenerator(toolPath);
+  bool hasHalide = halide && halideRefusal(target).empty();
+  llvm::consumeError(halide.takeError());
+  llvm::json::Value space = tuningSpace(
+      *model.module, lineFor(target),
+      {targetNames, target.vectorBits, options->tuningThreads, hasHalide});
   std::error_code cause;
   llvm::raw_fd_ostream file(options->tuningSpace, cause);
   if (!cause) {
@@ -573,9 +581,9 @@ llvm::Error Driver::runStage(Stage stage) {
 llvm::Error Driver::writeCode() {
   std::vector<Codegen> parts;
   for (auto [i, clone] : llvm::enumerate(clones)) {
-    llvm::Expected<Codegen> part =
-        Codegen::create(*clone, {targets[i], options->symbolPrefix,
-                                 options->plainLine, clones.size() > 1});
+    llvm::Expected<Codegen> part = Codegen::create(
+        *clone, {targets[i], options->symbolPrefix, options->plainLine,
+                 clones.size() > 1, toolPath});
     if (!part)
       return part.takeError();
     parts.push_back(std::move(*part));

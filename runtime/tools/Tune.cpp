@@ -111,12 +111,36 @@ Subject describeSubject(const std::string &Dir, const cria_artifact *Artifact) {
 
 TuneOp readOp(const Json &Entry) {
   TuneOp Op = {Entry.at("op"), Entry.at("version"), Entry.at("shape"), {}, {}};
+  // A word counts by its place among the knob's values.
+  auto Read = [&](const std::string &Name, const Json &Value) -> int64_t {
+    if (!Value.is_string())
+      return Value;
+    std::vector<std::string> &Known = Op.Words[Name];
+    auto Place = std::find(Known.begin(), Known.end(), Value);
+    if (Place == Known.end())
+      Place = Known.insert(Place, Value);
+    return Place - Known.begin();
+  };
   for (const auto &[Name, Value] : Entry.at("default").items())
-    Op.Default[Name] = Value;
+    Op.Default[Name] = Read(Name, Value);
   for (const auto &[Name, Values] : Entry.at("knobs").items())
     for (const Json &Each : Values)
-      Op.Knobs[Name].push_back({Each.at("value"), Each.at("predicted")});
+      Op.Knobs[Name].push_back(
+          {Read(Name, Each.at("value")), Each.at("predicted")});
   return Op;
+}
+
+/// The schedule with words for what counts by its place.
+Json scheduleJson(const TuneOp &Op, const TuneSchedule &Schedule) {
+  Json Made = Json::object();
+  for (const auto &[Name, Value] : Schedule) {
+    auto Words = Op.Words.find(Name);
+    if (Words == Op.Words.end())
+      Made[Name] = Value;
+    else
+      Made[Name] = Words->second[Value];
+  }
+  return Made;
 }
 
 /// What there is to choose, and the target that native stands for.
@@ -147,7 +171,7 @@ Json recordOp(const TuneOp &Op, const TuneSchedule &Winner) {
   return {{"op", Op.Op},
           {"version", Op.Version},
           {"shape", Op.Shape},
-          {"winner", Winner.empty() ? Json::object() : Json(Winner)}};
+          {"winner", scheduleJson(Op, Winner)}};
 }
 
 //===----------------------------------------------------------------------===//
@@ -360,14 +384,13 @@ Json describe(const TuneReport &Report) {
   for (size_t I = 0; I < Report.Ops.size(); ++I) {
     const TuneResult &Result = Report.Results[I];
     Json Entry = recordOp(Report.Ops[I], winner(Result));
-    Entry["default"] = Report.Ops[I].Default;
+    Entry["default"] = scheduleJson(Report.Ops[I], Report.Ops[I].Default);
     Entry["candidates"] = Json::array();
     for (const TuneCandidate &Each : Result.Candidates) {
       if (Each.Seconds.Samples.empty())
         continue;
       Entry["candidates"].push_back(
-          {{"schedule",
-            Each.Schedule.empty() ? Json::object() : Json(Each.Schedule)},
+          {{"schedule", scheduleJson(Report.Ops[I], Each.Schedule)},
            {"predicted", Each.Predicted},
            {"median_us", 1e6 * Each.Seconds.median()},
            {"spread_us", 1e6 * Each.Seconds.spread()},
@@ -481,9 +504,14 @@ void tune(Options Chosen) {
 
 std::string changeText(const TuneOp &Op, const TuneSchedule &Schedule) {
   std::string Text;
-  for (const auto &[Name, Value] : Schedule)
-    Text += format("%s%s %" PRId64 " to %" PRId64, Text.empty() ? "" : ", ",
-                   Name.c_str(), Op.Default.at(Name), Value);
+  for (const auto &[Name, Value] : Schedule) {
+    auto Words = Op.Words.find(Name);
+    auto Say = [&](int64_t Of) {
+      return Words == Op.Words.end() ? std::to_string(Of) : Words->second[Of];
+    };
+    Text += (Text.empty() ? "" : ", ") + Name + " " + Say(Op.Default.at(Name)) +
+            " to " + Say(Value);
+  }
   return Text.empty() ? "as it was" : Text;
 }
 
@@ -511,8 +539,9 @@ Action addTune(Arguments &Declared) {
       "  cria compile SmolLM2-135M-Instruct.Q4_1.gguf -o smollm2 --tune "
       "tune.json\n"
       "Times how each op of the model can be cut (rows of a tile, tokens in\n"
-      "registers, prefetch distance), in the model's own runs and by turns, "
-      "and\nwrites down the fastest. The logits do not depend on it.");
+      "registers, prefetch distance) and whose kernel it gets (cria's own or\n"
+      "Halide's), in the model's own runs and by turns, and writes down the\n"
+      "fastest. The logits do not depend on it.");
   return [Chosen] {
     try {
       tune(*Chosen);

@@ -18,7 +18,8 @@
 
 namespace cria::tools {
 
-/// Values of the knobs that differ from the default.
+/// Values of the knobs that differ from the default; of a knob of words, which
+/// of TuneOp::Words it is.
 using TuneSchedule = std::map<std::string, int64_t>;
 
 struct TuneValue {
@@ -31,6 +32,7 @@ struct TuneOp {
   std::string Op, Version, Shape;
   TuneSchedule Default;
   std::map<std::string, std::vector<TuneValue>> Knobs;
+  std::map<std::string, std::vector<std::string>> Words = {};
 };
 
 struct TuneCandidate {

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: cria-opt %s -cria-bind-halide -canonicalize -cse 2> %t.err | FileCheck %s
+// RUN: FileCheck %s --check-prefix=REMARK --input-file %t.err
+// RUN: cria-opt %s -cria-bind-halide="refusal=why-not" 2>&1 | FileCheck %s --check-prefix=REFUSAL
+// REFUSAL: remark: cria.fused_linear: provider halide is not used: why-not
+// REFUSAL-NOT: call @
+
+// REMARK: remark: cria.fused_linear: provider halide is not used: no generator reads q6
+// REMARK: remark: cria.fused_linear: provider halide-adams2019 is not used: its weight has pairs of columns, and an odd column more
+// REMARK: remark: cria.embed_rows: provider halide is not used: no generator is for this kind of op
+
+#h = {provider = "halide"}
+
+// Two groups of rows and up to 64 tokens a call, each weight's sums in a half
+// of the buffer; then the epilogue.
+
+// CHECK-LABEL: func.func @glu
+// CHECK-SAME:    (%[[CODES:[^:]*]]: memref<?x16xi32>, %[[SCALES:[^:]*]]: memref<?x2xf32>, %[[SUMS:[^:]*]]: memref<?x2xf32>,
+// CHECK:         %[[BUFFER:.*]] = memref.alloca() {alignment = 64 : i64} : memref<4096xf32>
+// CHECK:         %[[W:.*]]:3 = cria.weight_data
+// CHECK:         %[[WC:[^ ]*]] = memref.collapse_shape %[[W]]#0 
+// CHECK:         scf.for %[[G:[^ ]*]] = %c0 to %c6 step %c2
+// CHECK:           scf.for %[[T:[^ ]*]] = %c0 to %[[N:.*]] step %c64
+// CHECK:             %[[COUNT:[^ ]*]] = arith.minui
+// CHECK-DAG:         %[[C0:[^ ]*]] = memref.subview %[[WC]][%[[G]], 0, 0, 0] [2, 2, 4, 64] [1, 1, 1, 1]
+// CHECK-DAG:         %[[A0:[^ ]*]] = memref.subview %[[CODES]][%[[T]], 0] [%[[COUNT]], 16] [1, 1]
+// CHECK:             call @halide_linear_codes_block_tokens0_blocks2_elementq4_min1_panels2_tokens4_wide0(
+// CHECK-SAME:          memref<?x?x?x?xi8, strided<[?, ?, ?, ?], offset: ?>>
+// CHECK:             call @halide_linear_codes_block_tokens0_blocks2_elementq4_min1_panels2_tokens4_wide0(
+// CHECK:             scf.for %[[I:[^ ]*]] = %c0 to %c2
+// CHECK:               scf.for %[[J:.*]] = %c0 to %[[COUNT]]
+// CHECK-COUNT-2:         vector.load {{.*}}[%[[I]], %[[J]], %c0]
+// CHECK:                 vector.store
+// CHECK-NOT:     cria.fused_linear
+func.func @glu(%c: memref<?x16xi32>, %s: memref<?x2xf32>, %m: memref<?x2xf32>,
+               %g: !cria.weight<96x64, q4, block = 32, min, n16k4>, %u: !cria.weight<96x64, q4, block = 32, min, n16k4>, %y: memref<?x96xf32>) {
+  cria.fused_linear acts(%c, %s, %m : memref<?x16xi32>, memref<?x2xf32>, memref<?x2xf32>)
+    weights(%g, %u : !cria.weight<96x64, q4, block = 32, min, n16k4>, !cria.weight<96x64, q4, block = 32, min, n16k4>)
+    outs(%y : memref<?x96xf32>) attributes {cria.schedule = #h, extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%a: vector<16xf32>, %b: vector<16xf32>):
+    %0 = arith.mulf %a, %b : vector<16xf32>
+    cria.yield %0 : vector<16xf32>
+  }
+  return
+}
+
+// A decode step: all groups in one call, four tokens at most. The last group
+// is ragged. The schedule's knobs are the kernel's.
+
+// CHECK-LABEL: func.func @decode
+// CHECK:         scf.for {{.*}} step %c4
+// CHECK:           call @halide_linear_floats_columns64_elementf32_panels2_tokens1(
+// CHECK:             vector.create_mask
+func.func @decode(%x: memref<?x64xf32>, %w: !cria.weight<100x64, f32, n16>, %y: memref<?x100xf32>) attributes {cria.version = "decode"} {
+  cria.fused_linear acts(%x : memref<?x64xf32>) weights(%w : !cria.weight<100x64, f32, n16>) outs(%y : memref<?x100xf32>)
+    attributes {cria.schedule = {panels = 2 : i64, provider = "halide"}, extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%a: vector<16xf32>):
+    cria.yield %a : vector<16xf32>
+  }
+  return
+}
+
+// CHECK-LABEL: func.func @left_to_cria
+// CHECK-NOT:     call @
+// CHECK:         cria.fused_linear {{.*}}q6
+// CHECK:         cria.fused_linear {{.*}}bf16
+// CHECK:         cria.embed_rows
+func.func @left_to_cria(%c: memref<?x16xi32>, %s: memref<?x2xf32>, %m: memref<?x4xi32>, %w: !cria.weight<96x64, q6, block = 16, zero_point, n16k4>, %y: memref<?x96xf32>,
+                        %x: memref<?x33xf32>, %v: !cria.weight<96x33, bf16, n16k2>, %t: memref<?xi32>) {
+  cria.fused_linear acts(%c, %s, %m : memref<?x16xi32>, memref<?x2xf32>, memref<?x4xi32>) weights(%w : !cria.weight<96x64, q6, block = 16, zero_point, n16k4>)
+    outs(%y : memref<?x96xf32>) attributes {cria.schedule = #h, extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%a: vector<16xf32>):
+    cria.yield %a : vector<16xf32>
+  }
+  cria.fused_linear acts(%x : memref<?x33xf32>) weights(%v : !cria.weight<96x33, bf16, n16k2>)
+    outs(%y : memref<?x96xf32>) attributes {cria.schedule = {provider = "halide-adams2019"}, extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%a: vector<16xf32>):
+    cria.yield %a : vector<16xf32>
+  }
+  cria.embed_rows ins(%t, %v : memref<?xi32>, !cria.weight<96x33, bf16, n16k2>) outs(%x : memref<?x33xf32>) {cria.schedule = #h}
+  return
+}
+
+// CHECK: func.func private @halide_linear_codes_block_tokens0_blocks2_elementq4_min1_panels2_tokens4_wide0(
+// CHECK-SAME: attributes {cria.halide = {bytes = [3], generator = "linear_codes", params = {block_tokens = 0 : i64, blocks = 2 : i64, element = "q4", min = true, panels = 2 : i64, tokens = 4 : i64, wide = false}}}
