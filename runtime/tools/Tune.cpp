@@ -17,6 +17,8 @@
 #include <cinttypes>
 #include <future>
 #include <limits>
+#include <set>
+#include <sstream>
 #include <thread>
 
 namespace fs = std::filesystem;
@@ -36,6 +38,7 @@ struct Options {
   // Short, so that turns are: noise that outlasts a round hits all alike.
   int64_t Prompt = 256;
   int64_t Count = 8;
+  std::string Providers;
   bool Exhaustive = false;
 };
 
@@ -109,7 +112,8 @@ Subject describeSubject(const std::string &Dir, const cria_artifact *Artifact) {
   return Found;
 }
 
-TuneOp readOp(const Json &Entry) {
+/// `Providers`: those whose kernels race, all of them if empty.
+TuneOp readOp(const Json &Entry, const std::vector<std::string> &Providers) {
   TuneOp Op = {Entry.at("op"), Entry.at("version"), Entry.at("shape"), {}, {}};
   // A word counts by its place among the knob's values.
   auto Read = [&](const std::string &Name, const Json &Value) -> int64_t {
@@ -124,9 +128,13 @@ TuneOp readOp(const Json &Entry) {
   for (const auto &[Name, Value] : Entry.at("default").items())
     Op.Default[Name] = Read(Name, Value);
   for (const auto &[Name, Values] : Entry.at("knobs").items())
-    for (const Json &Each : Values)
-      Op.Knobs[Name].push_back(
-          {Read(Name, Each.at("value")), Each.at("predicted")});
+    for (const Json &Each : Values) {
+      const Json &Value = Each.at("value");
+      if (Name != "provider" || Providers.empty() ||
+          std::find(Providers.begin(), Providers.end(), Value) !=
+              Providers.end())
+        Op.Knobs[Name].push_back({Read(Name, Value), Each.at("predicted")});
+    }
   return Op;
 }
 
@@ -143,20 +151,50 @@ Json scheduleJson(const TuneOp &Op, const TuneSchedule &Schedule) {
   return Made;
 }
 
+/// The names of `--providers`; an error unless each has a kernel for some op.
+std::vector<std::string> readProviders(const std::string &Text,
+                                       const Json &Space) {
+  std::set<std::string> Known = {"cria"};
+  for (const Json &Entry : Space.at("ops"))
+    if (Entry.at("knobs").contains("provider"))
+      for (const Json &Each : Entry.at("knobs").at("provider"))
+        Known.insert(Each.at("value"));
+  std::vector<std::string> Chosen;
+  std::stringstream Parts(Text);
+  for (std::string Part; std::getline(Parts, Part, ',');) {
+    if (!Known.count(Part)) {
+      std::string Names;
+      for (const std::string &Name : Known)
+        Names += (Names.empty() ? "" : ", ") + Name;
+      throw Failure{format("--providers %s: no kernels of '%s' for this model; "
+                           "accepted: %s%s",
+                           Text.c_str(), Part.c_str(), Names.c_str(),
+                           Known.count("halide")
+                               ? ""
+                               : " (this cria was built without Halide)")};
+    }
+    Chosen.push_back(Part);
+  }
+  if (!Chosen.empty())
+    Chosen.push_back("cria"); // what the others race against
+  return Chosen;
+}
+
 /// What there is to choose, and the target that native stands for.
 std::vector<TuneOp> readSpace(const Subject &From, const fs::path &Folder,
-                              int64_t Threads, std::string &Target) {
+                              const Options &Wanted, std::string &Target) {
   std::string File = Folder / "space.json";
   std::vector<std::string> Arguments = From.Arguments;
   Arguments.insert(Arguments.end(), {"--tuning-space", File, "--tuning-threads",
-                                     std::to_string(Threads)});
+                                     std::to_string(Wanted.Threads)});
   runCompiler(findCompiler(), Arguments);
   Json Space = Json::parse(readWhole(File, "cria-compile"), nullptr, false);
   std::vector<TuneOp> Ops;
   try {
     Target = Space.at("target");
+    std::vector<std::string> Providers = readProviders(Wanted.Providers, Space);
     for (const Json &Entry : Space.at("ops"))
-      Ops.push_back(readOp(Entry));
+      Ops.push_back(readOp(Entry, Providers));
   } catch (const Json::exception &Cause) {
     throw Failure{format("%s: what cria-compile wrote cannot be read: %s; do "
                          "both programs have one version?",
@@ -481,7 +519,7 @@ void tune(Options Chosen) {
                        {},
                        {},
                        {}};
-  Report.Ops = readSpace(From, Folder.Path, Chosen.Threads, Report.Target);
+  Report.Ops = readSpace(From, Folder.Path, Chosen, Report.Target);
   {
     // The rest is for confirm().
     Track Running(Chosen, From, Folder.Path, Report.Ops, Report.Target,
@@ -531,6 +569,10 @@ Action addTune(Arguments &Declared) {
                   "Tokens of the prefill that is measured (default: 256)");
   Declared.number("-n,--count", "N", Chosen->Count, 1, 1 << 20,
                   "Tokens of the decode that is measured (default: 8)");
+  Declared.text("--providers", "LIST", Chosen->Providers,
+                "Whose kernels race, separated by commas: cria and, where cria "
+                "was built with it, halide, halide-adams2019 and "
+                "halide-mullapudi2016 (default: all)");
   Declared.flag("--exhaustive", Chosen->Exhaustive,
                 "Try every combination, however long it takes");
   Declared.footer(

@@ -50,7 +50,8 @@ def search(options, folder, way):
     """The record's file, and the seconds that the search took."""
     record = os.path.join(folder, way + ".json")
     more = ["--exhaustive"] if way == "exhaustive" else ["--time-budget", options.budget]
-    common = ["-p", str(options.prompt), "-n", str(options.count), "-t", str(options.threads)]
+    common = ["-p", str(options.prompt), "-n", str(options.count), "-t", str(options.threads),
+              "--providers", options.providers]
     call([options.cria, "tune", os.path.join(folder, "untuned"), "-o", record]
          + common + more)
     with open(record) as file:
@@ -128,6 +129,9 @@ def main():
                         help="folder for models and records; default: %(default)s")
     parser.add_argument("--budget", default="60s",
                         help="most time of the guided search; default: %(default)s")
+    parser.add_argument("--providers", default="cria",
+                        help="whose kernels race, as of cria tune; each other "
+                        "provider doubles the combinations; default: %(default)s")
     parser.add_argument("-t", "--threads", type=int, default=2)
     parser.add_argument("-p", "--prompt", type=int, default=128)
     parser.add_argument("-n", "--count", type=int, default=8)
