@@ -40,8 +40,9 @@ void PipelineOptions::fit(const Target &own, llvm::ArrayRef<Target> targets) {
   attentionHalves = own.hasHalves;
   halideRefusal = cria::halideRefusal(own);
   if (own.isa != "avx512vnni") {
-    linearPanels = 1;
-    linearBlockTokens = 0;
+    linearPanels = halidePanels = 1;
+    linearBlockTokens = halideBlockTokens = 0;
+    halideTokens = linearTokens;
   }
 }
 
@@ -153,6 +154,10 @@ static void buildVector(OpPassManager &pm, const PipelineOptions &options) {
   // First, because cria's kernels take what is left.
   BindHalideOptions halide;
   halide.refusal = options.halideRefusal;
+  halide.tokens = options.halideTokens;
+  halide.panels = options.halidePanels;
+  halide.blockTokens = options.halideBlockTokens;
+  halide.prefetch = options.linearPrefetch;
   pm.addPass(createBindHalide(halide));
   pm.addPass(createVectorizeRopeTable());
   pm.addPass(createVectorizeEmbed());

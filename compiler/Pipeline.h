@@ -57,8 +57,13 @@ struct PipelineOptions {
   std::vector<std::string> disabledFusions;
   /// A record of `cria tune` (tile/Schedule.h), or empty.
   std::string tuningRecord;
-  /// Why no op can have a kernel of Halide, whatever its schedule says.
+  /// Why no op can have a kernel of Halide, whatever its schedule says; and of
+  /// its linears what linearTokens, linearPanels and linearBlockTokens are of
+  /// cria's. With 6 tokens in a block LLVM's registers do not suffice here.
   std::string halideRefusal;
+  int64_t halideTokens = 4;
+  int64_t halidePanels = 2;
+  int64_t halideBlockTokens = 5;
   /// Time stamps around kernels, for cria_session_profile.
   bool profile = false;
 

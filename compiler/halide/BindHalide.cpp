@@ -28,7 +28,8 @@ struct BindHalide : cria::impl::BindHalideBase<BindHalide> {
     auto func = op->getParentOfType<FunctionOpInterface>();
     auto version = func->getAttrOfType<StringAttr>("cria.version");
     HalideBinding binding = {
-        provider, version && version.getValue() == "decode", sums[func]};
+        provider, version && version.getValue() == "decode",
+        HalideCut{tokens, panels, blockTokens, prefetch}, sums[func]};
     ImplicitLocOpBuilder b(op->getLoc(), op);
     if (auto linear = dyn_cast<FusedLinearOp>(op))
       return bindLinear(b, linear, binding);

@@ -16,21 +16,27 @@
 
 namespace cria {
 
+/// A linear's register tile and bytes that are prefetched ahead. Of an
+/// autoscheduled kernel: all that a call computes.
+struct HalideCut {
+  int64_t tokens, panels, blockTokens, prefetch;
+};
+
 struct HalideBinding {
   /// What makes the schedule: one of kProviders other than cria.
   llvm::StringRef provider;
   bool decode;
+  /// Of linears by hand outside of the decode version.
+  HalideCut prefill;
   /// A buffer of the function for its linears' sums, once one needs it.
   mlir::Value &sums;
 };
 
-/// Why no generator covers `op`, on tensors or memrefs, or "".
-std::string linearRefusal(FusedLinearOp op);
-/// The linear's register tile unless its schedule says otherwise.
-struct HalideCut {
-  int64_t tokens, panels, blockTokens;
-};
-HalideCut usualCut(FusedLinearOp op, bool decode);
+/// Why no generator of `provider` covers `op`, on tensors or memrefs, or "".
+std::string linearRefusal(FusedLinearOp op, llvm::StringRef provider);
+/// What a schedule without further knobs gets.
+HalideCut usualCut(llvm::StringRef provider, bool decode,
+                   const HalideCut &prefill);
 std::string bindLinear(mlir::ImplicitLocOpBuilder &b, FusedLinearOp op,
                        const HalideBinding &binding);
 

@@ -8,7 +8,7 @@
 using namespace mlir;
 using namespace cria;
 
-/// "halide_linear_codes_blocks18_elementq4".
+/// "halide_linear_codes_blocks18_elementq4": letters, digits and _.
 static std::string symbolOf(const HalideKernel &kernel, DictionaryAttr params) {
   std::string name = ("halide_" + kernel.generator).str();
   llvm::raw_string_ostream stream(name);
@@ -21,6 +21,7 @@ static std::string symbolOf(const HalideKernel &kernel, DictionaryAttr params) {
     else
       stream << cast<IntegerAttr>(param.getValue()).getInt();
   }
+  llvm::replace(name, '.', '_');
   return name;
 }
 

@@ -14,15 +14,29 @@
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
+#include "llvm/ADT/StringSwitch.h"
 
 using namespace mlir;
 using namespace cria;
+
+/// The name that Halide knows the provider's autoscheduler by, or "".
+static StringRef autoscheduler(StringRef provider) {
+  return llvm::StringSwitch<StringRef>(provider)
+      .Case("halide-adams2019", "Adams2019")
+      .Case("halide-mullapudi2016", "Mullapudi2016")
+      .Default("");
+}
 
 namespace {
 
 /// f32 sums that a call makes at most, 16 KB, for each of two weights: 2 groups
 /// of kTokenBlock tokens, or in a decode step 32 groups of kDecodeTokens.
 constexpr int64_t kSums = 2 * kTokenBlock * kLanes;
+
+/// What a call of an autoscheduled kernel computes. Such a schedule may keep
+/// the codes and dots of all blocks on the stack: with 4096 columns, 128 blocks
+/// of 2 x 512 bytes and of 2 x 8 x 64.
+constexpr int64_t kAutoTokens = 8, kAutoPanels = 2, kAutoColumns = 4096;
 
 class HalideLinear {
 public:
@@ -34,6 +48,7 @@ public:
   void emit();
 
 private:
+  bool isAutomatic() const { return !autoscheduler(binding.provider).empty(); }
   bool isWide();
   HalideKernel kernel();
   Value subview(Value memref, Value first, Value count, int64_t dim = 0);
@@ -55,23 +70,27 @@ private:
 
 } // namespace
 
-std::string cria::linearRefusal(FusedLinearOp op) {
+std::string cria::linearRefusal(FusedLinearOp op, StringRef provider) {
   WeightType weight = op.getWeightType();
   if (weight.getLayout() == WeightLayout::rows)
     return "its weight has layout rows";
-  if (weight.getElement() == ElementKind::q6)
-    return "no generator reads q6";
   if (weight.getLayout() == WeightLayout::n16k2 && weight.getK() % 2)
     return "its weight has pairs of columns, and an odd column more";
   if (op.getBf16())
     return "its rows may be rounded to bf16";
+  if (!autoscheduler(provider).empty() && weight.isQuantized() &&
+      weight.getK() > kAutoColumns)
+    return "its rows are longer than what an autoscheduled kernel keeps on the "
+           "stack";
   return "";
 }
 
-HalideCut cria::usualCut(FusedLinearOp, bool decode) {
-  // A decode step has one token most of the time. Else 4 tokens by 2 panels:
-  // 8 sums and 8 dots.
-  return decode ? HalideCut{1, 1, 0} : HalideCut{4, 2, 0};
+HalideCut cria::usualCut(StringRef provider, bool decode,
+                         const HalideCut &prefill) {
+  if (!autoscheduler(provider).empty())
+    return {decode ? 1 : kAutoTokens, kAutoPanels, 0, 0};
+  // A decode step has one token most of the time.
+  return decode ? HalideCut{1, 1, 0, prefill.prefetch} : prefill;
 }
 
 /// Codes of 16 bits, in two bytes each.
@@ -83,10 +102,19 @@ bool HalideLinear::isWide() {
 }
 
 LogicalResult HalideLinear::takeCut() {
-  cut = usualCut(op, binding.decode);
-  return takeSchedule(op, {{"tokens", cut.tokens},
-                           {"panels", cut.panels},
-                           {"block-tokens", cut.blockTokens}});
+  cut = usualCut(binding.provider, binding.decode, binding.prefill);
+  if (isAutomatic())
+    return success();
+  LogicalResult taken = takeSchedule(op, {{"tokens", cut.tokens},
+                                          {"panels", cut.panels},
+                                          {"block-tokens", cut.blockTokens},
+                                          {"prefetch", cut.prefetch}});
+  // A block of two parts takes twice the dots.
+  if (weight.isQuantized() && weight.getScalesPerBlock() > 1) {
+    cut.tokens = std::min<int64_t>(cut.tokens, 4);
+    cut.blockTokens = std::min<int64_t>(cut.blockTokens, 2);
+  }
+  return taken;
 }
 
 HalideKernel HalideLinear::kernel() {
@@ -98,14 +126,22 @@ HalideKernel HalideLinear::kernel() {
   add("element", b.getStringAttr(stringifyElementKind(weight.getElement())));
   if (weight.isQuantized()) {
     made.generator = "linear_codes";
-    made.bytes = {weight.getOffset() == OffsetKind::min ? 3 : 2};
+    made.bytes = {int64_t(data.front().size())};
     add("blocks", number(llvm::divideCeil(weight.getK(), kQuantBlock)));
     add("min", b.getBoolAttr(weight.getOffset() == OffsetKind::min));
     add("wide", b.getBoolAttr(isWide()));
+    int64_t bytes = weight.getElement() == ElementKind::q4   ? 16
+                    : weight.getElement() == ElementKind::q6 ? 24
+                                                             : 32;
+    add("ahead", number(cut.prefetch / cut.panels / (bytes * kLanes)));
     add("block_tokens", number(binding.decode ? 0 : cut.blockTokens));
   } else {
     made.generator = "linear_floats";
     add("columns", number(weight.getK()));
+  }
+  if (isAutomatic()) {
+    add("autoscheduler", b.getStringAttr(autoscheduler(binding.provider)));
+    add("autoscheduler.parallelism", number(1));
   }
   add("tokens", number(cut.tokens));
   add("panels", number(cut.panels));
@@ -176,11 +212,17 @@ void HalideLinear::emitBlock(Value group, Value groups, Value token,
 
 void HalideLinear::emit() {
   // The kernel rounds tokens and groups up to whole tiles, within the buffer.
-  int64_t tile = std::max(cut.tokens, binding.decode ? 0 : cut.blockTokens);
+  int64_t tile = cut.tokens;
+  if (!binding.decode && weight.isQuantized() && cut.blockTokens > 0)
+    tile = cut.blockTokens;
   int64_t room = binding.decode ? kDecodeTokens : kTokenBlock;
   mostTokens = std::max(room - room % tile, tile);
   mostGroups = kSums / kLanes / mostTokens;
   mostGroups -= mostGroups % cut.panels;
+  if (isAutomatic()) {
+    mostTokens = cut.tokens;
+    mostGroups = cut.panels;
+  }
 
   if (!binding.sums) {
     auto func = op->getParentOfType<FunctionOpInterface>();
@@ -236,7 +278,7 @@ void HalideLinear::emit() {
 std::string cria::bindLinear(ImplicitLocOpBuilder &b, FusedLinearOp op,
                              const HalideBinding &binding) {
   HalideLinear linear(b, op, binding);
-  std::string why = linearRefusal(op);
+  std::string why = linearRefusal(op, binding.provider);
   if (why.empty() && (failed(checkLinear(op)) || failed(linear.takeCut())))
     why = "its schedule or shape is wrong"; // an error was emitted
   if (why.empty())

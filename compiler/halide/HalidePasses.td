@@ -48,7 +48,15 @@ def BindHalide : Pass<"cria-bind-halide", "::mlir::ModuleOp"> {
   }];
   let options = [
     Option<"refusal", "refusal", "std::string", "",
-           "why kernels of Halide cannot be used for the target, if they cannot">
+           "why kernels of Halide cannot be used for the target, if they cannot">,
+    Option<"tokens", "tokens", "int64_t", "4",
+           "tokens of a linear's register tile, unless its schedule says otherwise">,
+    Option<"panels", "panels", "int64_t", "2",
+           "vectors of 16 rows of the same">,
+    Option<"blockTokens", "block-tokens", "int64_t", "0",
+           "if not 0, tokens that go over a block's codes in registers instead">,
+    Option<"prefetch", "prefetch", "int64_t", "4096",
+           "bytes of weights to prefetch ahead of their use, or 0">
   ];
   let dependentDialects = [
     "::cria::CriaDialect", "::mlir::arith::ArithDialect",

@@ -140,25 +140,36 @@ linearKnobs(FusedLinearOp op, bool decode, const Values &defaults) {
   return knobs;
 }
 
-/// Halide's kernel has its own cut. Its autoschedulers find no products of four
-/// codes: there are as many multiplications as codes.
+/// Halide's kernels have a cut of their own. Its autoschedulers find no
+/// products of four codes: there are as many multiplications as codes.
 llvm::json::Array describeProviders(FusedLinearOp op, bool decode,
-                                    const Values &defaults,
-                                    const Model &model) {
-  HalideCut cut = usualCut(op, decode);
-  Values changed = defaults;
-  changed["tokens"] = cut.tokens;
-  changed["panels"] = cut.panels;
-  changed["block-tokens"] = cut.blockTokens;
-  double own = model.time(defaults), halide = model.time(changed);
-  llvm::json::Array list;
+                                    const Values &defaults, const Model &model,
+                                    const PipelineOptions &options) {
+  HalideCut prefill = {options.halideTokens, options.halidePanels,
+                       options.halideBlockTokens, options.linearPrefetch};
+  std::vector<std::pair<llvm::StringRef, double>> predicted;
   for (llvm::StringRef provider : kProviders) {
-    double time = provider == kCriaProvider ? own : halide;
-    if (provider != kCriaProvider && provider != "halide")
-      time *= op.getWeightType().isQuantized() ? 4 : 1;
-    list.push_back(llvm::json::Object{
-        {"value", provider}, {"predicted", time / std::min(own, halide)}});
+    double time = model.time(defaults);
+    if (provider != kCriaProvider) {
+      if (!linearRefusal(op, provider).empty())
+        continue;
+      HalideCut cut = usualCut(provider, decode, prefill);
+      bool quantized = op.getWeightType().isQuantized();
+      Values changed = defaults;
+      changed["tokens"] = cut.tokens;
+      changed["panels"] = cut.panels;
+      changed["block-tokens"] = quantized ? cut.blockTokens : 0;
+      time = model.time(changed);
+      if (provider != "halide" && quantized)
+        time *= 4;
+    }
+    predicted.emplace_back(provider, time);
   }
+  double best = llvm::min_element(predicted, llvm::less_second())->second;
+  llvm::json::Array list;
+  for (auto [provider, time] : predicted)
+    list.push_back(
+        llvm::json::Object{{"value", provider}, {"predicted", time / best}});
   return list;
 }
 
@@ -196,9 +207,10 @@ llvm::json::Object describe(FusedLinearOp op, bool decode,
   for (const auto &[name, list] : entries)
     shown[name.str()] = defaults.at(name.str());
   llvm::json::Object entry{{"default", toJson(shown)}};
-  if (machine.halide && linearRefusal(op).empty()) {
+  if (machine.halide) {
     (*entry.getObject("default"))[kProviderKnob] = kCriaProvider;
-    entries[kProviderKnob] = describeProviders(op, decode, defaults, model);
+    entries[kProviderKnob] =
+        describeProviders(op, decode, defaults, model, options);
   }
   entry["knobs"] = std::move(entries);
   return entry;

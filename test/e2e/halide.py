@@ -4,8 +4,10 @@
     halide.py record MODULE TARGET RECORD [PROVIDER [KNOB=VALUE ...]]
                           a tuning record that gives PROVIDER to all linears
     halide.py bind IN OUT the module after the stage tile, with the same
-    halide.py bits DIR [PROVIDER,... [SEED]]
+    halide.py bits DIR [PROVIDER [TYPE,...]]
                           random models of ragged sizes, with and without
+    halide.py parallel DIR
+                          kernels with parallel loops
 """
 
 import json
@@ -113,27 +115,53 @@ def compile_model(source, kind, place, *flags):
         *flags)  # yapf: disable
 
 
-def bits(work, providers="halide", seed=7):
-    rng = random.Random(int(seed))
-    for kind in TYPES:
+def bits(work, provider="halide", kinds=",".join(TYPES)):
+    rng = random.Random(7)
+    for kind in kinds.split(","):
         source = os.path.join(work, kind)
         make(source, rng)
         own = os.path.join(work, "own")
         compile_model(source, kind, own)
         expected = logits(own, os.path.join(work, "own.npy"))
-        for turn, provider in enumerate(providers.split(",")):
-            path = os.path.join(work, "record.json")
-            cut = rng.choice(CUTS)
-            record(os.path.join(own, "model.mlir"), "native", path, provider,
-                   *cut)  # yapf: disable
-            other = os.path.join(work, "other")
-            compile_model(source, kind, other, "--tune", path)
-            with open(os.path.join(other, "model.o"), "rb") as file:
-                is_bound = b"halide_linear" in file.read()
-            assert is_bound == (kind != "q6"), (kind, provider)
-            found = logits(other, os.path.join(work, "other.npy"))
-            assert found == expected, (kind, provider, cut, turn)
+        path, other = os.path.join(work, "record.json"), os.path.join(work, "cut")
+        cut = rng.choice(CUTS)
+        record(os.path.join(own, "model.mlir"), "native", path, provider, *cut)
+        compile_model(source, kind, other, "--tune", path)
+        with open(os.path.join(other, "model.o"), "rb") as file:
+            assert b"halide_linear" in file.read(), (kind, provider)
+        found = logits(other, os.path.join(work, "cut.npy"))
+        assert found == expected, (kind, provider, cut)
+        shutil.rmtree(source)
+
+
+def parallel(work):
+    """Parallel loops in kernels, which schedules for more threads have."""
+    source, own, other = (os.path.join(work, name)
+                          for name in ("loops", "loops-own", "loops-other"))
+    make(source, random.Random(3))
+    compile_model(source, "bf16", own)
+    module = os.path.join(own, "model.mlir")
+    path = os.path.join(work, "loops.json")
+    record(module, "native", path, "halide-mullapudi2016")
+    run("cria-compile", module, "--start-after", "dialect", "--tune", path,
+        "--stop-after", "vector", "-o", other, "--quiet")  # yapf: disable
+    vector = os.path.join(other, "06-vector.mlir")
+    with open(vector, encoding="utf-8") as file:
+        text = file.read()
+    more = text.replace("autoscheduler.parallelism = 1",
+                        "autoscheduler.parallelism = 16")
+    assert more != text
+    with open(vector, "w", encoding="utf-8") as file:
+        file.write(more)
+    made = os.path.join(work, "loops-made")
+    run("cria-compile", vector, "--start-after", "vector", "-o", made, "--quiet")
+    with open(os.path.join(made, "model.o"), "rb") as file:
+        assert b"_par_for_" in file.read(), "no loop is parallel"
+    shutil.copy(os.path.join(own, "model.safetensors"), made)
+    assert (logits(made, os.path.join(work, "loops-made.npy")) ==
+            logits(own, os.path.join(work, "loops-own.npy")))
 
 
 if __name__ == "__main__":
-    {"record": record, "bind": bind, "bits": bits}[sys.argv[1]](*sys.argv[2:])
+    {"record": record, "bind": bind, "bits": bits,
+     "parallel": parallel}[sys.argv[1]](*sys.argv[2:])

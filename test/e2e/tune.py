@@ -64,8 +64,10 @@ def bits(model, work):
     for turn in range(3):
         ops = []
         for op in found["ops"]:
+            # What is hopeless also takes long to compile.
             winner = {
-                name: rng.choice(values)["value"]
+                name: rng.choice([each["value"] for each in values
+                                  if each["predicted"] < 4])
                 for name, values in op["knobs"].items()
             }
             ops.append({key: op[key] for key in ("op", "version", "shape")} |
@@ -101,6 +103,8 @@ def broken(work):
         "missing": good | {"ops": [without]},
         "format": good | {"cria_tune": 99},
         "knob": good | {"ops": [entry | {"winner": {"rows": 17}}]},
+        "provider": good | {"ops": [entry | {"winner": {"provider": "tvm"}}]},
+        "word": good | {"ops": [entry | {"winner": {"provider": 1}}]},
         "stranger": good | {"ops": [entry | {"op": "moe_gate"}]},
         "stale": good | {"ops": [entry, fits]},
     }

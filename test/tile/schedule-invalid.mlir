@@ -31,3 +31,25 @@ func.func @type(%x: tensor<?x32xf32>, %w: !cria.weight<96x32, f32, n16>, %init: 
   } -> tensor<?x96xf32>
   return %y : tensor<?x96xf32>
 }
+
+// -----
+
+func.func @provider(%x: tensor<?x32xf32>, %w: !cria.weight<96x32, f32, n16>, %init: tensor<?x96xf32>) -> tensor<?x96xf32> {
+  // expected-error @+1 {{cria.schedule: provider = tvm: accepted are cria, halide, halide-adams2019, halide-mullapudi2016}}
+  %y = cria.fused_linear acts(%x : tensor<?x32xf32>) weights(%w : !cria.weight<96x32, f32, n16>) outs(%init : tensor<?x96xf32>) attributes {cria.schedule = {provider = "tvm"}, extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  } -> tensor<?x96xf32>
+  return %y : tensor<?x96xf32>
+}
+
+// -----
+
+func.func @word(%x: tensor<?x32xf32>, %w: !cria.weight<96x32, f32, n16>, %init: tensor<?x96xf32>) -> tensor<?x96xf32> {
+  // expected-error @+1 {{cria.schedule: provider is 1 : i64, expected a string}}
+  %y = cria.fused_linear acts(%x : tensor<?x32xf32>) weights(%w : !cria.weight<96x32, f32, n16>) outs(%init : tensor<?x96xf32>) attributes {cria.schedule = {provider = 1 : i64}, extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  } -> tensor<?x96xf32>
+  return %y : tensor<?x96xf32>
+}

@@ -10,24 +10,37 @@
 #include "Halide.h"
 
 #include <string>
+#include <vector>
 
 using namespace Halide;
 
 namespace {
 
-constexpr int kLanes = 16; // rows of a group
-constexpr int kBlock = 32; // columns of a block
-constexpr int kWords = 8;  // of four codes, of a block
+constexpr int kLanes = 16;      // rows of a group
+constexpr int kBlock = 32;      // columns of a block
+constexpr int kWords = 8;       // of four codes, of a block
+constexpr int kSuperBlocks = 8; // blocks of q6 that share an f16
 
-template <typename... Buffers> void startAtZero(Buffers &...buffers) {
-  auto each = [](auto &buffer) {
-    for (int d = 0; d < buffer.dimensions(); ++d)
-      buffer.dim(d).set_min(0);
-  };
-  (each(buffers), ...);
+/// From 0 in each dimension, with these strides in the first ones.
+template <typename Buffer>
+void setLayout(Buffer &buffer, const std::vector<int> &strides) {
+  for (int d = 0; d < buffer.dimensions(); ++d) {
+    buffer.dim(d).set_min(0);
+    if (d < static_cast<int>(strides.size()))
+      buffer.dim(d).set_stride(strides[d]);
+  }
 }
 
-/// Weights in n16k4: of 4 or 8 bits, with a zero point or a minimum.
+/// Autoschedulers get a tile of a fixed size, because what they keep between
+/// its steps must be on the stack: for Halide that is MemoryType::Register,
+/// as from 16 KB on MemoryType::Stack is the heap.
+template <typename Buffer> void boundTile(Buffer &out, int tokens, int panels) {
+  out.dim(1).set_extent(tokens);
+  out.dim(2).set_extent(panels);
+  out.set_estimates({{0, kLanes}, {0, tokens}, {0, panels}});
+}
+
+/// Weights in n16k4: of 4, 6 or 8 bits, with a zero point or a minimum.
 class LinearCodes : public Generator<LinearCodes> {
 public:
   GeneratorParam<std::string> element{"element", "q4"};
@@ -41,10 +54,14 @@ public:
   /// If not 0, these go over a block's codes in registers instead, and sums
   /// are in `out`.
   GeneratorParam<int> blockTokens{"block_tokens", 0};
+  /// Blocks of codes that are prefetched ahead of their use.
+  GeneratorParam<int> ahead{"ahead", 0};
 
   void configure() {
     codes = add_input<Buffer<uint8_t, 4>>("codes");
     scales = add_input<Buffer<float16_t, 3>>("scales");
+    if (parts() > 1)
+      subscales = add_input<Buffer<int8_t, 4>>("subscales");
     if (hasMin)
       mins = add_input<Buffer<float16_t, 3>>("mins");
     acts = add_input<Buffer<int8_t, 2>>("acts");
@@ -57,38 +74,49 @@ public:
   }
 
   void generate() {
-    bool isQ4 = element.value() == "q4";
     Expr group = min(g, codes->dim(3).extent() - 1);
     Expr token = min(t, acts->dim(1).extent() - 1);
 
-    Expr byte = (*codes)(j, isQ4 ? w % 4 : Expr(w), b, group);
-    if (isQ4)
-      byte = select(w < 4, byte & cast<uint8_t>(15), byte >> cast<uint8_t>(4));
-    unpacked(j, w, b, g) = byte;
+    unpacked(j, w, b, g) = codeOf(group);
 
-    // Exact integers: in any order.
-    auto addProducts = [&](Func dot, int from) {
-      Expr code = unpacked(q.x + 4 * n, q.y, b, g);
+    // Exact integers, of a block's part p: in any order.
+    q = RDom(0, 4, 0, kWords / parts(), "q");
+    Expr word = q.y + kWords / parts() * p;
+    auto addProducts = [&](Func sum, int from) {
+      Expr code = unpacked(q.x + 4 * n, word, b, g);
       Expr act =
-          (*acts)(q.x + 4 * q.y + (wide ? 2 : 1) * kBlock * b + from, token);
-      dot(n, t, b, g) += cast<int32_t>(code) * cast<int32_t>(act);
+          (*acts)(q.x + 4 * word + (wide ? 2 : 1) * kBlock * b + from, token);
+      sum(n, t, p, b, g) += cast<int32_t>(code) * cast<int32_t>(act);
     };
-    Expr start = hasMin ? Expr(0) : Expr((*startSums)(b, token));
-    dot(n, t, b, g) = wide ? Expr(0) : start;
+    Expr start = hasMin ? Expr(0) : Expr((*startSums)(parts() * b + p, token));
+    dot(n, t, p, b, g) = wide ? Expr(0) : start;
     addProducts(dot, 0);
     if (wide) {
-      low(n, t, b, g) = start;
+      low(n, t, p, b, g) = start;
       addProducts(low, kBlock);
     }
 
     Func sum = blockTokens > 0 ? Func(*out) : acc;
     r = RDom(0, blocks, "r");
-    Expr exact = dot(n, t, r, g);
-    if (wide)
-      exact = exact * 256 + low(n, t, r, g);
-    Expr scale = cast<float>((*scales)(n, r, group)) * (*actScales)(r, token);
+    auto exact = [&](int part) {
+      Expr value = dot(n, t, part, r, g);
+      if (wide)
+        value = value * 256 + low(n, t, part, r, g);
+      return cast<float>(value);
+    };
+    Expr scale = (*actScales)(r, token), next;
     sum(n, t, g) = 0.0f;
-    Expr next = cast<float>(exact) * scale + sum(n, t, g);
+    if (parts() > 1) {
+      Expr factor = cast<float>((*scales)(n, r / kSuperBlocks, group));
+      auto scaled = [&](int part) {
+        return exact(part) *
+               (cast<float>((*subscales)(n, part, r, group)) * factor);
+      };
+      next = (scaled(1) + scaled(0)) * scale + sum(n, t, g);
+    } else {
+      scale = cast<float>((*scales)(n, r, group)) * scale;
+      next = exact(0) * scale + sum(n, t, g);
+    }
     if (hasMin)
       next = cast<float>((*mins)(n, r, group)) * (*minSums)(r, token) + next;
     sum(n, t, g) = next;
@@ -97,15 +125,43 @@ public:
   }
 
   void schedule() {
-    startAtZero(*codes, *scales, *acts, *actScales, *out);
-    if (hasMin)
-      startAtZero(*mins, *minSums);
-    else
-      startAtZero(*startSums);
+    // As the arrays of a weight and its activations are stored.
+    int bytes = 4 * kLanes * vectors();
+    int supers = (blocks + kSuperBlocks - 1) / kSuperBlocks;
+    int scaleRows = parts() > 1 ? supers : blocks;
+    setLayout(*codes, {1, 4 * kLanes, bytes, bytes * blocks});
+    setLayout(*scales, {1, kLanes, kLanes * scaleRows});
+    if (parts() > 1)
+      setLayout(*subscales, {1, kLanes, 2 * kLanes, 2 * kLanes * blocks});
+    setLayout(*acts, {1, (wide ? 2 : 1) * kBlock * blocks});
+    setLayout(*actScales, {1, blocks});
+    if (hasMin) {
+      setLayout(*mins, {1, kLanes, kLanes * blocks});
+      setLayout(*minSums, {1, blocks});
+    } else {
+      setLayout(*startSums, {1, parts() * blocks});
+    }
+    setLayout(*out, {1, kLanes});
     out->dim(0).set_extent(kLanes);
     codes->dim(0).set_extent(4 * kLanes);
     if (using_autoscheduler()) {
-      estimate();
+      codes->set_estimates(
+          {{0, 4 * kLanes}, {0, vectors()}, {0, blocks}, {0, panels}});
+      scales->set_estimates({{0, kLanes}, {0, scaleRows}, {0, panels}});
+      if (parts() > 1)
+        subscales->set_estimates(
+            {{0, kLanes}, {0, parts()}, {0, blocks}, {0, panels}});
+      acts->set_estimates({{0, (wide ? 2 : 1) * kBlock * blocks}, {0, tokens}});
+      actScales->set_estimates({{0, blocks}, {0, tokens}});
+      if (hasMin) {
+        mins->set_estimates({{0, kLanes}, {0, blocks}, {0, panels}});
+        minSums->set_estimates({{0, blocks}, {0, tokens}});
+      } else {
+        startSums->set_estimates({{0, parts() * blocks}, {0, tokens}});
+      }
+      boundTile(*out, tokens, panels);
+      for (Func each : {unpacked, dot, low, acc})
+        each.store_in(MemoryType::Register);
       return;
     }
     Var to("to"), ti("ti"), go("go"), gi("gi");
@@ -138,9 +194,10 @@ public:
     for (Func each : {dot, low}) {
       if (!each.defined())
         continue;
-      each.compute_at(tile).vectorize(n).unroll(t).unroll(g);
+      each.compute_at(tile).vectorize(n).unroll(t).unroll(g).unroll(p);
       each.update()
-          .reorder(q.x, n, g, t, q.y)
+          .reorder(q.x, n, g, t, q.y, p)
+          .unroll(p)
           .unroll(q.y)
           .unroll(t)
           .unroll(g)
@@ -149,13 +206,38 @@ public:
           .vectorize(q.x);
     }
     unpacked.compute_at(block).vectorize(j, 4 * kLanes).unroll(w).unroll(g);
+    // Past the end it is of the next group, or asks for nothing.
+    if (ahead > 0) {
+      Func user = blockTokens > 0 ? Func(*out) : acc;
+      user.update().prefetch(*codes, r, r, ahead,
+                             PrefetchBoundStrategy::NonFaulting);
+    }
   }
 
 private:
-  void estimate() {}
+  /// Of a block: vectors of codes, and parts with a scale each.
+  int vectors() const {
+    return element.value() == "q4" ? 4 : element.value() == "q6" ? 6 : 8;
+  }
+  int parts() const { return element.value() == "q6" ? 2 : 1; }
+
+  /// Code j of word w of a block.
+  Expr codeOf(Expr group) {
+    if (vectors() == kWords)
+      return (*codes)(j, w, b, group);
+    Expr both = (*codes)(j, w % 4, b, group);
+    Expr code =
+        select(w < 4, both & cast<uint8_t>(15), both >> cast<uint8_t>(4));
+    if (vectors() == 4)
+      return code;
+    // The high bits of words w and w + 2 are two bits apart.
+    Expr high = (*codes)(j, 4 + w % 2, b, group) >> cast<uint8_t>(w / 2 * 2);
+    return code | ((high & cast<uint8_t>(3)) << cast<uint8_t>(4));
+  }
 
   Input<Buffer<uint8_t, 4>> *codes = nullptr;    // 4 n + k, word, block, group
   Input<Buffer<float16_t, 3>> *scales = nullptr; // n, block, group
+  Input<Buffer<int8_t, 4>> *subscales = nullptr; // n, part, block, group
   Input<Buffer<float16_t, 3>> *mins = nullptr;
   Input<Buffer<int8_t, 2>> *acts = nullptr;       // k, token
   Input<Buffer<float, 2>> *actScales = nullptr;   // block, token
@@ -163,8 +245,8 @@ private:
   Input<Buffer<int32_t, 2>> *startSums = nullptr; // block, token
   Output<Buffer<float, 3>> *out = nullptr;        // n, token, group
 
-  Var n{"n"}, t{"t"}, g{"g"}, b{"b"}, j{"j"}, w{"w"};
-  RDom q{0, 4, 0, kWords, "q"}, r;
+  Var n{"n"}, t{"t"}, g{"g"}, b{"b"}, j{"j"}, w{"w"}, p{"p"};
+  RDom q, r;
   Func unpacked{"unpacked"}, dot{"dot"}, low{"low"}, acc{"acc"};
 };
 
@@ -189,24 +271,31 @@ public:
   void generate() {
     Expr group = min(g, weights->dim(2).extent() - 1);
     Expr token = min(t, acts->dim(1).extent() - 1);
-    int step = isPairs() ? 2 : 1;
-    r = RDom(0, step, 0, columns / step, "r");
+    // One dimension, so that no schedule can change the order of the sum.
+    r = RDom(0, columns, "r");
     Expr weight;
     if (isPairs()) // a bf16 is the upper half of its f32
       weight = reinterpret<float>(
-          cast<uint32_t>((*weights)(2 * n + r.x, r.y, group)) << 16);
+          cast<uint32_t>((*weights)(2 * n + r % 2, r / 2, group)) << 16);
     else
-      weight = cast<float>((*weights)(n, r.y, group));
+      weight = cast<float>((*weights)(n, r, group));
     acc(n, t, g) = 0.0f;
-    acc(n, t, g) = weight * (*acts)(step * r.y + r.x, token) + acc(n, t, g);
+    acc(n, t, g) = weight * (*acts)(r, token) + acc(n, t, g);
     (*out)(n, t, g) = acc(n, t, g);
   }
 
   void schedule() {
-    startAtZero(*weights, *acts, *out);
+    int step = isPairs() ? 2 : 1;
+    setLayout(*weights, {1, step * kLanes, kLanes * columns});
+    setLayout(*acts, {1, columns});
+    setLayout(*out, {1, kLanes});
     out->dim(0).set_extent(kLanes);
     if (using_autoscheduler()) {
-      estimate();
+      weights->set_estimates(
+          {{0, step * kLanes}, {0, columns / step}, {0, panels}});
+      acts->set_estimates({{0, columns}, {0, tokens}});
+      boundTile(*out, tokens, panels);
+      acc.store_in(MemoryType::Register);
       return;
     }
     Var to("to"), ti("ti"), go("go"), gi("gi");
@@ -218,18 +307,18 @@ public:
         .unroll(ti)
         .unroll(gi);
     acc.compute_at(*out, to).vectorize(n).unroll(t).unroll(g);
+    RVar pair("pair"), half("half");
     acc.update()
-        .reorder(n, t, g, r.x, r.y)
+        .split(r, pair, half, step)
+        .reorder(n, t, g, half, pair)
         .vectorize(n)
         .unroll(t)
         .unroll(g)
-        .unroll(r.x);
+        .unroll(half);
   }
 
 private:
   bool isPairs() const { return element.value() == "bf16"; }
-  void estimate() {}
-
   Input<Buffer<>> *weights = nullptr;
   Input<Buffer<float, 2>> *acts = nullptr; // k, token
   Output<Buffer<float, 3>> *out = nullptr; // n, token, group
