@@ -33,6 +33,10 @@ struct BindHalide : cria::impl::BindHalideBase<BindHalide> {
     ImplicitLocOpBuilder b(op->getLoc(), op);
     if (auto linear = dyn_cast<FusedLinearOp>(op))
       return bindLinear(b, linear, binding);
+    if (auto rows = dyn_cast<RowsOp>(op))
+      return bindRows(b, rows);
+    if (auto rows = dyn_cast<HeadRowsOp>(op))
+      return bindHeadRows(b, rows);
     return "no generator is for this kind of op";
   }
 

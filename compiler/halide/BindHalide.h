@@ -40,6 +40,11 @@ HalideCut usualCut(llvm::StringRef provider, bool decode,
 std::string bindLinear(mlir::ImplicitLocOpBuilder &b, FusedLinearOp op,
                        const HalideBinding &binding);
 
+std::string rowsRefusal(RowsOp op);
+std::string bindRows(mlir::ImplicitLocOpBuilder &b, RowsOp op);
+std::string headRowsRefusal(HeadRowsOp op);
+std::string bindHeadRows(mlir::ImplicitLocOpBuilder &b, HeadRowsOp op);
+
 } // namespace cria
 
 #endif // CRIA_COMPILER_HALIDE_BINDHALIDE_H

@@ -56,6 +56,8 @@ void cria::emitHalideCall(ImplicitLocOpBuilder &b, const HalideKernel &kernel,
     made.set("params", params);
     if (!kernel.bytes.empty())
       made.set("bytes", b.getI64ArrayAttr(kernel.bytes));
+    if (!kernel.contract)
+      made.set("contract", b.getBoolAttr(false));
     func->setAttr(kHalideAttr, made.getDictionary(b.getContext()));
   }
   func::CallOp::create(b, name, TypeRange(), passed);

@@ -23,7 +23,8 @@
 //
 // A kernel computes with plain multiplications and additions in the order of
 // its formulas, except that a product that is added is fused:
-// `a * b + c` is `fma(a, b, c)` (ContractFma.h). It allocates nothing but
+// `a * b + c` is `fma(a, b, c)` (ContractFma.h), unless the kernel says itself
+// which are, with generators/KernelMath.h. It allocates nothing but
 // constant sizes on the stack, and starts no threads.
 
 #ifndef CRIA_COMPILER_HALIDE_HALIDECALL_H
@@ -41,7 +42,10 @@ struct HalideKernel {
   /// Integers, booleans and strings.
   llvm::SmallVector<mlir::NamedAttribute> params;
   /// Operands of which the kernel sees the bytes.
-  llvm::SmallVector<int64_t> bytes;
+  llvm::SmallVector<int64_t> bytes = {};
+  /// Whether products that are added are fused (ContractFma.h); else they are
+  /// where the generator says so.
+  bool contract = true;
 };
 
 /// Emits the call, and the function if the module has none of its name.

@@ -146,7 +146,7 @@ void prefetchToAllCaches(llvm::Function &function) {
 }
 
 /// Leaves of a generator's module the kernel and what it uses.
-llvm::Error prepare(llvm::Module &made, llvm::StringRef symbol) {
+llvm::Error prepare(llvm::Module &made, llvm::StringRef symbol, bool contract) {
   llvm::Function *kernel = made.getFunction(symbol);
   if (!kernel || kernel->isDeclaration())
     return failure("the generator's bitcode does not define " + symbol);
@@ -166,7 +166,7 @@ llvm::Error prepare(llvm::Module &made, llvm::StringRef symbol) {
       function.removeFnAttr(own);
     if (&function != kernel)
       function.setLinkage(llvm::GlobalValue::InternalLinkage);
-    if (!contractFma(function))
+    if (contract && !contractFma(function))
       return failure(symbol + ": its schedule parts a product from its sum, so "
                               "that the two cannot be fused");
     prefetchToAllCaches(function);
@@ -233,7 +233,9 @@ llvm::Error cria::addHalideKernels(mlir::ModuleOp module, llvm::Module &code,
     if (!read)
       return failure(symbol + ": the generator's bitcode cannot be read: " +
                      llvm::toString(read.takeError()));
-    if (llvm::Error error = prepare(**read, symbol))
+    auto contract = made.getAs<mlir::BoolAttr>("contract");
+    if (llvm::Error error =
+            prepare(**read, symbol, !contract || contract.getValue()))
       return error;
     (*read)->setTargetTriple(code.getTargetTriple());
     (*read)->setDataLayout(code.getDataLayout());
