@@ -37,6 +37,12 @@ struct BindHalide : cria::impl::BindHalideBase<BindHalide> {
       return bindRows(b, rows);
     if (auto rows = dyn_cast<HeadRowsOp>(op))
       return bindHeadRows(b, rows);
+    if (auto attention = dyn_cast<FusedAttentionOp>(op))
+      return bindAttention(b, attention);
+    if (auto partials = dyn_cast<AttentionPartialsOp>(op))
+      return bindAttention(b, partials);
+    if (auto merge = dyn_cast<AttentionMergeOp>(op))
+      return bindAttention(b, merge);
     return "no generator is for this kind of op";
   }
 

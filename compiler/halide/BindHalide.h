@@ -45,6 +45,14 @@ std::string bindRows(mlir::ImplicitLocOpBuilder &b, RowsOp op);
 std::string headRowsRefusal(HeadRowsOp op);
 std::string bindHeadRows(mlir::ImplicitLocOpBuilder &b, HeadRowsOp op);
 
+std::string attentionRefusal(FusedAttentionOp op);
+std::string attentionRefusal(AttentionPartialsOp op);
+std::string attentionRefusal(AttentionMergeOp op);
+std::string bindAttention(mlir::ImplicitLocOpBuilder &b, FusedAttentionOp op);
+std::string bindAttention(mlir::ImplicitLocOpBuilder &b,
+                          AttentionPartialsOp op);
+std::string bindAttention(mlir::ImplicitLocOpBuilder &b, AttentionMergeOp op);
+
 } // namespace cria
 
 #endif // CRIA_COMPILER_HALIDE_BINDHALIDE_H
