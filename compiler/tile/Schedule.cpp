@@ -3,6 +3,8 @@
 
 #include "dialect/CriaOps.h"
 
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -92,19 +94,60 @@ static Value wholeWeight(Value weight) {
   return weight;
 }
 
-std::string cria::scheduleName(Operation *op) {
-  if (isa<FusedAttentionOp>(op))
-    return "attention";
-  if (isa<AttentionPartialsOp>(op))
-    return op->getName().stripDialect().str();
-  auto linear = dyn_cast<FusedLinearOp>(op);
-  if (!linear)
-    return {};
+static std::string linearName(FusedLinearOp linear) {
   SmallVector<StringRef> names;
   for (Value weight : linear.getWeights())
     if (auto load = wholeWeight(weight).getDefiningOp<LoadOp>())
       names.push_back(load.getParam());
   return llvm::join(names, "+");
+}
+
+/// The parameters among `values`, joined by "+".
+static std::string paramNames(ValueRange values) {
+  SmallVector<StringRef> names;
+  for (Value value : values) {
+    if (auto buffer = value.getDefiningOp<bufferization::ToBufferOp>())
+      value = buffer.getTensor();
+    if (auto load = value.getDefiningOp<LoadOp>())
+      names.push_back(load.getParam());
+  }
+  return llvm::join(names, "+");
+}
+
+/// The name of the linear that reads a tensor, whole or in tiles.
+static std::string readerName(Value tensor) {
+  SmallVector<Value> reached{tensor};
+  for (size_t i = 0; i < reached.size(); ++i)
+    for (Operation *user : reached[i].getUsers()) {
+      if (auto linear = dyn_cast<FusedLinearOp>(user))
+        return linearName(linear);
+      if (isa<tensor::ExtractSliceOp, tensor::CastOp>(user))
+        reached.push_back(user->getResult(0));
+      auto insert = dyn_cast<tensor::ParallelInsertSliceOp>(user);
+      if (insert && insert.getSource() == reached[i])
+        reached.push_back(insert.getTiedOpResult());
+    }
+  return "";
+}
+
+std::string cria::scheduleName(Operation *op) {
+  if (isa<FusedAttentionOp>(op))
+    return "attention";
+  if (isa<AttentionPartialsOp, AttentionMergeOp>(op))
+    return op->getName().stripDialect().str();
+  if (auto linear = dyn_cast<FusedLinearOp>(op))
+    return linearName(linear);
+  if (auto heads = dyn_cast<HeadRowsOp>(op))
+    return heads.getWeight() ? paramNames(heads.getWeight()) : "heads";
+  auto rows = dyn_cast<RowsOp>(op);
+  if (!rows)
+    return {};
+  if (std::string name = paramNames(rows.getParams()); !name.empty())
+    return name;
+  // As in a profile: rows without a parameter prepare a linear's.
+  std::string reader =
+      rows.getResults().empty() ? "" : readerName(rows.getResults()[0]);
+  return reader.empty() ? "" : "rows " + reader;
 }
 
 std::string cria::scheduleShape(Operation *op) {
@@ -113,6 +156,28 @@ std::string cria::scheduleShape(Operation *op) {
   if (auto linear = dyn_cast<FusedLinearOp>(op)) {
     stream << linear.getWeights().size() << " x "
            << wholeWeight(linear.getWeights().front()).getType();
+    return text;
+  }
+  if (auto rows = dyn_cast<RowsOp>(op)) {
+    int64_t k = cast<ShapedType>(rows.getX().getType()).getDimSize(1);
+    stream << k << " columns, ";
+    if (rows.isQuantized()) {
+      auto words = cast<ShapedType>(rows.getInits()[0].getType());
+      stream << (words.getDimSize(1) == llvm::divideCeilSigned(k, 32) * 16 ? 16
+                                                                           : 8)
+             << "-bit codes";
+    } else {
+      stream << "f32";
+    }
+    return text;
+  }
+  if (auto heads = dyn_cast<HeadRowsOp>(op)) {
+    stream << "heads of " << heads.getHeadDim() << ", to "
+           << stringifyOutKind(heads.getOut());
+    return text;
+  }
+  if (auto merge = dyn_cast<AttentionMergeOp>(op)) {
+    stream << "head_dim " << merge.getHeadDim();
     return text;
   }
   auto describe = [&](auto attention) {

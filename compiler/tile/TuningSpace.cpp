@@ -8,6 +8,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 #include <map>
 #include <set>
@@ -234,6 +235,28 @@ llvm::json::Object describeAttention(const PipelineOptions &options,
       {"knobs", llvm::json::Object{{"accumulators", std::move(list)}}}};
 }
 
+/// Why Halide has no kernel for an op other than a linear, or "".
+std::string providerRefusal(Operation *op) {
+  return llvm::TypeSwitch<Operation *, std::string>(op)
+      .Case([](FusedAttentionOp each) { return attentionRefusal(each); })
+      .Case([](AttentionPartialsOp each) { return attentionRefusal(each); })
+      .Case([](AttentionMergeOp each) { return attentionRefusal(each); })
+      .Case([](RowsOp each) { return rowsRefusal(each); })
+      .Case([](HeadRowsOp each) { return headRowsRefusal(each); })
+      .Default([](Operation *) { return "no generator"; });
+}
+
+/// The same arithmetic in the same order, and nothing that tells them apart
+/// before they run.
+void addProviders(llvm::json::Object &entry) {
+  llvm::json::Array list;
+  for (llvm::StringRef provider :
+       {StringRef(kCriaProvider), StringRef("halide")})
+    list.push_back(llvm::json::Object{{"value", provider}, {"predicted", 1.0}});
+  (*entry.getObject("default"))[kProviderKnob] = kCriaProvider;
+  (*entry.getObject("knobs"))[kProviderKnob] = std::move(list);
+}
+
 } // namespace
 
 llvm::json::Value cria::tuningSpace(ModuleOp module,
@@ -255,8 +278,16 @@ llvm::json::Value cria::tuningSpace(ModuleOp module,
       if (auto linear = dyn_cast<FusedLinearOp>(op))
         entry =
             describe(linear, version.getValue() == "decode", options, machine);
-      else
+      else if (isa<FusedAttentionOp, AttentionPartialsOp>(op))
         entry = describeAttention(options, machine);
+      else
+        entry = llvm::json::Object{{"default", llvm::json::Object()},
+                                   {"knobs", llvm::json::Object()}};
+      if (!isa<FusedLinearOp>(op) && machine.halide &&
+          providerRefusal(op).empty())
+        addProviders(entry);
+      if (entry.getObject("knobs")->empty())
+        return;
       entry["op"] = name;
       entry["version"] = version.getValue();
       entry["shape"] = shape;
