@@ -21,6 +21,11 @@ struct Golden {
   std::vector<size_t> halves; // offsets of the f16 factors
   uint32_t digest;            // of all numbers
   float picked[4];            // number 0, 17, 3 after the middle, the last
+
+  /// For GoogleTest, which would print bytes.
+  friend void PrintTo(const Golden &golden, std::ostream *out) {
+    *out << cria::dtypeName(golden.dtype).str();
+  }
 };
 
 /// Written by Inputs/ggml_golden.py.

@@ -256,6 +256,11 @@ TEST(Sampler, OtherSeedOtherTokens) {
 struct BadParameter {
   const char *Name;
   void (*Spoil)(cria_sampler_params &);
+
+  /// For GoogleTest, which would print bytes.
+  friend void PrintTo(const BadParameter &Case, std::ostream *Out) {
+    *Out << Case.Name;
+  }
 };
 
 class BadParameters : public testing::TestWithParam<BadParameter> {};

@@ -195,6 +195,11 @@ struct Spoiled {
   bool Llama;
   void (*Spoil)(GgufTokenizerMetadata &);
   const char *Message;
+
+  /// For GoogleTest, which would print bytes.
+  friend void PrintTo(const Spoiled &Case, std::ostream *Out) {
+    *Out << Case.Name;
+  }
 };
 
 class RefusedMetadata : public testing::TestWithParam<Spoiled> {};

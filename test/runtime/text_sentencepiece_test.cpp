@@ -225,6 +225,11 @@ TEST(ConvertSentencePiece, EveryCutIsRefused) {
 struct Unconvertible {
   const char *Name;
   std::string Data, Message;
+
+  /// For GoogleTest, which would print bytes.
+  friend void PrintTo(const Unconvertible &Case, std::ostream *Out) {
+    *Out << Case.Name;
+  }
 };
 
 class RefusedConversion : public testing::TestWithParam<Unconvertible> {};

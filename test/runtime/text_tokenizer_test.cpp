@@ -317,6 +317,11 @@ struct Refused {
   std::string Json;
   cria_status Status;
   const char *Message; // what the message must contain
+
+  /// For GoogleTest, which would print bytes.
+  friend void PrintTo(const Refused &Case, std::ostream *Out) {
+    *Out << Case.Name;
+  }
 };
 
 class RefusedFiles : public testing::TestWithParam<Refused> {};
