@@ -132,7 +132,12 @@ void addOperands(Operation *op, ProfileOp &entry) {
       continue;
     }
     if (root.getDefiningOp<bufferization::ToBufferOp>()) {
-      entry.weightBytes += innerBytes(type, 0);
+      // A token's own row of a table, or all of a param.
+      auto part = cast<MemRefType>(operand.getType());
+      if (part.getRank() < type.getRank() && part.hasStaticShape())
+        entry.rowBytes += innerBytes(part, 0);
+      else
+        entry.weightBytes += innerBytes(type, 0);
       continue;
     }
     // Of rank 4 are the partial results of KV chunks: room for all that a

@@ -37,7 +37,7 @@ llvm::json::Object cria::proportions(ModuleOp module) {
     if (!load)
       return;
     for (Operation *user : load->getUsers()) {
-      if (isa<EmbedOp>(user)) {
+      if (isa<EmbedOp, PositionOp>(user)) {
         looked.insert(load.getParam());
         continue;
       }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // RUN: cria-opt %s -split-input-file -cria-profile | FileCheck %s
 
-// The case of BufferizePasses.td. A stamp of 6, the number of entries, starts the
+// The case of BufferizePasses.td. A stamp of 7, the number of entries, starts the
 // clock; then one follows each kernel, or its thread's range, and each
 // barrier. The layer loop is no op of its own.
 
@@ -11,10 +11,11 @@
 // CHECK-SAME: {kind = "barrier", name = "before attention", version = "decode"},
 // CHECK-SAME: {cache_bytes = 128 : i64, kind = "attention", name = "attention", position_flops = 384 : i64, row_bytes = 776 : i64, version = "decode", window = 9 : i64},
 // CHECK-SAME: {kind = "barrier", name = "at the end", version = "decode"},
-// CHECK-SAME: {kind = "embed", name = "embed", outputs, row_bytes = 516 : i64, version = "prefill"}]}
+// CHECK-SAME: {kind = "embed", name = "embed", outputs, row_bytes = 516 : i64, version = "prefill"},
+// CHECK-SAME: {kind = "other", name = {{.*}}, row_bytes = 768 : i64, version = "positions"}]}
 
 // CHECK-LABEL: func.func @decode
-// CHECK-NEXT:    cria.stamp 6
+// CHECK-NEXT:    cria.stamp 7
 // CHECK:         scf.for
 // CHECK-NOT:       cria.stamp
 // CHECK:           cria.rows
@@ -80,7 +81,7 @@ func.func @decode(%x: memref<?x64xf32> {cria.arg = "x"}, %tokens: memref<?xi32> 
 }
 // Rows that are outputs: as many as the argument has.
 // CHECK-LABEL: func.func @prefill
-// CHECK-NEXT:    cria.stamp 6
+// CHECK-NEXT:    cria.stamp 7
 // CHECK:         cria.embed_rows
 // CHECK-NEXT:    cria.stamp 5
 func.func @prefill(%tokens: memref<?xi32> {cria.arg = "tokens"}, %outputs: memref<?xi32> {cria.arg = "outputs"})
@@ -92,6 +93,21 @@ func.func @prefill(%tokens: memref<?xi32> {cria.arg = "tokens"}, %outputs: memre
   cria.embed_rows ins(%tokens, %w : memref<?xi32>, !cria.weight<128x64, f32, n16>) outs(%e : memref<?x64xf32>)
   return
 }
+// A table is read by rows, one for each token.
+// CHECK-LABEL: func.func @positions
+// CHECK:         linalg.add
+// CHECK-NEXT:    cria.stamp 6
+func.func @positions(%x: memref<?x64xf32> {cria.arg = "x"}, %y: memref<?x64xf32> {cria.arg = "y"},
+    %token: index, %position: index) attributes {cria.entry, cria.version = "positions"} {
+  %t = cria.load @p : tensor<128x64xf32>
+  %table = bufferization.to_buffer %t : tensor<128x64xf32> to memref<128x64xf32>
+  %row = memref.subview %table[%position, 0] [1, 64] [1, 1] : memref<128x64xf32> to memref<64xf32, strided<[1], offset: ?>>
+  %in = memref.subview %x[%token, 0] [1, 64] [1, 1] : memref<?x64xf32> to memref<64xf32, strided<[1], offset: ?>>
+  %out = memref.subview %y[%token, 0] [1, 64] [1, 1] : memref<?x64xf32> to memref<64xf32, strided<[1], offset: ?>>
+  linalg.add ins(%in, %row : memref<64xf32, strided<[1], offset: ?>>, memref<64xf32, strided<[1], offset: ?>>)
+    outs(%out : memref<64xf32, strided<[1], offset: ?>>)
+  return
+}
 // What no entry calls is left alone.
 // CHECK-LABEL: func.func @helper
 // CHECK-NOT:     cria.stamp
@@ -100,5 +116,6 @@ func.func @helper() {
   return
 }
 cria.param @g : tensor<64xf32>
+cria.param @p : tensor<128x64xf32>
 cria.param @w : !cria.weight<96x64, q8, block = 32, zero_point, n16k4>
 cria.param @e : !cria.weight<128x64, f32, n16>
