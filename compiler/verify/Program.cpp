@@ -6,6 +6,7 @@
 #include "compiler/verify/ReferenceKernels.h"
 #include "compiler/verify/ReferenceLowering.h"
 #include "runtime/include/cria/abi.h"
+#include "runtime/threads/Barrier.h"
 
 #include "mlir/IR/Verifier.h"
 #include "mlir/Pass/PassManager.h"
@@ -16,6 +17,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 
 using namespace cria;
 
@@ -95,6 +97,7 @@ Program::reference(mlir::OwningOpRef<mlir::ModuleOp> module,
     return llvm::createStringError(
         "the module cannot be lowered to run by the reference");
   program->kernels = std::move(*kept);
+  program->hasPairs = !target.dot2Isa.empty();
   Target simple = target;
   simple.isa = "generic";
   if (llvm::Error error = program->load(*module, simple, /*plain=*/true))
@@ -162,7 +165,8 @@ llvm::Error Program::load(mlir::ModuleOp module, const Target &target,
 }
 
 llvm::Expected<Logits> Program::run(const Trial &trial,
-                                    const SafetensorsFile &weights) const {
+                                    const SafetensorsFile &weights,
+                                    int64_t threads) const {
   std::vector<const void *> arrays;
   std::vector<Memory> copies;
   for (int64_t i = 0; i < model->n_weights; ++i) {
@@ -184,10 +188,11 @@ llvm::Expected<Logits> Program::run(const Trial &trial,
   uint64_t cacheBytes =
       model->kv_bytes_per_token / 2 * CRIA_PAGE_TOKENS * trial.pages();
   Memory keys = zeroed(cacheBytes), values = zeroed(cacheBytes);
-  Memory arena = zeroed(model->arena_bytes + model->thread_arena_bytes);
+  Memory arena =
+      zeroed(model->arena_bytes + threads * model->thread_arena_bytes);
   std::vector<int32_t> tables = trial.tables();
 
-  resetReferenceKernels();
+  resetReferenceKernels(hasPairs);
   Logits all;
   all.columns = model->vocab;
   for (const Batch &batch : trial.batches) {
@@ -211,7 +216,19 @@ llvm::Expected<Logits> Program::run(const Trial &trial,
     args.arena = arena.get();
     args.logits = reinterpret_cast<float *>(logits.get());
     Pool pool;
-    model->clones[0].forward(&args, 0, 1);
+    runtime::Barrier barrier;
+    barrier.init(static_cast<uint32_t>(threads), /*SpinCount=*/20);
+    args.barrier = [](void *context) {
+      static_cast<runtime::Barrier *>(context)->wait();
+    };
+    args.barrier_context = &barrier;
+    std::vector<std::thread> others;
+    for (int64_t i = 1; i < threads; ++i)
+      others.emplace_back(
+          [&, i] { model->clones[0].forward(&args, i, threads); });
+    model->clones[0].forward(&args, 0, threads);
+    for (std::thread &other : others)
+      other.join();
     all.values.insert(all.values.end(), args.logits, args.logits + count);
   }
   return all;

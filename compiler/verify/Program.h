@@ -53,9 +53,10 @@ public:
   native(mlir::OwningOpRef<mlir::ModuleOp> module, const Target &target);
   ~Program();
 
-  /// `weights` as packWeights wrote them for this module.
-  llvm::Expected<Logits> run(const Trial &trial,
-                             const SafetensorsFile &weights) const;
+  /// `weights` as packWeights wrote them for this module. Only machine code may
+  /// run by several threads.
+  llvm::Expected<Logits> run(const Trial &trial, const SafetensorsFile &weights,
+                             int64_t threads = 1) const;
 
 private:
   Program();
@@ -64,6 +65,7 @@ private:
   mlir::OwningOpRef<mlir::ModuleOp> kernels;
   std::unique_ptr<llvm::orc::LLJIT> jit;
   const cria_model *model = nullptr;
+  bool hasPairs = false; // see resetReferenceKernels
 };
 
 } // namespace cria

@@ -2,6 +2,8 @@
 #include "compiler/verify/Reducer.h"
 
 #include "compiler/import/PackWeights.h"
+#include "compiler/verify/Layers.h"
+#include "compiler/verify/ModuleCut.h"
 #include "compiler/verify/ReferenceLowering.h"
 #include "dialect/CriaOps.h"
 
@@ -16,6 +18,7 @@
 #include "mlir/IR/Verifier.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/Path.h"
 
 using namespace cria;
@@ -25,34 +28,12 @@ using namespace mlir;
 // PassCheck
 //===----------------------------------------------------------------------===//
 
-llvm::Expected<const SafetensorsFile *> PassCheck::weightsOf(ModuleOp module) {
-  std::string key;
-  llvm::raw_string_ostream stream(key);
-  for (auto param : module.getOps<ParamOp>())
-    stream << param << "\n";
-  std::unique_ptr<SafetensorsFile> &file = weights[key];
-  if (file)
-    return file.get();
-  llvm::SmallString<256> path(scratch);
-  llvm::sys::path::append(path, "random-" + std::to_string(weights.size()) +
-                                    ".safetensors");
-  if (llvm::Error error =
-          packWeights(module, nullptr, 1, path, [](uint64_t, uint64_t) {}, {}))
-    return error;
-  llvm::Expected<std::unique_ptr<SafetensorsFile>> opened =
-      SafetensorsFile::open(path);
-  if (!opened)
-    return opened.takeError();
-  file = std::move(*opened);
-  return file.get();
-}
-
 llvm::Expected<Distance> PassCheck::compare(ModuleOp module, int64_t tokens,
                                             std::optional<size_t> only) {
   auto vocab = module->getAttrOfType<IntegerAttr>("cria.vocab");
   Trial trial = makeSmallTrial(tokens, vocab ? vocab.getInt() : 1);
   auto run = [&](ModuleOp each, bool native) -> llvm::Expected<Logits> {
-    llvm::Expected<const SafetensorsFile *> file = weightsOf(each);
+    llvm::Expected<const SafetensorsFile *> file = weights.of(each);
     if (!file)
       return file.takeError();
     llvm::Expected<std::unique_ptr<Program>> program =
@@ -88,31 +69,6 @@ llvm::Expected<Distance> PassCheck::compare(ModuleOp module, int64_t tokens,
 /// Where cut values come from: as many rows as the trial has tokens.
 static constexpr StringLiteral kInput = "input";
 
-static void removeDeadOps(ModuleOp module) {
-  for (bool changed = true; changed;) {
-    changed = false;
-    module.walk<WalkOrder::PostOrder, ReverseIterator>([&](Operation *op) {
-      if (!isa<ModuleOp, func::FuncOp, ParamOp>(op) && isOpTriviallyDead(op)) {
-        op->erase();
-        changed = true;
-      }
-    });
-    for (auto param : llvm::make_early_inc_range(module.getOps<ParamOp>()))
-      if (SymbolTable::symbolKnownUseEmpty(param, module)) {
-        param.erase();
-        changed = true;
-      }
-  }
-}
-
-static func::FuncOp entryOf(ModuleOp module) {
-  func::FuncOp entry;
-  for (auto func : module.getOps<func::FuncOp>())
-    if (func->hasAttr("cria.entry"))
-      entry = entry ? func::FuncOp() : func; // the only one
-  return entry;
-}
-
 /// Weights of their own instead of those of a file.
 static void makeRandom(ModuleOp module, float mean) {
   Builder b(module.getContext());
@@ -130,29 +86,37 @@ static void makeRandom(ModuleOp module, float mean) {
   module->setAttr("cria.name", b.getStringAttr("reproducer"));
 }
 
-/// Loops over layers run once; where they begin with layer 0, stacks have one.
-static void keepOneLayer(ModuleOp module) {
-  bool fromZero = true;
+/// Loops over layers run for one alone, and stacks have that one.
+static void keepOneLayer(ModuleOp module, int64_t layer) {
+  IRRewriter rewriter(module.getContext());
   SmallVector<scf::ForOp> loops;
   module.walk([&](scf::ForOp loop) {
     bool loads = false;
-    loop.walk([&](LoadOp load) {
-      loads |= load.getLayer() == loop.getInductionVar();
-    });
-    std::optional<int64_t> low = getConstantIntValue(loop.getLowerBound());
-    if (!loads || !low || !getConstantIntValue(loop.getStep()))
-      return;
-    fromZero &= *low == 0;
-    loops.push_back(loop);
+    loop.walk([&](LoadOp load) { loads |= load.getLayer() != nullptr; });
+    if (loads && getConstantIntValue(loop.getLowerBound()) &&
+        getConstantIntValue(loop.getStep()))
+      loops.push_back(loop);
   });
   for (scf::ForOp loop : loops) {
     ImplicitLocOpBuilder b(loop.getLoc(), loop);
-    loop.setUpperBound(arith::ConstantIndexOp::create(
-        b, *getConstantIntValue(loop.getLowerBound()) +
-               *getConstantIntValue(loop.getStep())));
+    int64_t step = *getConstantIntValue(loop.getStep()),
+            at = *getConstantIntValue(loop.getLowerBound()) + layer * step;
+    loop.setLowerBound(arith::ConstantIndexOp::create(b, at));
+    loop.setUpperBound(arith::ConstantIndexOp::create(b, at + step));
+    (void)loop.promoteIfSingleIteration(rewriter); // stays a loop otherwise
   }
+  resolveSwitches(module);
+  llvm::StringMap<SmallVector<LoadOp>> loads;
+  llvm::StringSet<> inLoops;
+  module.walk([&](LoadOp load) {
+    if (!load.getLayer())
+      return;
+    loads[load.getParam()].push_back(load);
+    if (!knownIndex(load.getLayer()))
+      inLoops.insert(load.getParam());
+  });
   for (auto param : module.getOps<ParamOp>()) {
-    if (!fromZero || loops.empty() || !param.isStacked())
+    if (!param.isStacked() || inLoops.contains(param.getSymName()))
       continue;
     if (auto weight = dyn_cast<WeightType>(param.getType())) {
       SmallVector<int64_t> shape(weight.getShape());
@@ -165,67 +129,20 @@ static void keepOneLayer(ModuleOp module) {
       shape[0] = 1;
       param.setType(RankedTensorType::get(shape, tensor.getElementType()));
     }
+    for (LoadOp load : loads[param.getSymName()]) {
+      ImplicitLocOpBuilder b(load.getLoc(), load);
+      load.getLayerMutable().assign(arith::ConstantIndexOp::create(b, 0));
+    }
   }
-  IRRewriter rewriter(module.getContext());
-  for (scf::ForOp loop : loops)
-    (void)loop.promoteIfSingleIteration(rewriter); // stays a loop otherwise
 }
 
-/// Ends the entry with the result `index` of its op number `at`, in place of
-/// the logits.
-static bool endWith(ModuleOp module, unsigned at, unsigned index) {
-  func::FuncOp entry = entryOf(module);
-  Block &body = entry.getBody().front();
-  Operation *op = &*std::next(body.begin(), at);
-  auto type = cast<RankedTensorType>(op->getResult(index).getType());
-  auto ret = cast<func::ReturnOp>(body.getTerminator());
-  if (ret.getNumOperands() == 0 || ret.getOperand(0) == op->getResult(index))
-    return false;
-  ret.setOperand(0, op->getResult(index));
-  SmallVector<Type> results(entry.getResultTypes());
-  results[0] = type;
-  entry.setFunctionType(
-      FunctionType::get(entry.getContext(), entry.getArgumentTypes(), results));
-  removeDeadOps(module);
-  for (unsigned i = entry.getNumArguments(); i-- > 0;) {
-    auto name = entry.getArgAttrOfType<StringAttr>(i, "cria.arg");
-    if (!name || name.getValue() != "logits")
-      continue;
-    if (!entry.getArgument(i).use_empty() || failed(entry.eraseArgument(i)))
-      return false;
-  }
-  module->setAttr(
-      "cria.vocab",
-      Builder(module.getContext()).getI64IntegerAttr(type.getDimSize(1)));
-  return true;
-}
-
-/// Returns the caches as they came.
-static bool keepCaches(ModuleOp module) {
-  func::FuncOp entry = entryOf(module);
-  if (!entry)
-    return false;
-  Operation *ret = entry.getBody().front().getTerminator();
-  bool changed = false;
-  for (unsigned i = 1; i < ret->getNumOperands(); ++i)
-    for (BlockArgument argument : entry.getArguments())
-      if (auto name = entry.getResultAttrOfType<StringAttr>(i, "cria.arg");
-          argument.getType() == ret->getOperand(i).getType() &&
-          entry.getArgAttr(argument.getArgNumber(), "cria.arg") ==
-              (name ? name
-                    : StringAttr::get(module.getContext(),
-                                      i == 1 ? "keys" : "values"))) {
-        changed |= ret->getOperand(i) != argument;
-        ret->setOperand(i, argument);
-      }
-  removeDeadOps(module);
-  return changed;
-}
-
-static bool isRows(Type type) {
-  auto tensor = dyn_cast<RankedTensorType>(type);
-  return tensor && tensor.getRank() == 2 && tensor.isDynamicDim(0) &&
-         !tensor.isDynamicDim(1) && tensor.getElementType().isF32();
+/// A param of rows that op `number` of the whole module made; -1 for others.
+static int64_t numberOfInput(StringRef param) {
+  int64_t number;
+  return param.consume_front(kInput) && param.consume_front("_") &&
+                 !param.getAsInteger(10, number)
+             ? number
+             : -1;
 }
 
 /// Random rows in the place of the only result of op number `at`.
@@ -237,10 +154,13 @@ static bool cutOff(ModuleOp module, unsigned at, int64_t tokens) {
                                      type.getElementType());
   ImplicitLocOpBuilder b(op->getLoc(), module.getBody(),
                          module.getBody()->begin());
-  auto param = ParamOp::create(b, b.getStringAttr(kInput + "_" + Twine(at)),
-                               mlir::TypeAttr::get(known), mlir::ArrayAttr(),
-                               mlir::IntegerAttr(), mlir::IntegerAttr(),
-                               mlir::UnitAttr());
+  // Of an op without a number nothing can be captured.
+  std::string name = kInput.str();
+  if (int64_t number = numberOf(op); number >= 0)
+    name += "_" + std::to_string(number);
+  auto param = ParamOp::create(
+      b, b.getStringAttr(name), mlir::TypeAttr::get(known), mlir::ArrayAttr(),
+      mlir::IntegerAttr(), mlir::IntegerAttr(), mlir::UnitAttr());
   SymbolTable(module).insert(param);
   b.setInsertionPoint(op);
   Value rows = LoadOp::create(b, known, param.getSymName(), Value());
@@ -286,6 +206,7 @@ public:
 
   void endEarly(Reduction &best);
   void cutInputs(Reduction &best);
+  void useCaptured(Reduction &best, ModuleOp whole, Capture capture);
   void eraseKernels(Reduction &best);
   std::string nameTheOp(const Reduction &best,
                         const llvm::StringMap<std::string> &names);
@@ -336,6 +257,61 @@ void Reducing::cutInputs(Reduction &best) {
     attempt(best, [&](ModuleOp module) {
       return cutOff(module, static_cast<unsigned>(at), best.tokens);
     });
+  }
+}
+
+/// Real rows instead of the random ones; of few tokens, if they show it.
+void Reducing::useCaptured(Reduction &best, ModuleOp whole, Capture capture) {
+  constexpr size_t mostFloats = 8192; // of which a reproducer has 8 digits each
+  for (int64_t tokens : {int64_t(1), int64_t(2), best.tokens}) {
+    OwningOpRef<ModuleOp> candidate = best.module->clone();
+    size_t floats = 0;
+    bool isWhole = false;
+    for (auto param :
+         llvm::make_early_inc_range(candidate->getOps<ParamOp>())) {
+      if (!param.getSymName().starts_with(kInput))
+        continue;
+      isWhole = false;
+      int64_t number = numberOfInput(param.getSymName());
+      if (number < 0)
+        return;
+      llvm::Expected<Logits> rows = capture(whole, number, tokens);
+      if (!rows) {
+        llvm::consumeError(rows.takeError());
+        return;
+      }
+      auto type = RankedTensorType::get(
+          {tokens, rows->columns}, Float32Type::get(candidate->getContext()));
+      floats += rows->values.size();
+      if (rows->values.size() != size_t(type.getNumElements()) ||
+          floats > mostFloats)
+        return;
+      SmallVector<LoadOp> loads;
+      candidate->walk([&](LoadOp load) {
+        if (load.getParam() == param.getSymName())
+          loads.push_back(load);
+      });
+      for (LoadOp load : loads) {
+        auto cast = dyn_cast<tensor::CastOp>(*load->user_begin());
+        if (!cast || !load->hasOneUse())
+          return;
+        ImplicitLocOpBuilder b(load.getLoc(), load);
+        Value constant = arith::ConstantOp::create(
+            b, mlir::DenseElementsAttr::get(type, ArrayRef(rows->values)));
+        cast.getSourceMutable().assign(constant);
+        load.erase();
+      }
+      param.erase();
+      isWhole = true;
+    }
+    Distance apart;
+    if (!isWhole || !interesting(*candidate, tokens, apart))
+      continue;
+    best.module = std::move(candidate);
+    best.tokens = tokens;
+    best.distance = apart;
+    best.hasCaptured = true;
+    return;
   }
 }
 
@@ -446,21 +422,24 @@ std::string Reducing::nameTheOp(const Reduction &best,
 }
 
 Reduction cria::reduce(ModuleOp before, PassCheck &check, double tolerance,
-                       const llvm::StringMap<std::string> &names) {
+                       int64_t layer, const llvm::StringMap<std::string> &names,
+                       Capture capture) {
   Reducing reducing(check, tolerance);
   Reduction best;
+  OwningOpRef<ModuleOp> whole = before.clone();
+  numberOps(*whole);
   // Small scores and gates hide much: then norms scale by more.
   for (float mean : {1.0f, 4.0f})
     for (int64_t tokens : {5, 3})
       for (bool oneLayer : {true, false}) {
-        OwningOpRef<ModuleOp> start = before.clone();
+        OwningOpRef<ModuleOp> start = whole->clone();
         makeRandom(*start, mean);
         if (oneLayer)
-          keepOneLayer(*start);
+          keepOneLayer(*start, layer);
         removeDeadOps(*start);
         Distance apart;
         if (!best.module && reducing.interesting(*start, tokens, apart))
-          best = {std::move(start), tokens, apart, ""};
+          best = {std::move(start), tokens, false, apart, ""};
       }
   if (!best.module)
     return best;
@@ -483,5 +462,7 @@ Reduction cria::reduce(ModuleOp before, PassCheck &check, double tolerance,
   reducing.eraseKernels(best);
   best.op = reducing.nameTheOp(best, names);
   reducing.cutInputs(best);
+  reducing.useCaptured(best, *whole, capture);
+  removeNumbers(*best.module);
   return best;
 }

@@ -124,7 +124,8 @@ private:
 // Rows that codes stand for
 //===----------------------------------------------------------------------===//
 
-/// A row as it was before it was quantised, and the words that it became.
+/// A row as it was before it was quantised or rounded, and the words that a
+/// reference kernel left of it.
 struct ExactRow {
   std::vector<float> values;
   std::vector<int32_t> words;
@@ -134,6 +135,9 @@ struct ExactRow {
 /// last bit into one of a code, and that into one of percents. Between two
 /// reference kernels it is left out.
 thread_local llvm::DenseMap<const char *, ExactRow> exactRows;
+
+/// Whether rows that carry bf16 become words of two once they are vectorised.
+thread_local bool rowsInPairs = false;
 
 /// The row that the codes at `acts` stand for, if a reference kernel wrote them
 /// and nothing did since.
@@ -299,6 +303,15 @@ struct Activations {
   int64_t blocks = 0;
   bool wide = false;
 
+  /// Element k of a row of bf16, two a word.
+  float half(int64_t token, int64_t k) const {
+    auto word = static_cast<uint32_t>(acts[0].integer({token, k / 2}));
+    uint32_t bits = k % 2 ? word & 0xffff0000 : word << 16;
+    float value;
+    std::memcpy(&value, &bits, sizeof(value));
+    return value;
+  }
+
   int code(int64_t token, int64_t k) const {
     int64_t block = k / kBlock, in = k % kBlock;
     auto byte = [&](int64_t word) {
@@ -405,6 +418,10 @@ void run(FusedLinearOp op, RecordReader reader) {
         rows[token] = *exact;
       for (int64_t k = 0; k < in.blocks * kBlock; ++k)
         codes[token].push_back(in.code(token, k));
+    } else if (op.getBf16() && rowsInPairs) {
+      const std::vector<float> *exact = findExactRow(in.acts[0], token);
+      for (int64_t k = 0; k < type.getK(); ++k)
+        rows[token].push_back(exact ? (*exact)[k] : in.half(token, k));
     } else
       for (int64_t k = 0; k < type.getK(); ++k)
         rows[token].push_back(in.acts[0].load({token, k}));
@@ -581,6 +598,14 @@ void run(RowsOp op, RecordReader reader) {
     }
     for (auto [k, value] : llvm::enumerate(row))
       inits[0].store({token, static_cast<int64_t>(k)}, value);
+    if (op.getBf16() && rowsInPairs) {
+      ExactRow &exact = exactRows[inits[0].address({token, 0})];
+      exact.words.clear();
+      for (int64_t k = 0; k < x.sizes[1]; ++k)
+        exact.words.push_back(
+            static_cast<int32_t>(inits[0].integer({token, k})));
+      exact.values = std::move(row);
+    }
   }
 }
 
@@ -697,7 +722,10 @@ LogicalResult cria::checkReferenceKernel(Operation *op) {
   return success();
 }
 
-void cria::resetReferenceKernels() { exactRows.clear(); }
+void cria::resetReferenceKernels(bool hasPairs) {
+  exactRows.clear();
+  rowsInPairs = hasPairs;
+}
 
 void cria::runReferenceKernel(Operation *op, const int64_t *record) {
   llvm::TypeSwitch<Operation *>(op)

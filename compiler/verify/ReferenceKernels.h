@@ -26,8 +26,9 @@ mlir::LogicalResult checkReferenceKernel(mlir::Operation *op);
 /// thread takes them as they were before.
 void runReferenceKernel(mlir::Operation *op, const int64_t *record);
 
-/// Forgets those rows: between two runs.
-void resetReferenceKernels();
+/// Forgets those rows: between two runs. `hasPairs`: cria-vectorize-rows with
+/// `dot2` makes words of two of the rows that carry bf16.
+void resetReferenceKernels(bool hasPairs);
 
 } // namespace cria
 

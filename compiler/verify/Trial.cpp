@@ -76,6 +76,11 @@ Trial cria::makeSmallTrial(int64_t count, int64_t vocab) {
   std::vector<int32_t> tokens;
   for (int64_t i = 0; i < count; ++i)
     tokens.push_back(static_cast<int32_t>((i * 31 + 7) % vocab));
+  return makeSmallTrial(tokens);
+}
+
+Trial cria::makeSmallTrial(llvm::ArrayRef<int32_t> tokens) {
+  auto count = static_cast<int64_t>(tokens.size());
   Trial trial;
   trial.sequences = 1;
   trial.batches.resize(1);

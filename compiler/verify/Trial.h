@@ -16,8 +16,10 @@ namespace cria {
 /// No position reaches `context`, no call takes more than `batch` tokens.
 Trial makeTrial(llvm::ArrayRef<int32_t> tokens, int64_t context, int64_t batch);
 
-/// One call of `count` tokens whose logits are all wanted, from position 0:
-/// in a reduced module any tensor may have their number of rows.
+/// One call of these tokens, whose logits are all wanted, from position 0: in a
+/// reduced module any tensor may have their number of rows.
+Trial makeSmallTrial(llvm::ArrayRef<int32_t> tokens);
+/// Of `count` tokens below `vocab`.
 Trial makeSmallTrial(int64_t count, int64_t vocab);
 
 struct Distance {

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/verify/Verifier.h"
 
-#include "compiler/import/PackWeights.h"
+#include "compiler/verify/Layers.h"
 #include "dialect/CriaOps.h"
 
-#include "llvm/ADT/SmallString.h"
-#include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace cria;
@@ -15,7 +13,8 @@ Verifier::Verifier(ImportedModel model, std::unique_ptr<SafetensorsFile> packed,
                    Trial trial, Options options, std::string scratchFolder)
     : model(std::move(model)), packed(std::move(packed)),
       trial(std::move(trial)), options(std::move(options)),
-      scratch(std::move(scratchFolder)) {}
+      weights(std::move(scratchFolder), this->model.weights.get(),
+              std::nullopt) {}
 
 void Verifier::report(llvm::StringRef what) {
   if (options.progress)
@@ -25,26 +24,7 @@ void Verifier::report(llvm::StringRef what) {
 llvm::Expected<const SafetensorsFile *> Verifier::weightsOf(ModuleOp module) {
   if (packed)
     return packed.get();
-  std::string key;
-  llvm::raw_string_ostream stream(key);
-  for (auto param : module.getOps<ParamOp>())
-    stream << param << "\n";
-  std::unique_ptr<SafetensorsFile> &file = weights[key];
-  if (file)
-    return file.get();
-  llvm::SmallString<256> path(scratch);
-  llvm::sys::path::append(path,
-                          std::to_string(weights.size()) + ".safetensors");
-  report("packing weights");
-  if (llvm::Error error = packWeights(module, model.weights.get(), std::nullopt,
-                                      path, [](uint64_t, uint64_t) {}, {}))
-    return error;
-  llvm::Expected<std::unique_ptr<SafetensorsFile>> opened =
-      SafetensorsFile::open(path);
-  if (!opened)
-    return opened.takeError();
-  file = std::move(*opened);
-  return file.get();
+  return weights.of(module);
 }
 
 llvm::Expected<const Logits *> Verifier::logits(size_t step) {
@@ -79,12 +59,16 @@ llvm::Expected<Logits> Verifier::nativeLogits() {
       Program::native(module.clone(), options.target);
   if (!program)
     return program.takeError();
-  return (*program)->run(trial, **file);
+  return (*program)->run(trial, **file, options.threads);
 }
 
 /// Rounding to int8 is left out as long as rows and linears run by the
 /// reference; after that a last bit may become another code.
 static constexpr double kInt8Error = 0.3, kInt8Kl = 0.03;
+
+/// Nor is rounding to bf16. Where a last bit rounds another way, 2^-9 of a
+/// number follows.
+static constexpr double kBf16Error = 0.05, kBf16Kl = 0.003;
 
 Tolerance Verifier::toleranceOf(size_t step) const {
   constexpr double any = std::numeric_limits<double>::infinity();
@@ -93,10 +77,16 @@ Tolerance Verifier::toleranceOf(size_t step) const {
     return {any, any, "other weights"};
   if (pass == "cria-set-kv-type")
     return {0.03, 0.001, "KV cache of 16 bits"};
+  if (step == bytesFrom)
+    return {0.1, 0.01, "KV cache of 8 bits"};
   if (step == quantisedFrom)
     return {kInt8Error, kInt8Kl, "activations of int8"};
   if (step > quantisedFrom)
     return {kInt8Error, kInt8Kl, nullptr};
+  if (step == pairsFrom)
+    return {kBf16Error, kBf16Kl, "activations of bf16"};
+  if (step > pairsFrom)
+    return {kBf16Error, kBf16Kl, nullptr};
   return {options.tolerance, options.tolerance, nullptr};
 }
 
@@ -167,23 +157,117 @@ llvm::Error Verifier::bisect(const Comparison &coarse) {
   return llvm::Error::success();
 }
 
+/// How far apart before and after the culprit are when the model ends after
+/// `count` layers.
+llvm::Expected<Distance> Verifier::distanceOfLayers(int64_t count) {
+  Logits results[2];
+  for (bool isAfter : {false, true}) {
+    ModuleOp module = *allSteps[isAfter ? found->after : found->before].module;
+    llvm::Expected<const SafetensorsFile *> file = weightsOf(module);
+    if (!file)
+      return file.takeError();
+    OwningOpRef<ModuleOp> cut = module.clone();
+    keepLayers(*cut, count);
+    bool isNative = isAfter && found->isNative;
+    llvm::Expected<std::unique_ptr<Program>> program =
+        isNative ? Program::native(std::move(cut), options.target)
+                 : Program::reference(std::move(cut), options.target);
+    if (!program)
+      return program.takeError();
+    llvm::Expected<Logits> logits =
+        (*program)->run(trial, **file, isNative ? options.threads : 1);
+    if (!logits)
+      return logits.takeError();
+    results[isAfter] = std::move(*logits);
+  }
+  return distance(results[0], results[1]);
+}
+
+/// All layers of a kind run the same code, on their own numbers.
+llvm::Error Verifier::findLayer() {
+  int64_t layers = countLayers(*allSteps[found->before].module);
+  if (layers == 0 || layers != countLayers(*allSteps[found->after].module))
+    return llvm::Error::success();
+  int64_t good = -1, bad = layers;
+  while (bad - good > 1) {
+    // Outside of layers comes first.
+    int64_t count = good < 0 ? 0 : good + (bad - good) / 2;
+    report("layer " + std::to_string(count));
+    llvm::Expected<Distance> apart = distanceOfLayers(count);
+    if (!apart)
+      return apart.takeError();
+    (found->tolerance.accepts(*apart) ? good : bad) = count;
+  }
+  if (bad > 0)
+    foundLayer = bad - 1;
+  return llvm::Error::success();
+}
+
+static bool appendsBytes(ModuleOp module) {
+  bool found = false;
+  module.walk([&](KvAppendOp append) {
+    auto cache = cast<RankedTensorType>(append.getCache().getType());
+    found |= cache.getElementType().isInteger(8);
+  });
+  return found;
+}
+
+/// An append of bytes has no plain form until cria-fuse-kv-append gives it one:
+/// up to there the line runs with a cache of f16.
+llvm::Error Verifier::replaceByteCaches(ModuleOp module) {
+  std::vector<Step> halves(1);
+  PipelineOptions line = options.line;
+  line.kvType = "f16";
+  if (failed(tracePasses(module, packed ? Stage::fuse : Stage::dialect, line,
+                         options.afterPass, halves)))
+    return llvm::createStringError("the pipeline failed");
+  for (size_t i = 1; i < allSteps.size(); ++i) {
+    if (!appendsBytes(*allSteps[i].module)) {
+      if (!appendsBytes(*allSteps[i - 1].module))
+        continue;
+      bytesFrom = i;
+      break;
+    }
+    if (i >= halves.size() || halves[i].pass != allSteps[i].pass)
+      return llvm::createStringError("after " + allSteps[i].pass +
+                                     ": a cache of i8 has no line of f16 to "
+                                     "stand for it");
+  }
+  for (size_t i = 1; i < bytesFrom && i < halves.size(); ++i)
+    if (appendsBytes(*allSteps[i].module))
+      allSteps[i].module = std::move(halves[i].module);
+  return llvm::Error::success();
+}
+
 llvm::Error Verifier::run() {
   Step first;
   first.stage = packed ? Stage::dialect : Stage::import;
   first.module = model.module->clone();
   allSteps.push_back(std::move(first));
+  OwningOpRef<ModuleOp> again;
+  if (options.line.kvType == "i8")
+    again = model.module->clone();
   if (failed(tracePasses(*model.module, packed ? Stage::fuse : Stage::dialect,
                          options.line, options.afterPass, allSteps)))
     return llvm::createStringError("the pipeline failed");
 
+  bytesFrom = allSteps.size();
+  if (again)
+    if (llvm::Error error = replaceByteCaches(*again))
+      return error;
   quantisedFrom = allSteps.size();
   bool isQuantised = false;
   for (auto param : allSteps.back().module->getOps<ParamOp>())
     if (auto weight = dyn_cast<WeightType>(param.getType()))
       isQuantised |= weight.isQuantized();
-  for (size_t i = 0; isQuantised && i < allSteps.size(); ++i)
-    if (allSteps[i].pass == "cria-vectorize-rows")
-      quantisedFrom = i;
+  pairsFrom = allSteps.size();
+  for (size_t i = 0; i < allSteps.size(); ++i)
+    if (allSteps[i].pass == "cria-vectorize-rows") {
+      if (isQuantised)
+        quantisedFrom = i;
+      if (options.line.linearDot2)
+        pairsFrom = i;
+    }
 
   std::vector<Comparison> wanted = plan();
   for (Comparison &each : wanted) {
@@ -202,9 +286,12 @@ llvm::Error Verifier::run() {
       each.distance = distance(**before, **after);
     }
     compared.push_back(each);
-    if (!each.agrees() && !found)
-      if (llvm::Error error = bisect(each))
-        return error;
+    if (each.agrees() || found)
+      continue;
+    if (llvm::Error error = bisect(each))
+      return error;
+    if (llvm::Error error = findLayer())
+      return error;
   }
   return llvm::Error::success();
 }

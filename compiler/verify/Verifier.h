@@ -11,10 +11,9 @@
 #define CRIA_COMPILER_VERIFY_VERIFIER_H
 
 #include "compiler/import/Import.h"
+#include "compiler/verify/PackedWeights.h"
 #include "compiler/verify/PassTrace.h"
 #include "compiler/verify/Trial.h"
-
-#include "llvm/ADT/StringMap.h"
 
 #include <map>
 #include <optional>
@@ -52,6 +51,8 @@ public:
     std::optional<Stage> stage;
     /// Of passes that reorder f32 only.
     double tolerance = 0.002;
+    /// Of the machine code; the reference has one.
+    int64_t threads = 1;
     AfterPass afterPass;
     /// Told what is being done; may be empty.
     std::function<void(llvm::StringRef what)> progress;
@@ -69,14 +70,21 @@ public:
   /// Where the first comparison diverged, down to a pass; steps[after] is of
   /// that pass. Empty where all agree.
   const std::optional<Comparison> &culprit() const { return found; }
+  /// The first layer that the culprit changes; empty where it is outside of
+  /// them.
+  std::optional<int64_t> layer() const { return foundLayer; }
+  /// The model's own, for a step's module.
+  llvm::Expected<const SafetensorsFile *> weightsOf(mlir::ModuleOp module);
 
 private:
   std::vector<Comparison> plan() const;
   Tolerance toleranceOf(size_t step) const;
   llvm::Expected<const Logits *> logits(size_t step);
   llvm::Expected<Logits> nativeLogits();
-  llvm::Expected<const SafetensorsFile *> weightsOf(mlir::ModuleOp module);
   llvm::Error bisect(const Comparison &coarse);
+  llvm::Error findLayer();
+  llvm::Expected<Distance> distanceOfLayers(int64_t count);
+  llvm::Error replaceByteCaches(mlir::ModuleOp module);
   void report(llvm::StringRef what);
 
   ImportedModel model;
@@ -87,10 +95,16 @@ private:
   std::vector<Step> allSteps;
   /// Where rows are quantised by the code itself; one past the last if never.
   size_t quantisedFrom = 0;
+  /// Where rows become bf16.
+  size_t pairsFrom = 0;
   std::vector<Comparison> compared;
   std::optional<Comparison> found;
+  std::optional<int64_t> foundLayer;
   std::map<size_t, Logits> known;
-  llvm::StringMap<std::unique_ptr<SafetensorsFile>> weights; // by params
+  PackedWeights weights;
+  /// The pass that stores the first bytes into a cache of i8; one past the last
+  /// if there is none.
+  size_t bytesFrom = 0;
 };
 
 } // namespace cria

@@ -6,6 +6,7 @@
 #include "compiler/bufferize/BufferizationModels.h"
 #include "compiler/target/TargetList.h"
 #include "compiler/tools/Progress.h"
+#include "compiler/verify/Layers.h"
 #include "compiler/verify/Reducer.h"
 #include "compiler/verify/Verifier.h"
 #include "dialect/CriaOps.h"
@@ -53,7 +54,19 @@ struct Options {
       cl::desc("Convert weights, as cria compile does")};
   cl::opt<std::string> kvType{
       "kv-type", cl::init("f16"), cl::value_desc("TYPE"), cl::cat(category),
-      cl::desc("f16, bf16 or f32: elements of the KV cache")};
+      cl::desc("f16, bf16, f32 or i8: elements of the KV cache")};
+  cl::opt<std::string> numerics{"numerics", cl::init("exact"),
+                                cl::value_desc("HOW"), cl::cat(category),
+                                cl::desc("exact or fast, as of cria compile")};
+  cl::opt<std::string> dot2Isa{
+      "dot2-isa", cl::ReallyHidden, cl::value_desc("ISA"), cl::cat(category),
+      cl::desc("With --numerics fast: by this isa of cria-lower-dot2")};
+  cl::opt<int64_t> threads{
+      "threads", cl::init(1), cl::value_desc("N"), cl::cat(category),
+      cl::desc("Threads of the machine code (default: 1); what it is compared "
+               "with has one")};
+  cl::alias threadsShort{"t", cl::aliasopt(threads), cl::cat(category),
+                         cl::desc("The same")};
   cl::opt<std::string> target{
       "target", cl::init("native"), cl::value_desc("T"), cl::cat(category),
       cl::desc("As of cria compile; the machine must be able to run its code")};
@@ -100,8 +113,9 @@ private:
   llvm::Error prepare();
   llvm::Error load();
   llvm::Error checkReproducer();
-  llvm::Error reproduce(const Verifier &verifier);
+  llvm::Error reproduce(Verifier &verifier);
   llvm::Expected<std::vector<int32_t>> tokens() const;
+  llvm::StringMap<std::string> namesAt(const Verifier &verifier) const;
   void printTable(const Verifier &verifier) const;
   void printVerdict(const Verifier &verifier) const;
   void printJson(const Verifier &verifier) const;
@@ -109,12 +123,14 @@ private:
   const AfterPass &afterPass;
   std::optional<Stage> stage;
   Target target;
-  std::string scratch;   // a folder
+  std::string scratch;                    // a folder
   Progress progress{16, /*quiet=*/false}; // about as many as there are
   std::unique_ptr<mlir::MLIRContext> context;
   ImportedModel model;
   std::unique_ptr<SafetensorsFile> packed;
-  llvm::StringMap<std::string> names; // tensors of the file by param
+  // Tensors of the file by param: one, or one a layer.
+  llvm::StringMap<std::vector<std::string>> sources;
+  std::vector<int32_t> ids; // of the text
   std::string op, reproducerPath;
   bool hasDivergence = false;
 };
@@ -138,20 +154,28 @@ llvm::Error Tool::checkOptions() {
     return failure("--tolerance " + std::to_string(options->tolerance) +
                    ": must be a number above 0");
   if (options->kvType != "f16" && options->kvType != "bf16" &&
-      options->kvType != "f32")
+      options->kvType != "f32" && options->kvType != "i8")
     return failure("--kv-type " + options->kvType +
-                   ": accepted are f16, bf16, f32 (a cache of i8 has no plain "
-                   "form to compare with)");
+                   ": accepted are f16, bf16, f32, i8");
+  bool isFast = options->numerics == "fast";
+  if (!isFast && options->numerics != "exact")
+    return failure("--numerics " + options->numerics +
+                   ": accepted are exact, fast");
+  if (options->threads < 1 || options->threads > 64)
+    return failure("--threads " + std::to_string(options->threads) +
+                   ": accepted are 1 to 64");
   if (!options->quantize.empty())
     if (llvm::Error error = QuantizeSpec::parse(options->quantize).takeError())
       return failure("--quantize: " + llvm::toString(std::move(error)));
-  llvm::Expected<TargetList> found = TargetList::get(options->target);
+  llvm::Expected<TargetList> found = TargetList::get(options->target, isFast);
   if (!found)
     return failure("--target: " + llvm::toString(found.takeError()));
   if (found->targets.size() != 1)
     return failure("--target " + options->target +
                    ": one target at a time is verified");
   target = found->targets.front();
+  if (isFast && options->dot2Isa.getNumOccurrences())
+    target.forceBf16(options->dot2Isa);
   return llvm::Error::success();
 }
 
@@ -321,6 +345,9 @@ void Tool::printVerdict(const Verifier &verifier) const {
   out << "\nfirst pass   "
       << (culprit.isNative ? std::string("none: the machine code") : after.pass)
       << llvm::format(", error %.2e\n", culprit.distance.error);
+  if (verifier.layer())
+    out << "first layer  " << *verifier.layer() << " of 0 to "
+        << countLayers(*after.module) - 1 << "\n";
   if (reproducerPath.empty()) {
     out << "first op     not found: random weights do not show it\n";
     return;
@@ -355,6 +382,8 @@ void Tool::printJson(const Verifier &verifier) const {
         {"pass", culprit->isNative ? std::string("code")
                                    : nameOf(verifier.steps()[culprit->after])},
         {"error", number(culprit->distance.error)},
+        {"layer", verifier.layer() ? llvm::json::Value(*verifier.layer())
+                                   : llvm::json::Value(nullptr)},
         {"op", op},
         {"reproducer", reproducerPath}};
   llvm::outs() << llvm::formatv("{0:2}", llvm::json::Value(std::move(all)))
@@ -371,18 +400,14 @@ llvm::Error Tool::run() {
   if (llvm::Error error = load())
     return error;
   for (auto param : model.module->getOps<ParamOp>())
-    if (auto sources = param.getSources(); sources && !sources->empty()) {
-      std::string &text = names[param.getSymName()];
-      text = mlir::cast<mlir::StringAttr>((*sources)[0]).str();
-      if (sources->size() > 1)
-        text +=
-            " .. " +
-            mlir::cast<mlir::StringAttr>((*sources)[sources->size() - 1]).str();
-    }
-  llvm::Expected<std::vector<int32_t>> ids = tokens();
-  if (!ids)
-    return ids.takeError();
-  Trial trial = makeTrial(*ids, sizeOf(*model.module, "cria.context"),
+    if (std::optional<mlir::ArrayAttr> tensors = param.getSources())
+      for (auto tensor : tensors->getAsRange<mlir::StringAttr>())
+        sources[param.getSymName()].push_back(tensor.str());
+  llvm::Expected<std::vector<int32_t>> text = tokens();
+  if (!text)
+    return text.takeError();
+  ids = std::move(*text);
+  Trial trial = makeTrial(ids, sizeOf(*model.module, "cria.context"),
                           sizeOf(*model.module, "cria.max_batch"));
   Verifier::Options wanted;
   wanted.line.kvType = options->kvType;
@@ -391,6 +416,7 @@ llvm::Error Tool::run() {
   wanted.target = target;
   wanted.stage = stage;
   wanted.tolerance = options->tolerance;
+  wanted.threads = options->threads;
   wanted.afterPass = afterPass;
   wanted.progress = [this](llvm::StringRef what) { progress.begin(what); };
   Verifier verifier(std::move(model), std::move(packed), std::move(trial),
@@ -406,7 +432,25 @@ llvm::Error Tool::run() {
   return llvm::Error::success();
 }
 
-llvm::Error Tool::reproduce(const Verifier &verifier) {
+/// Of the first layer that is wrong where that is known.
+llvm::StringMap<std::string> Tool::namesAt(const Verifier &verifier) const {
+  llvm::StringMap<std::string> names;
+  for (const auto &[param, tensors] : sources) {
+    if (tensors.empty())
+      continue;
+    auto count = static_cast<int64_t>(tensors.size());
+    int64_t place = -1;
+    if (verifier.layer() && count > 1)
+      place = placeOfLayer(*verifier.steps().front().module, *verifier.layer(),
+                           count);
+    names[param] = place >= 0 && place < count ? tensors[place]
+                   : count == 1 ? tensors[0]
+                                : tensors[0] + " .. " + tensors[count - 1];
+  }
+  return names;
+}
+
+llvm::Error Tool::reproduce(Verifier &verifier) {
   const Comparison &culprit = *verifier.culprit();
   const Step &after = verifier.steps()[culprit.after];
   // A kernel's pass needs no other one before it; what it leaves alone then
@@ -421,8 +465,20 @@ llvm::Error Tool::reproduce(const Verifier &verifier) {
   std::string name = culprit.isNative ? "code" : after.pass;
   PassCheck check(pipeline, target, afterPass, scratch);
   progress.begin("reducing");
+  llvm::Expected<const SafetensorsFile *> weights =
+      verifier.weightsOf(*before.module);
+  if (!weights)
+    return weights.takeError();
+  auto capture = [&](mlir::ModuleOp module, int64_t number, int64_t tokens) {
+    std::vector<int32_t> first;
+    for (int64_t i = 0; i < tokens; ++i)
+      first.push_back(ids[i % ids.size()]);
+    return captureRows(module, number, verifier.layer().value_or(0), first,
+                       target, **weights);
+  };
   Reduction reduced =
-      reduce(*before.module, check, culprit.tolerance.error, names);
+      reduce(*before.module, check, culprit.tolerance.error,
+             verifier.layer().value_or(0), namesAt(verifier), capture);
   if (!reduced.module)
     return llvm::Error::success(); // said in the report
   op = reduced.op;
@@ -436,11 +492,21 @@ llvm::Error Tool::reproduce(const Verifier &verifier) {
        << (culprit.isNative ? "the machine code" : name)
        << " changes what this computes, by\n// a relative error of "
        << llvm::format("%.2e", reduced.distance.error)
-       << ". First op: " << reduced.op << ".\n// RUN: cria-verify %s --pass='"
-       << pipeline << "' --tokens=" << reduced.tokens
+       << ". First op: " << reduced.op << ".\n";
+  if (verifier.layer())
+    file << "// First layer: " << *verifier.layer() << ".\n";
+  if (reduced.hasCaptured)
+    file << "// Its input is what the model computed for the text's first "
+         << (reduced.tokens == 1 ? "token" : "tokens") << ".\n";
+  file << "// RUN: cria-verify %s --pass='" << pipeline
+       << "' --tokens=" << reduced.tokens
        << " --tolerance=" << llvm::format("%g", culprit.tolerance.error);
   if (options->target.getNumOccurrences())
     file << " --target=" << options->target;
+  if (options->numerics == "fast")
+    file << " --numerics=fast";
+  if (options->dot2Isa.getNumOccurrences())
+    file << " --dot2-isa=" << options->dot2Isa;
   file << "\n\n";
   reduced.module->print(file);
   file << "\n";

@@ -26,6 +26,17 @@ void wrongActivation(Operation *op) {
   });
 }
 
+/// The same, in the second of several kinds of layers.
+void wrongActivationOfKind(Operation *op) {
+  op->walk([](ActivationOp activation) {
+    auto linear = activation->getParentOfType<FusedLinearOp>();
+    auto load =
+        linear ? linear.getWeights()[0].getDefiningOp<LoadOp>() : nullptr;
+    if (load && load.getParam() == "ffn_gate_1")
+      activation.setKind(ActivationKind::relu);
+  });
+}
+
 /// cria-fuse-residual subtracts in the linears of attention's output.
 void wrongSign(Operation *op) {
   op->walk([](FusedLinearOp linear) {
@@ -52,12 +63,28 @@ void wrongBase(Operation *op) {
   });
 }
 
+/// cria-fuse-residual takes the weights of attention's output from layer 1 in
+/// all that follow.
+void wrongLayer(Operation *op) {
+  op->walk([](LoadOp load) {
+    if (load.getParam() != "attn_output" || !load.getLayer())
+      return;
+    OpBuilder b(load);
+    Value one = arith::ConstantIndexOp::create(b, load.getLoc(), 1);
+    load.getLayerMutable().assign(
+        arith::MinUIOp::create(b, load.getLoc(), load.getLayer(), one)
+            .getResult());
+  });
+}
+
 struct Bug {
   StringLiteral name, pass;
   void (*make)(Operation *);
 };
 constexpr Bug kBugs[] = {{"activation", "cria-fuse-glu", wrongActivation},
+                         {"kind", "cria-fuse-glu", wrongActivationOfKind},
                          {"sign", "cria-fuse-residual", wrongSign},
+                         {"layer", "cria-fuse-residual", wrongLayer},
                          {"base", "cria-vectorize-linear", wrongBase}};
 
 } // namespace
