@@ -66,9 +66,9 @@ llvm::Expected<Logits> Verifier::nativeLogits() {
 /// reference; after that a last bit may become another code.
 static constexpr double kInt8Error = 0.3, kInt8Kl = 0.03;
 
-/// Nor is rounding to bf16. Where a last bit rounds another way, 2^-9 of a
-/// number follows.
-static constexpr double kBf16Error = 0.05, kBf16Kl = 0.003;
+/// Nor is rounding to bf16, and f16 is none of the reference's. Where a last
+/// bit rounds another way, 2^-9 of a number follows.
+static constexpr double kHalfError = 0.05, kHalfKl = 0.003;
 
 Tolerance Verifier::toleranceOf(size_t step) const {
   constexpr double any = std::numeric_limits<double>::infinity();
@@ -79,14 +79,14 @@ Tolerance Verifier::toleranceOf(size_t step) const {
     return {0.03, 0.001, "KV cache of 16 bits"};
   if (step == bytesFrom)
     return {0.1, 0.01, "KV cache of 8 bits"};
-  if (step == quantisedFrom)
-    return {kInt8Error, kInt8Kl, "activations of int8"};
-  if (step > quantisedFrom)
-    return {kInt8Error, kInt8Kl, nullptr};
-  if (step == pairsFrom)
-    return {kBf16Error, kBf16Kl, "activations of bf16"};
-  if (step > pairsFrom)
-    return {kBf16Error, kBf16Kl, nullptr};
+  const char *reason = step == quantisedFrom ? "activations of int8"
+                       : step == pairsFrom   ? "activations of bf16"
+                       : step == halvesFrom  ? "attention in f16"
+                                             : nullptr;
+  if (step >= quantisedFrom)
+    return {kInt8Error, kInt8Kl, reason};
+  if (step >= std::min(pairsFrom, halvesFrom))
+    return {kHalfError, kHalfKl, reason};
   return {options.tolerance, options.tolerance, nullptr};
 }
 
@@ -260,14 +260,18 @@ llvm::Error Verifier::run() {
   for (auto param : allSteps.back().module->getOps<ParamOp>())
     if (auto weight = dyn_cast<WeightType>(param.getType()))
       isQuantised |= weight.isQuantized();
-  pairsFrom = allSteps.size();
-  for (size_t i = 0; i < allSteps.size(); ++i)
+  pairsFrom = halvesFrom = allSteps.size();
+  for (size_t i = 0; i < allSteps.size(); ++i) {
+    if (allSteps[i].pass == "cria-vectorize-attention" &&
+        options.line.attentionHalves)
+      halvesFrom = i;
     if (allSteps[i].pass == "cria-vectorize-rows") {
       if (isQuantised)
         quantisedFrom = i;
       if (options.line.linearDot2)
         pairsFrom = i;
     }
+  }
 
   std::vector<Comparison> wanted = plan();
   for (Comparison &each : wanted) {

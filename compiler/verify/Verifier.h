@@ -95,8 +95,8 @@ private:
   std::vector<Step> allSteps;
   /// Where rows are quantised by the code itself; one past the last if never.
   size_t quantisedFrom = 0;
-  /// Where rows become bf16.
-  size_t pairsFrom = 0;
+  /// Where rows become bf16, and where attention takes f16.
+  size_t pairsFrom = 0, halvesFrom = 0;
   std::vector<Comparison> compared;
   std::optional<Comparison> found;
   std::optional<int64_t> foundLayer;

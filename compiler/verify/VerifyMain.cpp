@@ -413,6 +413,7 @@ llvm::Error Tool::run() {
   wanted.line.kvType = options->kvType;
   wanted.line.quantize = options->quantize;
   wanted.line.fit(target, target);
+  wanted.line.narrowCodes = options->numerics == "fast";
   wanted.target = target;
   wanted.stage = stage;
   wanted.tolerance = options->tolerance;
