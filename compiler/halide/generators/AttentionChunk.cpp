@@ -113,7 +113,7 @@ public:
     RDom b(0, kBlocks, 0, pages, "b");
     top(l, h, i) = -infinity;
     top(l, h, i) = larger(top(l, h, i), score(l, b.x, b.y, h, i));
-    highest(h, i) = treeOf(top, larger, {h, i}, {h, i}, steps);
+    highest(h, i) = treeOf(top, kLanes, larger, {h, i}, {h, i}, steps);
     p(l, k, g, h, i) = expNonPositive(score(l, k, g, h, i) - highest(h, i));
     // Not in the output itself: Halide takes what it reads for aligned.
     sums(l, h, i) = 0.0f;

@@ -67,8 +67,8 @@ public:
   Output<Buffer<float, 2>> result{"result"}; // element of head 0, 1, ...; token
 
   void generate() {
-    lanes(l, h, i) = sums(headDim + l, h, i);
-    factor(h, i) = 1.0f / sumLanes(lanes, {h, i}, {h, i}, steps);
+    lanes(l, half, h, i) = sums(headDim + half * 8 + l, h, i);
+    factor(h, i) = 1.0f / sumHalves(lanes, {h, i}, {h, i}, steps);
     Expr head = x / headDim;
     result(x, i) = sums(x % headDim, head, i) * factor(head, i);
   }
@@ -93,7 +93,7 @@ public:
   }
 
 private:
-  Var x{"x"}, l{"l"}, h{"h"}, i{"i"};
+  Var x{"x"}, l{"l"}, half{"half"}, h{"h"}, i{"i"};
   Func lanes{"lanes"}, factor{"factor"};
   std::vector<Func> steps;
 };

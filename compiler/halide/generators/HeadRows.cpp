@@ -143,7 +143,11 @@ public:
     std::vector<Func> steps = trees;
     for (Func &acc : accumulators) {
       steps.push_back(acc);
-      acc.update().vectorize(lane);
+      acc.unroll(half);
+      acc.update()
+          .reorder(lane, half, acc.rvars()[0])
+          .vectorize(lane)
+          .unroll(half);
     }
     for (Func &step : steps)
       step.compute_at(at).store_in(MemoryType::Stack).vectorize(step.args()[0]);
@@ -168,14 +172,15 @@ private:
               const std::function<Expr(Expr, Expr)> &body) {
     Func acc(name);
     RDom s(0, headDim / kLanes, name + "_s");
-    acc(lane, h, i) = 0.0f;
-    acc(lane, h, i) =
-        body((*x)(h * headDim + s * kLanes + lane, i), acc(lane, h, i));
+    acc(lane, half, h, i) = 0.0f;
+    acc(lane, half, h, i) =
+        body((*x)(h * headDim + s * kLanes + half * 8 + lane, i),
+             acc(lane, half, h, i));
     accumulators.push_back(acc);
-    return sumLanes(acc, {h, i}, {h, i}, trees);
+    return sumHalves(acc, {h, i}, {h, i}, trees);
   }
 
-  Var k{"k"}, e{"e"}, j{"j"}, h{"h"}, i{"i"}, lane{"lane"};
+  Var k{"k"}, e{"e"}, j{"j"}, h{"h"}, i{"i"}, lane{"lane"}, half{"half"};
   RDom r;
   Func mean{"mean"}, scale{"scale"}, normed{"normed"}, swapped{"swapped"},
       narrow{"narrow"};

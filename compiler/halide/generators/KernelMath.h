@@ -87,19 +87,21 @@ inline Halide::Expr truncateFromF32(const Halide::Expr &x, Halide::Type type) {
   return Halide::reinterpret(type, Halide::cast<uint16_t>(narrow));
 }
 
-/// Combines 16 lanes as a tree: 8 with 8, 4 with 4, 2 with 2, 1 with 1. `lanes`
-/// has the lane as its first argument; so have the functions that it appends to
-/// `steps`, to be scheduled.
-inline Halide::Expr
-treeOf(Halide::Func lanes,
-       const std::function<Halide::Expr(Halide::Expr, Halide::Expr)> &combine,
-       const std::vector<Halide::Expr> &at,
-       const std::vector<Halide::Var> &vars, std::vector<Halide::Func> &steps) {
+using Combine =
+    std::function<Halide::Expr(const Halide::Expr &, const Halide::Expr &)>;
+
+/// Combines `from` at lanes 0 to count - 1 as a tree: upper half with lower
+/// half. The first argument of `from` and of the functions that are appended
+/// to `steps`, to be scheduled, is the lane; the others are `vars`.
+inline Halide::Expr treeOf(Halide::Func from, int count, const Combine &combine,
+                           const std::vector<Halide::Expr> &at,
+                           const std::vector<Halide::Var> &vars,
+                           std::vector<Halide::Func> &steps) {
   using namespace Halide;
   Var lane("lane");
-  Func from = lanes;
-  for (int half = kLanes / 2; half >= 1; half /= 2) {
-    Func step(lanes.name() + "_" + std::to_string(half));
+  std::string name = from.name();
+  for (int half = count / 2; half >= 1; half /= 2) {
+    Func step(name + "_" + std::to_string(half));
     std::vector<Var> own{lane};
     own.insert(own.end(), vars.begin(), vars.end());
     std::vector<Expr> low{lane}, high{lane + half};
@@ -114,14 +116,25 @@ treeOf(Halide::Func lanes,
   return from(last);
 }
 
-/// See KernelUtils.h.
-inline Halide::Expr sumLanes(Halide::Func lanes,
-                             const std::vector<Halide::Expr> &at,
-                             const std::vector<Halide::Var> &vars,
-                             std::vector<Halide::Func> &steps) {
-  return treeOf(
-      lanes, [](Halide::Expr x, Halide::Expr y) { return x + y; }, at, vars,
-      steps);
+/// See sumLanes in KernelUtils.h. `lanes` has the lane of a half and the half
+/// as its first arguments: in one vector of 16, LLVM would keep sums a second
+/// time for the upper half.
+inline Halide::Expr sumHalves(Halide::Func lanes,
+                              const std::vector<Halide::Expr> &at,
+                              const std::vector<Halide::Var> &vars,
+                              std::vector<Halide::Func> &steps) {
+  using namespace Halide;
+  Var lane("lane");
+  Func both(lanes.name() + "_8");
+  std::vector<Var> own{lane};
+  own.insert(own.end(), vars.begin(), vars.end());
+  std::vector<Expr> low{lane, 0}, high{lane, 1};
+  low.insert(low.end(), vars.begin(), vars.end());
+  high.insert(high.end(), vars.begin(), vars.end());
+  both(own) = lanes(low) + lanes(high);
+  steps.push_back(both);
+  auto add = [](const Expr &x, const Expr &y) { return x + y; };
+  return treeOf(both, kLanes / 2, add, at, vars, steps);
 }
 
 } // namespace cria::halide

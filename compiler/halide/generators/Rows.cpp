@@ -91,10 +91,10 @@ private:
               const std::function<Expr(Expr, Expr)> &body) {
     Func acc(name);
     RDom s(0, columns / kLanes, name + "_s");
-    acc(lane) = 0.0f;
-    acc(lane) = body((*x)(s * kLanes + lane), acc(lane));
+    acc(lane, half) = 0.0f;
+    acc(lane, half) = body((*x)(s * kLanes + half * 8 + lane), acc(lane, half));
     accumulators.push_back(acc);
-    return sumLanes(acc, {}, {}, trees);
+    return sumHalves(acc, {}, {}, trees);
   }
 
   void normalise() {
@@ -166,7 +166,11 @@ private:
     std::vector<Func> steps = trees;
     for (Func &acc : accumulators) {
       steps.push_back(acc);
-      acc.update().vectorize(lane);
+      acc.unroll(half);
+      acc.update()
+          .reorder(lane, half, acc.rvars()[0])
+          .vectorize(lane)
+          .unroll(half);
     }
     for (Func &step : steps)
       step.compute_root().store_in(MemoryType::Stack).vectorize(step.args()[0]);
@@ -213,7 +217,7 @@ private:
     scheduleNorm();
   }
 
-  Var k{"k"}, j{"j"}, b{"b"}, h{"h"}, lane{"lane"};
+  Var k{"k"}, j{"j"}, b{"b"}, h{"h"}, lane{"lane"}, half{"half"};
   Func mean{"mean"}, scale{"scale"}, value{"value"}, block{"block"},
       largest{"largest"}, inverse{"inverse"}, code{"code"}, total{"total"};
   std::vector<Func> accumulators, trees;
