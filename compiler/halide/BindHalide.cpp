@@ -34,15 +34,15 @@ struct BindHalide : cria::impl::BindHalideBase<BindHalide> {
     if (auto linear = dyn_cast<FusedLinearOp>(op))
       return bindLinear(b, linear, binding);
     if (auto rows = dyn_cast<RowsOp>(op))
-      return bindRows(b, rows);
+      return bindRows(b, rows, binding);
     if (auto rows = dyn_cast<HeadRowsOp>(op))
-      return bindHeadRows(b, rows);
+      return bindHeadRows(b, rows, binding);
     if (auto attention = dyn_cast<FusedAttentionOp>(op))
-      return bindAttention(b, attention);
+      return bindAttention(b, attention, binding);
     if (auto partials = dyn_cast<AttentionPartialsOp>(op))
-      return bindAttention(b, partials);
+      return bindAttention(b, partials, binding);
     if (auto merge = dyn_cast<AttentionMergeOp>(op))
-      return bindAttention(b, merge);
+      return bindAttention(b, merge, binding);
     return "no generator is for this kind of op";
   }
 

@@ -40,18 +40,22 @@ HalideCut usualCut(llvm::StringRef provider, bool decode,
 std::string bindLinear(mlir::ImplicitLocOpBuilder &b, FusedLinearOp op,
                        const HalideBinding &binding);
 
-std::string rowsRefusal(RowsOp op);
-std::string bindRows(mlir::ImplicitLocOpBuilder &b, RowsOp op);
-std::string headRowsRefusal(HeadRowsOp op);
-std::string bindHeadRows(mlir::ImplicitLocOpBuilder &b, HeadRowsOp op);
-
-std::string attentionRefusal(FusedAttentionOp op);
-std::string attentionRefusal(AttentionPartialsOp op);
-std::string attentionRefusal(AttentionMergeOp op);
-std::string bindAttention(mlir::ImplicitLocOpBuilder &b, FusedAttentionOp op);
-std::string bindAttention(mlir::ImplicitLocOpBuilder &b,
-                          AttentionPartialsOp op);
-std::string bindAttention(mlir::ImplicitLocOpBuilder &b, AttentionMergeOp op);
+/// The same of the other kinds of op. Only rows have autoscheduled kernels.
+std::string rowsRefusal(RowsOp op, llvm::StringRef provider);
+std::string bindRows(mlir::ImplicitLocOpBuilder &b, RowsOp op,
+                     const HalideBinding &binding);
+std::string headRowsRefusal(HeadRowsOp op, llvm::StringRef provider);
+std::string bindHeadRows(mlir::ImplicitLocOpBuilder &b, HeadRowsOp op,
+                         const HalideBinding &binding);
+std::string attentionRefusal(FusedAttentionOp op, llvm::StringRef provider);
+std::string attentionRefusal(AttentionPartialsOp op, llvm::StringRef provider);
+std::string attentionRefusal(AttentionMergeOp op, llvm::StringRef provider);
+std::string bindAttention(mlir::ImplicitLocOpBuilder &b, FusedAttentionOp op,
+                          const HalideBinding &binding);
+std::string bindAttention(mlir::ImplicitLocOpBuilder &b, AttentionPartialsOp op,
+                          const HalideBinding &binding);
+std::string bindAttention(mlir::ImplicitLocOpBuilder &b, AttentionMergeOp op,
+                          const HalideBinding &binding);
 
 } // namespace cria
 

@@ -333,7 +333,10 @@ private:
 
 } // namespace
 
-static std::string shapeRefusal(int64_t heads, int64_t headDim) {
+static std::string shapeRefusal(int64_t heads, int64_t headDim,
+                                StringRef provider) {
+  if (!autoscheduler(provider).empty())
+    return "its kernels have a schedule by hand only";
   if (headDim % kLanes)
     return llvm::formatv("its head_dim {0} is not a multiple of {1}", headDim,
                          kLanes)
@@ -345,9 +348,10 @@ static std::string shapeRefusal(int64_t heads, int64_t headDim) {
   return "";
 }
 
-template <typename OpTy> static std::string refusal(OpTy op) {
+template <typename OpTy>
+static std::string refusal(OpTy op, StringRef provider) {
   std::string why =
-      shapeRefusal(op.getHeads() / op.getKvHeads(), op.getHeadDim());
+      shapeRefusal(op.getHeads() / op.getKvHeads(), op.getHeadDim(), provider);
   if (!why.empty())
     return why;
   if (op.getWindow())
@@ -361,36 +365,40 @@ template <typename OpTy> static std::string refusal(OpTy op) {
   return "";
 }
 
-std::string cria::attentionRefusal(FusedAttentionOp op) { return refusal(op); }
-std::string cria::attentionRefusal(AttentionPartialsOp op) {
-  return refusal(op);
+std::string cria::attentionRefusal(FusedAttentionOp op, StringRef provider) {
+  return refusal(op, provider);
+}
+std::string cria::attentionRefusal(AttentionPartialsOp op, StringRef provider) {
+  return refusal(op, provider);
 }
 
-std::string cria::bindAttention(ImplicitLocOpBuilder &b, FusedAttentionOp op) {
-  std::string why = refusal(op);
+std::string cria::bindAttention(ImplicitLocOpBuilder &b, FusedAttentionOp op,
+                                const HalideBinding &binding) {
+  std::string why = refusal(op, binding.provider);
   if (why.empty())
     HalideChunks(b, op).emitFused();
   return why;
 }
 
-std::string cria::bindAttention(ImplicitLocOpBuilder &b,
-                                AttentionPartialsOp op) {
-  std::string why = refusal(op);
+std::string cria::bindAttention(ImplicitLocOpBuilder &b, AttentionPartialsOp op,
+                                const HalideBinding &binding) {
+  std::string why = refusal(op, binding.provider);
   if (why.empty())
     HalideChunks(b, op).emitPartials(op.getFirst());
   return why;
 }
 
-std::string cria::attentionRefusal(AttentionMergeOp op) {
+std::string cria::attentionRefusal(AttentionMergeOp op, StringRef provider) {
   if (op.getWindow())
     return "no generator has a window";
   if (op.getSinks())
     return "no generator has sinks";
-  return shapeRefusal(1, op.getHeadDim());
+  return shapeRefusal(1, op.getHeadDim(), provider);
 }
 
-std::string cria::bindAttention(ImplicitLocOpBuilder &b, AttentionMergeOp op) {
-  std::string why = attentionRefusal(op);
+std::string cria::bindAttention(ImplicitLocOpBuilder &b, AttentionMergeOp op,
+                                const HalideBinding &binding) {
+  std::string why = attentionRefusal(op, binding.provider);
   if (why.empty())
     HalideMerge(b, op).emit();
   return why;

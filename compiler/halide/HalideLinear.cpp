@@ -5,6 +5,7 @@
 
 #include "compiler/halide/BindHalide.h"
 #include "compiler/halide/HalideCall.h"
+#include "compiler/halide/HalideUtils.h"
 #include "compiler/target/Tiles.h"
 #include "compiler/vector/KernelUtils.h"
 #include "compiler/vector/LinearEpilogue.h"
@@ -18,14 +19,6 @@
 
 using namespace mlir;
 using namespace cria;
-
-/// The name that Halide knows the provider's autoscheduler by, or "".
-static StringRef autoscheduler(StringRef provider) {
-  return llvm::StringSwitch<StringRef>(provider)
-      .Case("halide-adams2019", "Adams2019")
-      .Case("halide-mullapudi2016", "Mullapudi2016")
-      .Default("");
-}
 
 namespace {
 

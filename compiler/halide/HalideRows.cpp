@@ -16,7 +16,7 @@ static bool hasUnitStride(Value memref) {
   return cast<MemRefType>(memref.getType()).isLastDimUnitStride();
 }
 
-std::string cria::rowsRefusal(RowsOp op) {
+std::string cria::rowsRefusal(RowsOp op, StringRef) {
   int64_t k = cast<ShapedType>(op.getX().getType()).getDimSize(1);
   if (ShapedType::isDynamic(k) || k % kQuantBlock)
     return llvm::formatv("its rows have {0} columns, not a multiple of {1}",
@@ -34,8 +34,9 @@ std::string cria::rowsRefusal(RowsOp op) {
   return "";
 }
 
-std::string cria::bindRows(ImplicitLocOpBuilder &b, RowsOp op) {
-  std::string why = rowsRefusal(op);
+std::string cria::bindRows(ImplicitLocOpBuilder &b, RowsOp op,
+                           const HalideBinding &binding) {
+  std::string why = rowsRefusal(op, binding.provider);
   if (!why.empty())
     return why;
   for (Value operand : op->getOperands())
@@ -49,6 +50,11 @@ std::string cria::bindRows(ImplicitLocOpBuilder &b, RowsOp op) {
     fixed.push_back(
         op.getParams()[cast<BlockArgument>(argument).getArgNumber() - 1]);
   };
+  StringRef automatic = autoscheduler(binding.provider);
+  if (!automatic.empty()) {
+    params.add("autoscheduler", automatic);
+    params.add("autoscheduler.parallelism", 1);
+  }
   params.add("columns", k);
   NormOp norm = op.getNorm();
   params.add("norm", !norm ? 0 : norm.getKind() == NormKind::layer ? 2 : 1);
@@ -89,7 +95,9 @@ std::string cria::bindRows(ImplicitLocOpBuilder &b, RowsOp op) {
   return "";
 }
 
-std::string cria::headRowsRefusal(HeadRowsOp op) {
+std::string cria::headRowsRefusal(HeadRowsOp op, StringRef provider) {
+  if (!autoscheduler(provider).empty())
+    return "its kernel has a schedule by hand only";
   if (op.getHeadDim() % kLanes)
     return llvm::formatv("its head_dim {0} is not a multiple of {1}",
                          op.getHeadDim(), kLanes)
@@ -97,8 +105,9 @@ std::string cria::headRowsRefusal(HeadRowsOp op) {
   return "";
 }
 
-std::string cria::bindHeadRows(ImplicitLocOpBuilder &b, HeadRowsOp op) {
-  std::string why = headRowsRefusal(op);
+std::string cria::bindHeadRows(ImplicitLocOpBuilder &b, HeadRowsOp op,
+                               const HalideBinding &binding) {
+  std::string why = headRowsRefusal(op, binding.provider);
   if (!why.empty())
     return why;
   auto x = cast<MemRefType>(op.getX().getType());

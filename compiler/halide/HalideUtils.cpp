@@ -4,8 +4,17 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 
+#include "llvm/ADT/StringSwitch.h"
+
 using namespace mlir;
 using namespace cria;
+
+llvm::StringRef cria::autoscheduler(llvm::StringRef provider) {
+  return llvm::StringSwitch<llvm::StringRef>(provider)
+      .Case("halide-adams2019", "Adams2019")
+      .Case("halide-mullapudi2016", "Mullapudi2016")
+      .Default("");
+}
 
 void HalideParams::add(llvm::StringRef name, Type element) {
   std::string text;

@@ -12,6 +12,9 @@
 
 namespace cria {
 
+/// The name that Halide knows a provider's autoscheduler by, or "".
+llvm::StringRef autoscheduler(llvm::StringRef provider);
+
 /// Adds to a kernel's parameters.
 class HalideParams {
 public:

@@ -236,23 +236,32 @@ llvm::json::Object describeAttention(const PipelineOptions &options,
 }
 
 /// Why Halide has no kernel for an op other than a linear, or "".
-std::string providerRefusal(Operation *op) {
+std::string providerRefusal(Operation *op, StringRef provider) {
   return llvm::TypeSwitch<Operation *, std::string>(op)
-      .Case([](FusedAttentionOp each) { return attentionRefusal(each); })
-      .Case([](AttentionPartialsOp each) { return attentionRefusal(each); })
-      .Case([](AttentionMergeOp each) { return attentionRefusal(each); })
-      .Case([](RowsOp each) { return rowsRefusal(each); })
-      .Case([](HeadRowsOp each) { return headRowsRefusal(each); })
+      .Case([&](FusedAttentionOp each) {
+        return attentionRefusal(each, provider);
+      })
+      .Case([&](AttentionPartialsOp each) {
+        return attentionRefusal(each, provider);
+      })
+      .Case([&](AttentionMergeOp each) {
+        return attentionRefusal(each, provider);
+      })
+      .Case([&](RowsOp each) { return rowsRefusal(each, provider); })
+      .Case([&](HeadRowsOp each) { return headRowsRefusal(each, provider); })
       .Default([](Operation *) { return "no generator"; });
 }
 
 /// The same arithmetic in the same order, and nothing that tells them apart
 /// before they run.
-void addProviders(llvm::json::Object &entry) {
+void addProviders(Operation *op, llvm::json::Object &entry) {
   llvm::json::Array list;
-  for (llvm::StringRef provider :
-       {StringRef(kCriaProvider), StringRef("halide")})
-    list.push_back(llvm::json::Object{{"value", provider}, {"predicted", 1.0}});
+  for (llvm::StringRef provider : kProviders)
+    if (provider == kCriaProvider || providerRefusal(op, provider).empty())
+      list.push_back(
+          llvm::json::Object{{"value", provider}, {"predicted", 1.0}});
+  if (list.size() == 1)
+    return;
   (*entry.getObject("default"))[kProviderKnob] = kCriaProvider;
   (*entry.getObject("knobs"))[kProviderKnob] = std::move(list);
 }
@@ -283,9 +292,8 @@ llvm::json::Value cria::tuningSpace(ModuleOp module,
       else
         entry = llvm::json::Object{{"default", llvm::json::Object()},
                                    {"knobs", llvm::json::Object()}};
-      if (!isa<FusedLinearOp>(op) && machine.halide &&
-          providerRefusal(op).empty())
-        addProviders(entry);
+      if (!isa<FusedLinearOp>(op) && machine.halide)
+        addProviders(op, entry);
       if (entry.getObject("knobs")->empty())
         return;
       entry["op"] = name;
