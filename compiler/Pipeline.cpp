@@ -112,6 +112,9 @@ static void buildTile(OpPassManager &pm, const PipelineOptions &options) {
     func.addPass(createNarrowCodes());
     func.addPass(createCSEPass()); // other linears may have such rows already
   }
+  // Before tiling, because a team takes other tiles than a thread.
+  if (options.teams)
+    func.addPass(createFormTeams());
   // Before tiling, because it decides over what attention is tiled.
   func.addPass(createSplitAttention());
   if (!options.tuningRecord.empty()) {
@@ -165,6 +168,9 @@ static void buildVector(OpPassManager &pm, const PipelineOptions &options) {
   rows.dot2 = options.linearDot2;
   pm.addPass(createVectorizeRows(rows));
   pm.addPass(createVectorizeHeadRows());
+  // Before the rest, which are the same op.
+  if (options.teams)
+    pm.addPass(createVectorizeTeamLinear());
   VectorizeLinearOptions linear;
   linear.tokens = options.linearTokens;
   linear.panels = options.linearPanels;

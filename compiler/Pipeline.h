@@ -53,6 +53,8 @@ struct PipelineOptions {
   bool linearDotTile2 = false;
   /// Rows are prepared once for all threads in the decode version too.
   bool sharedRows = false;
+  /// Of a GPU: the threads of a block work on some ops together.
+  bool teams = false;
   /// Fusions to leave out, by the names of kFusions: to see what one is worth.
   std::vector<std::string> disabledFusions;
   /// A record of `cria tune` (tile/Schedule.h), or empty.

@@ -106,7 +106,7 @@ struct Spmd : cria::impl::SpmdBase<Spmd> {
     int64_t cost;
   };
 
-  Value constant(OpBuilder &b, Location loc, int64_t v) {
+  static Value constant(OpBuilder &b, Location loc, int64_t v) {
     return arith::ConstantIndexOp::create(b, loc, v);
   }
 
@@ -191,16 +191,41 @@ struct Spmd : cria::impl::SpmdBase<Spmd> {
     return {part(thread, shared.first), part(next, shared.second)};
   }
 
+  /// Threads that run an iteration of a loop together (cria-form-teams).
+  static int64_t teamOf(scf::ForallOp forall) {
+    int64_t team = 1;
+    forall.walk([&](Operation *op) {
+      if (auto attr = op->getAttrOfType<IntegerAttr>("cria.team"))
+        team = attr.getInt();
+    });
+    return team;
+  }
+
+  /// Who the loops are dealt out to: the calling thread's number and how many
+  /// there are, or those of its team.
+  static std::pair<Value, Value> dealers(OpBuilder &b, scf::ForallOp forall) {
+    Location loc = forall.getLoc();
+    Value thread = ThreadIdOp::create(b, loc),
+          threads = NumThreadsOp::create(b, loc);
+    int64_t team = teamOf(forall);
+    if (team == 1)
+      return {thread, threads};
+    Value size = constant(b, loc, team);
+    Value own = arith::DivUIOp::create(b, loc, thread, size);
+    return {own, arith::DivUIOp::create(b, loc, threads, size)};
+  }
+
   /// Splits loops that follow each other without a barrier as if they were
   /// one: thread t of T gets the work [W t / T, W (t + 1) / T) of all their
   /// W = sum of cost x iterations.
   void splitGroup(MutableArrayRef<Loop> group) {
     if (group.empty())
       return;
+    if (teamOf(group.front().forall) > 1)
+      return dealOutGroup(group);
     OpBuilder b(group.front().forall);
     Location loc = group.front().forall.getLoc();
-    Value thread = ThreadIdOp::create(b, loc),
-          threads = NumThreadsOp::create(b, loc);
+    auto [thread, threads] = dealers(b, group.front().forall);
     Value total = constant(b, loc, 0);
     SmallVector<Value> starts;
     // Trip counts depend on shapes only, which are known before the group.
@@ -237,12 +262,45 @@ struct Spmd : cria::impl::SpmdBase<Spmd> {
     }
   }
 
+  /// Iterations of a group's loops go to teams in turn, as if they were one
+  /// loop: as even as ranges are, where all cost the same, without divisions
+  /// whose results would be in registers for all of a step.
+  void dealOutGroup(MutableArrayRef<Loop> group) {
+    OpBuilder b(group.front().forall);
+    Location loc = group.front().forall.getLoc();
+    auto [team, teams] = dealers(b, group.front().forall);
+    Type i32 = b.getI32Type(), index = b.getIndexType();
+    Value few = arith::IndexCastUIOp::create(b, loc, i32, teams);
+    auto remainder = [&](Value value) -> Value {
+      value = arith::IndexCastUIOp::create(b, loc, i32, value);
+      value = arith::RemUIOp::create(b, loc, value, few);
+      return arith::IndexCastUIOp::create(b, loc, index, value);
+    };
+    Value before;
+    SmallVector<Value> first;
+    for (Loop &loop : group) {
+      Value trip = tripCount(b, loop.forall), from = team;
+      if (before) {
+        // The team whose turn it is has the first iteration.
+        Value past = remainder(before);
+        from = arith::AddIOp::create(b, loc, team, teams);
+        from = remainder(arith::SubIOp::create(b, loc, from, past));
+        trip = arith::AddIOp::create(b, loc, before, trip);
+      }
+      first.push_back(from);
+      before = trip;
+    }
+    for (auto [loop, from] : llvm::zip_equal(group, first)) {
+      OpBuilder at(loop.forall);
+      Value trip = tripCount(at, loop.forall);
+      replaceLoop(at, loop.forall, from, trip, teams);
+    }
+  }
+
   void dealOut(scf::ForallOp forall) {
     OpBuilder b(forall);
-    Location loc = forall.getLoc();
     Value trip = tripCount(b, forall);
-    Value thread = ThreadIdOp::create(b, loc),
-          threads = NumThreadsOp::create(b, loc);
+    auto [thread, threads] = dealers(b, forall);
     replaceLoop(b, forall, thread, trip, threads);
   }
 
@@ -259,6 +317,8 @@ struct Spmd : cria::impl::SpmdBase<Spmd> {
           dealOut(forall);
           continue;
         }
+        if (!group.empty() && teamOf(group.front().forall) != teamOf(forall))
+          close();
         auto cost = forall->getAttrOfType<IntegerAttr>("cria.cost");
         group.push_back({forall, Value(), cost ? cost.getInt() : 1});
         continue;

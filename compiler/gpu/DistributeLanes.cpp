@@ -24,15 +24,27 @@ using namespace cria::lanes;
 
 namespace {
 
-/// The lane of each function, at its begin.
+/// The lane of each function, at its begin, and of each loop over tasks (those
+/// that no barrier is in), at the begin of its body: what is computed from it
+/// is then not kept in registers for all kernels of a step at once.
 using LaneMap = llvm::DenseMap<Operation *, Value>;
+
+/// The outermost of the loops around `op` that are in `lanes`, or the function.
+Value laneFor(Operation *op, const LaneMap &lanes) {
+  Value lane;
+  for (Operation *parent = op->getParentOp(); parent;
+       parent = parent->getParentOp())
+    if (Value own = lanes.lookup(parent);
+        own && !(lane && isa<func::FuncOp>(parent)))
+      lane = own;
+  return lane;
+}
 
 struct LanePatternBase {
   const LaneMap *lanes;
   LaneBuilder builder(Operation *op,
                       ConversionPatternRewriter &rewriter) const {
-    return LaneBuilder(op->getLoc(), rewriter,
-                       lanes->lookup(op->getParentOfType<func::FuncOp>()));
+    return LaneBuilder(op->getLoc(), rewriter, laneFor(op, *lanes));
   }
 };
 
@@ -439,6 +451,18 @@ struct ConvertDot4 : LanePattern<Dot4Op> {
   }
 };
 
+struct ConvertScalars : LanePattern<func::CallOp> {
+  using LanePattern::LanePattern;
+  LogicalResult
+  matchAndRewrite(func::CallOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    if (op.getCallee() != kScalars)
+      return rewriter.notifyMatchFailure(op, "a call with vectors");
+    rewriter.replaceOp(op, adaptor.getOperands());
+    return success();
+  }
+};
+
 /// Whatever works on elements one by one.
 struct ConvertElementwise : ConversionPattern, LanePatternBase {
   ConvertElementwise(const TypeConverter &converter, MLIRContext *context,
@@ -529,9 +553,20 @@ struct DistributeLanes : cria::impl::DistributeLanesBase<DistributeLanes> {
                                         TypeRange(b.getI32Type()), ValueRange())
                        .getResult(0);
       lanes[func] = lane;
+      func.walk<WalkOrder::PreOrder>([&](scf::ForOp loop) {
+        if (loop.walk([](BarrierOp) { return WalkResult::interrupt(); })
+                .wasInterrupted())
+          return WalkResult::advance();
+        b.setInsertionPointToStart(loop.getBody());
+        lanes[loop] =
+            func::CallOp::create(b, loop.getLoc(), kLane,
+                                 TypeRange(b.getI32Type()), ValueRange())
+                .getResult(0);
+        return WalkResult::skip();
+      });
       if (failed(placeScratch(func, scratch)))
         return signalPassFailure();
-      guardScalarStores(func, lane);
+      guardScalarStores(func, lanes);
     }
     if (scratch) {
       int64_t own = threadArenaBytes();
@@ -540,6 +575,8 @@ struct DistributeLanes : cria::impl::DistributeLanesBase<DistributeLanes> {
     }
     if (failed(convert(lanes)))
       return signalPassFailure();
+    if (auto scalars = module.lookupSymbol<func::FuncOp>(kScalars))
+      scalars.erase();
     for (auto func : module.getOps<func::FuncOp>())
       dropDoubleSyncs(func);
   }
@@ -547,6 +584,8 @@ struct DistributeLanes : cria::impl::DistributeLanesBase<DistributeLanes> {
 private:
   void declare(OpBuilder &b, StringRef name, TypeRange inputs,
                TypeRange results) {
+    if (getOperation().lookupSymbol(name))
+      return;
     auto func = func::FuncOp::create(b, getOperation().getLoc(), name,
                                      b.getFunctionType(inputs, results));
     func.setPrivate();
@@ -597,12 +636,12 @@ private:
   }
 
   /// All lanes have the value; one stores it.
-  static void guardScalarStores(func::FuncOp func, Value lane) {
+  static void guardScalarStores(func::FuncOp func, const LaneMap &lanes) {
     SmallVector<memref::StoreOp> stores;
     func.walk([&](memref::StoreOp store) { stores.push_back(store); });
     for (memref::StoreOp store : stores) {
       OpBuilder at(store);
-      LaneBuilder b(store.getLoc(), at, lane);
+      LaneBuilder b(store.getLoc(), at, laneFor(store, lanes));
       b.sync();
       auto branch = scf::IfOp::create(b, b.isBelow(1), false);
       b.sync();
@@ -625,13 +664,13 @@ private:
     });
     scf::populateSCFStructuralTypeConversionsAndLegality(converter, patterns,
                                                          target);
-    patterns.add<ConvertLoad, ConvertStore, ConvertMaskedLoad,
-                 ConvertMaskedStore, ConvertBroadcast, ConvertShuffle,
-                 ConvertExtract, ConvertInsert, ConvertExtractSlice,
-                 ConvertInsertSlice, ConvertInterleave, ConvertBitCast,
-                 ConvertReduction, ConvertCreateMask, ConvertConstantMask,
-                 ConvertConstant, ConvertDot4, ConvertElementwise>(
-        converter, context, &lanes);
+    patterns
+        .add<ConvertLoad, ConvertStore, ConvertMaskedLoad, ConvertMaskedStore,
+             ConvertBroadcast, ConvertShuffle, ConvertExtract, ConvertInsert,
+             ConvertExtractSlice, ConvertInsertSlice, ConvertInterleave,
+             ConvertBitCast, ConvertReduction, ConvertCreateMask,
+             ConvertConstantMask, ConvertConstant, ConvertDot4, ConvertScalars,
+             ConvertElementwise>(converter, context, &lanes);
     if (failed(applyPartialConversion(getOperation(), target,
                                       std::move(patterns))))
       return failure();

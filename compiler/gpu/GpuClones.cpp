@@ -42,7 +42,7 @@ void GpuClones::adjust(PipelineOptions &options) {
   options.linearDotTile = options.linearDot2 = options.linearDotTile2 = false;
   options.roundActivations = options.narrowCodes = false;
   options.attentionHalves = false;
-  options.sharedRows = true;
+  options.sharedRows = options.teams = true;
   options.tuningRecord.clear(); // it is of a CPU
   options.halideRefusal = "the target is a GPU";
   options.profile = false;

@@ -7,6 +7,86 @@
 
 include "mlir/Pass/PassBase.td"
 
+def FormTeams : Pass<"cria-form-teams", "::mlir::func::FuncOp"> {
+  let summary = "which ops the threads of a block work on together";
+  let description = [{
+    A team is a block's 16 groups of 16 threads. Linears whose weights are
+    codes of 4 or 8 bits, or bf16 with a multiple of 16 columns, get
+    `cria.team`, and `cria-spmd` deals their tasks out to teams. The others stay
+    with groups.
+
+    Before:
+    ```mlir
+    %y = cria.fused_linear acts(%x : tensor<?x64xf32>) weights(%w : !cria.weight<96x64, bf16, n16k2>) outs(%0 : tensor<?x96xf32>)
+      attributes {extra_kinds = [], out = #cria<out rows>} ...
+    ```
+    After:
+    ```mlir
+    %y = cria.fused_linear acts(%x : tensor<?x64xf32>) weights(%w : !cria.weight<96x64, bf16, n16k2>) outs(%0 : tensor<?x96xf32>)
+      attributes {cria.team = 16 : i64, extra_kinds = [], out = #cria<out rows>} ...
+    ```
+  }];
+}
+
+def VectorizeTeamLinear : Pass<"cria-vectorize-team-linear", "::mlir::ModuleOp"> {
+  let summary = "cria.fused_linear of a team to products of tensor cores";
+  let description = [{
+    The linears with `cria.team`. K is cut into 8 slices of whole blocks (of
+    codes: 32 columns; of bf16: 16), one for each warp of the block:
+    `ceil(blocks / 8)` each, the last ones fewer or none. A warp adds up its
+    slice in f32, step by step in the order of K, then the 8 sums of a result
+    are added in their order, `((s0 + s1) + s2) + ...`, and the epilogue
+    follows. A step is one product, `mma.sync` of 16 rows and 8 tokens:
+
+    | weights | product | f32 |
+    |---|---|---|
+    | q4, q8 | m16n8k32 of u8 and s8, exact in i32; 16-bit codes take two | as cria.fused_linear says, block by block |
+    | bf16 | m16n8k16 of bf16 for each of the three bf16 that an f32 is the sum of, the smallest first | the tensor core's own |
+
+    The instruction and the order of K are the same for any number of tokens,
+    so that a token's result does not depend on the others: 8 tokens a product,
+    up to 8 products to a pass over the weights in the prefill version. They
+    are not the bits of a CPU, whose sums have one slice.
+
+    A thread (q, l) of a warp, q = 0 to 7 and l = 0 to 3, has rows 2 q and 2 q +
+    1 of the 16: in the layouts n16k4 and n16k2 they lie side by side for each
+    four codes or two bf16, so that a warp reads 256 bytes in a row 8 at a
+    time. Row i of a product is row 2 i of these, row 8 + i is row 2 i + 1.
+
+    Before:
+    ```mlir
+    cria.fused_linear acts(%a : memref<?x64xf32>) weights(%w : !cria.weight<16x64, bf16, n16k2>) outs(%y : memref<?x16xf32>)
+      attributes {cria.team = 16 : i64, extra_kinds = [], out = #cria<out rows>} ...
+    ```
+    After:
+    ```mlir
+    scf.for %from = 0 to %n step 8 {
+      %sums:4 = scf.for %step = %slice_from to %slice_to iter_args(%s = 0.0, ...) {
+        %w = vector.load %elements[0, 8 * %step + %l, 4 * %q] {cria.lane} : vector<4xbf16>
+        ...
+        %lo:4 = call @cria_gpu_mma_bf16(%a0, %a1, %a2, %a3, %x0_lo, %x1_lo, %s#0, %s#1, %s#2, %s#3)
+        ...
+      }
+      call @cria_gpu_put(%place, %sums#0)              // and the other three
+      call @cria_gpu_team_sync()
+      scf.for %token = %group to min(8, %n - %from) step 16 {
+        %s0 = call @cria_gpu_get(%place0)              // of 8 slices
+        ...
+        %acc = call @cria_gpu_lanes(%sum)
+        vector.store %acc, %y[%from + %token, 0]
+      }
+      call @cria_gpu_team_sync()
+    }
+    ```
+  }];
+  let dependentDialects = [
+    "::cria::CriaDialect", "::mlir::arith::ArithDialect",
+    "::mlir::func::FuncDialect", "::mlir::math::MathDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect"
+  ];
+}
+
 def DistributeLanes : Pass<"cria-distribute-lanes", "::mlir::ModuleOp"> {
   let summary = "the lanes of the kernels' vectors to threads of a GPU";
   let description = [{

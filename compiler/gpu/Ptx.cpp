@@ -2,6 +2,7 @@
 #include "compiler/gpu/Ptx.h"
 
 #include "compiler/emit/FreezeAddresses.h"
+#include "compiler/gpu/TeamBuilder.h"
 #include "compiler/target/Tiles.h"
 #include "runtime/include/cria/abi.h"
 
@@ -42,7 +43,7 @@ declare i32 @llvm.nvvm.idp4a.u.s(i32, i32, i32)
 declare void @llvm.nvvm.barrier.cta.sync.aligned.all(i32)
 
 define i32 @cria_gpu_lane() alwaysinline nounwind {
-  %thread = call i32 @llvm.nvvm.read.ptx.sreg.tid.x()
+  %thread = call i32 @cria_gpu_thread()
   %lane = and i32 %thread, 15
   ret i32 %lane
 }
@@ -69,6 +70,43 @@ define void @cria_gpu_sync() alwaysinline convergent nounwind {
 define i32 @cria_gpu_dot4(i32 %acc, i32 %a, i32 %b) alwaysinline nounwind {
   %sum = call i32 @llvm.nvvm.idp4a.u.s(i32 %a, i32 %b, i32 %acc)
   ret i32 %sum
+}
+
+@team_memory = internal addrspace(3) global [$PLACES x float] undef, align 16
+
+define i32 @cria_gpu_thread() alwaysinline nounwind {
+  %thread = call i32 asm sideeffect "mov.u32 $0, %tid.x;", "=r"()
+  ret i32 %thread
+}
+
+define void @cria_gpu_put(i32 %place, float %value) alwaysinline nounwind {
+  %at = getelementptr inbounds float, ptr addrspace(3) @team_memory, i32 %place
+  store float %value, ptr addrspace(3) %at, align 4
+  ret void
+}
+
+define float @cria_gpu_get(i32 %place) alwaysinline nounwind {
+  %at = getelementptr inbounds float, ptr addrspace(3) @team_memory, i32 %place
+  %value = load float, ptr addrspace(3) %at, align 4
+  ret float %value
+}
+
+define void @cria_gpu_team_sync() alwaysinline convergent nounwind {
+  call void @llvm.nvvm.barrier.cta.sync.aligned.all(i32 0)
+  ret void
+}
+
+declare {i32, i32, i32, i32} @llvm.nvvm.mma.m16n8k32.row.col.u8.s8(i32, i32, i32, i32, i32, i32, i32, i32, i32, i32)
+declare {float, float, float, float} @llvm.nvvm.mma.m16n8k16.row.col.bf16(i32, i32, i32, i32, i32, i32, float, float, float, float)
+
+define {i32, i32, i32, i32} @cria_gpu_mma_u8s8(i32 %a0, i32 %a1, i32 %a2, i32 %a3, i32 %b0, i32 %b1, i32 %c0, i32 %c1, i32 %c2, i32 %c3) alwaysinline convergent nounwind {
+  %d = call {i32, i32, i32, i32} @llvm.nvvm.mma.m16n8k32.row.col.u8.s8(i32 %a0, i32 %a1, i32 %a2, i32 %a3, i32 %b0, i32 %b1, i32 %c0, i32 %c1, i32 %c2, i32 %c3)
+  ret {i32, i32, i32, i32} %d
+}
+
+define {float, float, float, float} @cria_gpu_mma_bf16(i32 %a0, i32 %a1, i32 %a2, i32 %a3, i32 %b0, i32 %b1, float %c0, float %c1, float %c2, float %c3) alwaysinline convergent nounwind {
+  %d = call {float, float, float, float} @llvm.nvvm.mma.m16n8k16.row.col.bf16(i32 %a0, i32 %a1, i32 %a2, i32 %a3, i32 %b0, i32 %b1, float %c0, float %c1, float %c2, float %c3)
+  ret {float, float, float, float} %d
 }
 
 define void @cria_gpu_barrier(ptr %count) convergent nounwind {
@@ -146,7 +184,8 @@ static constexpr llvm::StringLiteral kPasses =
     "loop(loop-idiom,indvars,loop-deletion),gvn,"
     "instcombine<max-iterations=1;no-verify-fixpoint>,"
     "dse,loop-mssa(licm),simplifycfg<sink-common-insts;hoist-common-insts>,"
-    "infer-address-spaces),globaldce";
+    "infer-address-spaces,loop-unroll<O3>,instcombine<max-iterations=1;no-"
+    "verify-fixpoint>),globaldce";
 
 static void replaceAll(std::string &text, llvm::StringRef what,
                        llvm::StringRef with) {
@@ -159,10 +198,10 @@ static llvm::Error linkLibrary(llvm::Module &module,
                                llvm::StringRef symbolPrefix,
                                size_t parameterBytes) {
   std::string text = kLibrary.str();
-  constexpr int64_t kGroup = 16;
   replaceAll(text, "$THREADS", llvm::utostr(kGpuBlockThreads));
+  replaceAll(text, "$PLACES", llvm::utostr(kTeamPlaces));
   replaceAll(text, "$BYTES", llvm::utostr(parameterBytes));
-  replaceAll(text, "$GROUPS", llvm::utostr(kGpuBlockThreads / kGroup));
+  replaceAll(text, "$GROUPS", llvm::utostr(kGpuTeam));
   replaceAll(text, "@forward(", ("@" + symbolPrefix + "forward(").str());
   replaceAll(text, "@kernel(", ("@" + symbolPrefix + "prefill_gpu(").str());
   replaceAll(text, "@decode_kernel(",

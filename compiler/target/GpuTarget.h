@@ -24,6 +24,20 @@ namespace cria {
 /// block each of 256 threads may have all 255 that an instruction can name.
 constexpr int64_t kGpuBlockThreads = 256;
 
+/// Groups of 16 threads, those of a block, that work on one task together.
+constexpr int64_t kGpuTeam = kGpuBlockThreads / 16;
+
+/// Slices of K, one for each warp of a block, whose f32 sums a linear adds up
+/// in their order: part of what is computed, not of how fast, so that it is
+/// one number for all shapes, batches and GPUs.
+constexpr int64_t kGpuSlices = kGpuBlockThreads / 32;
+
+/// Words of 32 bits of weights that a thread asks for before it needs the
+/// first. 256 threads x 32 x 4 bytes are 32 KB on the way; an H100 (3.35 TB/s
+/// over 132 multiprocessors, 700 ns away) wants 18 KB (Little's law). They are
+/// registers, of which a thread has 255.
+constexpr int64_t kGpuLoadsAhead = 32;
+
 /// Of PipelineOptions: tokens of a linear, and sums of attention, each a
 /// register of a lane. More of either makes ptxas spill in some models: a
 /// kernel has the addresses and sizes of a whole step to keep as well.

@@ -26,6 +26,10 @@ constexpr int64_t linearTileRows(int64_t n, bool paired) {
   return n >= 8192 ? 64 : paired && n % 32 == 0 ? 32 : 16;
 }
 
+/// The same for a team of a GPU (gpu/TeamBuilder.h): 2048 rows are 128 tasks
+/// for the 132 multiprocessors of an H100, so that fewer are better than many.
+constexpr int64_t kTeamRows = 16;
+
 /// Tokens whose f32 sums a linear kernel keeps in L1 while it goes over K with
 /// the codes of a block in registers: 64 x 2 vectors are 8 KB, and unpacking a
 /// block (20 instructions) is under 2 % of 64 x 22.

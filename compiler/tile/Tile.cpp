@@ -135,8 +135,12 @@ struct Tile : cria::impl::TileBase<Tile> {
   /// for one whose schedule is malformed.
   std::optional<TilePlan> planFor(Operation *op) {
     if (auto linear = dyn_cast<FusedLinearOp>(op)) {
-      bool paired = !decode || !linear.getWeightType().isQuantized();
-      int64_t wanted = linearTileRows(linear.getN(), paired);
+      // A team has 16 rows at a time, of any number of tokens.
+      bool isTeam = linear->hasAttr("cria.team");
+      bool paired =
+          !isTeam && (!decode || !linear.getWeightType().isQuantized());
+      int64_t wanted =
+          isTeam ? kTeamRows : linearTileRows(linear.getN(), paired);
       if (failed(takeSchedule(linear, {{"rows", wanted}}))) {
         anyFailed = true;
         return std::nullopt;
@@ -148,7 +152,7 @@ struct Tile : cria::impl::TileBase<Tile> {
       // loops cria-spmd gives work to one thread: split the tokens then.
       int64_t tokens = decode ? 1 : kTokenTile;
       if (tile < linear.getN())
-        tokens = decode ? 0 : ShapedType::kDynamic;
+        tokens = decode || isTeam ? 0 : ShapedType::kDynamic;
       return TilePlan{{tokens, tile}, cost};
     }
     // Causal rows differ in length: deal them out instead of cutting once.

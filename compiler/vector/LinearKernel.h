@@ -7,8 +7,11 @@
 
 #include "compiler/vector/KernelUtils.h"
 #include "compiler/vector/LinearCodes.h"
+#include "compiler/vector/LinearOperands.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+
+#include <optional>
 
 namespace cria {
 
@@ -37,13 +40,9 @@ public:
   void emit();
 
 private:
-  struct Weight {
-    mlir::Value codes, scales, mins, subscales; // quantised
-    mlir::Value elements;                       // float
-  };
   /// 16 rows of one weight.
   struct Panel {
-    const Weight *weight;
+    const LinearWeight *weight;
     mlir::Value group;
   };
   /// 16 rows of the result.
@@ -109,9 +108,8 @@ private:
   KernelShape shape;
   bool isWide = false; // codes of 16 bits
 
-  llvm::SmallVector<Weight> weights;
-  mlir::Value numRows;   // N
-  int64_t staticN;       // or kDynamic
+  llvm::SmallVector<LinearWeight> weights;
+  std::optional<LinearRows> outRows;
   int64_t groupStep = 1; // groups from one pass over K to the next
   int64_t panelsInPass = 1;
   llvm::SmallVector<Group> groups;

@@ -60,7 +60,7 @@ Value LinearKernel::loadF16(Value memref, const Panel &panel, Value block) {
 
 /// The scales of a block's parts.
 SmallVector<Value> LinearKernel::loadScales(const Panel &panel, Value block) {
-  const Weight &w = *panel.weight;
+  const LinearWeight &w = *panel.weight;
   if (!w.subscales)
     return {loadF16(w.scales, panel, block)};
   Value factor = loadF16(w.scales, panel, superBlock(block));
@@ -226,7 +226,7 @@ void LinearKernel::emitBlockStationary(ArrayRef<Panel> panels) {
         for (size_t w = 0; w < weights.size(); ++w)
           accumulators.push_back(loadLanes(
               b, shape.sums, {i, constIndex(b, g * weights.size() + w), zero}));
-        emitEpilogue(b, op, token, group.lane, group.mask, numRows,
+        emitEpilogue(b, op, token, group.lane, group.mask, outRows->count,
                      accumulators);
       }
       return none();

@@ -26,31 +26,9 @@ using namespace mlir;
 using namespace cria;
 
 void LinearKernel::emit() {
-  for (Value w : op.getWeights()) {
-    SmallVector<Value> parts = weightComponents(b, w);
-    Weight data;
-    if (!weight.isQuantized()) {
-      data.elements = parts[0];
-      // bf16: the pairs of 16 rows as one dimension of 32.
-      if (weight.getLayout() == WeightLayout::n16k2)
-        data.elements = memref::CollapseShapeOp::create(
-            b, parts[0], ArrayRef<ReassociationIndices>{{0}, {1}, {2, 3}});
-    } else {
-      data.codes = memref::CollapseShapeOp::create(
-          b, parts[0], ArrayRef<ReassociationIndices>{{0}, {1}, {2}, {3, 4}});
-      data.scales = parts[1];
-      if (weight.getElement() == ElementKind::q6)
-        data.subscales = parts[2];
-      if (weight.getOffset() == OffsetKind::min)
-        data.mins = parts[2];
-    }
-    weights.push_back(data);
-  }
-
-  isWide =
-      weight.isQuantized() &&
-      cast<MemRefType>(op.getActs()[0].getType()).getDimSize(1) ==
-          llvm::divideCeilSigned(weight.getK(), kQuantBlock) * kQuantBlock / 2;
+  for (Value w : op.getWeights())
+    weights.emplace_back(b, w);
+  isWide = hasWideCodes(op);
   // Wide codes go over a block's weights twice, which pays only while these
   // stay in registers: eight more.
   if (isWide)
@@ -64,26 +42,8 @@ void LinearKernel::emit() {
     shape.blockTokens = std::min<int64_t>(shape.blockTokens, 2);
   }
 
-  Value init = op.getInit();
-  auto initType = cast<MemRefType>(init.getType());
-  if (op.getOut() == OutKind::rows) {
-    staticN = initType.getDimSize(1);
-    numRows = dimSize(b, init, 1);
-  } else {
-    int64_t headDim = initType.getDimSize(4);
-    staticN = initType.isDynamicDim(2) ? ShapedType::kDynamic
-                                       : initType.getDimSize(2) * headDim;
-    numRows = ShapedType::isDynamic(staticN)
-                  ? Value(arith::MulIOp::create(b, dimSize(b, init, 2),
-                                                constIndex(b, headDim)))
-                  : constIndex(b, staticN);
-  }
-  Value count;
-  if (ShapedType::isDynamic(staticN))
-    count = arith::DivUIOp::create(b, addIndex(b, numRows, kLanes - 1),
-                                   constIndex(b, kLanes));
-  else
-    count = constIndex(b, llvm::divideCeil(staticN, kLanes));
+  outRows.emplace(b, op);
+  Value count = outRows->groups;
   // The panels of a pass over K are a GLU's two weights, or two groups.
   bool paired = shape.panels > 1 &&
                 (!weight.isQuantized() || shape.blockTokens > 0) &&
@@ -118,13 +78,9 @@ void LinearKernel::emitGroups(Value first, int64_t count) {
     Group group;
     group.index = addIndex(b, first, i);
     group.lane = arith::MulIOp::create(b, group.index, constIndex(b, kLanes));
-    if (ShapedType::isDynamic(staticN) || staticN % kLanes != 0) {
-      Value left = arith::SubIOp::create(b, numRows, group.lane);
-      group.mask = vector::CreateMaskOp::create(
-          b, vectorOf(kLanes, b.getI1Type()), ValueRange{left});
-    }
+    group.mask = outRows->mask(b, group.lane);
     groups.push_back(group);
-    for (const Weight &w : weights)
+    for (const LinearWeight &w : weights)
       panels.push_back({&w, group.index});
   }
   bool shared =
@@ -204,7 +160,7 @@ void LinearKernel::emitTokens(ArrayRef<Panel> panels, Value token,
       SmallVector<Value> accumulators;
       for (size_t w = 0; w < weights.size(); ++w)
         accumulators.push_back(sums[(g * weights.size() + w) * count + i]);
-      emitEpilogue(b, op, tokens[i], group.lane, group.mask, numRows,
+      emitEpilogue(b, op, tokens[i], group.lane, group.mask, outRows->count,
                    accumulators);
     }
   }
@@ -216,7 +172,7 @@ void LinearKernel::emitPairTile(Value token) {
   auto type = MemRefType::get({int64_t(groups.size()), kTokens, kLanes},
                               b.getF32Type());
   SmallVector<Value> sums; // by weight
-  for (const Weight &w : weights) {
+  for (const LinearWeight &w : weights) {
     Value offset = constIndex(b, 4 * type.getNumElements() * sums.size());
     sums.push_back(
         memref::ViewOp::create(b, type, shape.tiles, offset, ValueRange()));
@@ -230,7 +186,8 @@ void LinearKernel::emitPairTile(Value token) {
       SmallVector<Value> accumulators;
       for (Value sum : sums)
         accumulators.push_back(loadLanes(b, sum, {constIndex(b, g), t, zero}));
-      emitEpilogue(b, op, row, group.lane, group.mask, numRows, accumulators);
+      emitEpilogue(b, op, row, group.lane, group.mask, outRows->count,
+                   accumulators);
     }
     return SmallVector<Value>();
   });

@@ -277,3 +277,31 @@ func.func @call(%a: memref<?xf32>) {
   call @other(%a) : (memref<?xf32>) -> ()
   return
 }
+
+// -----
+
+// Loops whose op is a team's go to teams in turn, the second one from where the
+// first one ends.
+
+// CHECK-LABEL: func @teams
+// CHECK: %[[THREAD:.*]] = cria.thread_id
+// CHECK: %[[THREADS:.*]] = cria.num_threads
+// CHECK: %[[TEAM:.*]] = arith.divui %[[THREAD]], %c16
+// CHECK: %[[TEAMS:.*]] = arith.divui %[[THREADS]], %c16
+// CHECK: %[[PAST:.*]] = arith.remui
+// CHECK: %[[FIRST:.*]] = arith.remui
+// CHECK: %[[FROM:.*]] = arith.index_castui %[[FIRST]] : i32 to index
+// CHECK: scf.for %{{.*}} = %[[TEAM]] to %c4{{.*}} step %[[TEAMS]]
+// CHECK: scf.for %{{.*}} = %[[FROM]] to %c2{{.*}} step %[[TEAMS]]
+func.func @teams(%x: memref<4x16xf32>, %y: memref<2x16xf32>, %p: memref<16xi32>) {
+  %cst = arith.constant 0.0 : f32
+  scf.forall (%i) in (4) {
+    %s = memref.subview %x[%i, 0] [1, 16] [1, 1] : memref<4x16xf32> to memref<1x16xf32, strided<[16, 1], offset: ?>>
+    linalg.fill {cria.team = 16 : i64} ins(%cst : f32) outs(%s : memref<1x16xf32, strided<[16, 1], offset: ?>>)
+  }
+  scf.forall (%i) in (2) {
+    %s = memref.subview %y[%i, 0] [1, 16] [1, 1] : memref<2x16xf32> to memref<1x16xf32, strided<[16, 1], offset: ?>>
+    linalg.fill {cria.team = 16 : i64} ins(%cst : f32) outs(%s : memref<1x16xf32, strided<[16, 1], offset: ?>>)
+  }
+  return
+}

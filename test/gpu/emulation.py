@@ -6,12 +6,14 @@
 Each case is a model with random weights, compiled for this machine and for a
 GPU. The GPU's kernels are lowered to the CPU from the IR that the PTX is made
 from, fake_cuda.cpp stands in for libcuda.so.1 and runs them, and `cria logits
---device cuda` must give the bits of `--device cpu`: in pieces and all at once,
-beside other sequences, and in whatever order the threads of a group run. That
-the last one sees what it should is tried too: without their syncs the kernels
-must give other logits.
+--device cuda` must give the same bits in pieces and all at once, beside other
+sequences, and in whatever order the threads of a group run. That the last one
+sees what it should is tried too: without their syncs the kernels must give
+other logits. They are those of `--device cpu`, bit for bit where no linear is a
+team's; where one is, its sums over K have another order (`close`).
 """
 
+import io
 import os
 import re
 import shlex
@@ -19,6 +21,8 @@ import subprocess
 import sys
 
 import random
+
+import numpy
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -32,6 +36,9 @@ CASES = {
     "q8-i8": ["--quantize", "q8", "--kv-type", "i8"],
 }
 
+# No linear has a team.
+EXACT = ["q6"]
+
 LOWERING = [
     "--cria-distribute-lanes",
     "--cria-emit-entry=gpu=true describe=false target=gpu",
@@ -43,6 +50,24 @@ LOWERING = [
     "--convert-ub-to-llvm", "--convert-cf-to-llvm", "--convert-func-to-llvm",
     "--reconcile-unrealized-casts",
 ]
+
+
+# What returns several values has no C ABI: fake_cuda.cpp takes the memory that
+# they are in.
+SHIMS = """
+declare void @fake_mma(i32, ptr)
+"""
+for _name, _kind, _type in [("u8s8", 0, "i32"), ("bf16", 1, "float")]:
+    _operands = ["i32"] * 6 + [_type] * 4
+    _struct = "{ " + ", ".join([_type] * 4) + " }"
+    SHIMS += (f"define {_struct} @cria_gpu_mma_{_name}("
+              + ", ".join(f"{t} %{i}" for i, t in enumerate(_operands))
+              + ") {\n  %memory = alloca [10 x i32]\n")
+    for _i, _t in enumerate(_operands):
+        SHIMS += (f"  %p{_i} = getelementptr i32, ptr %memory, i32 {_i}\n"
+                  f"  store {_t} %{_i}, ptr %p{_i}\n")
+    SHIMS += (f"  call void @fake_mma(i32 {_kind}, ptr %memory)\n"
+              f"  %d = load {_struct}, ptr %memory\n  ret {_struct} %d\n}}\n")
 
 
 def run(*command, **more):
@@ -73,6 +98,7 @@ def build_kernels(folder, flags, mutate):
                stdout=subprocess.PIPE).stdout
     text = text.replace("define hidden void @model_forward",
                         "define void @model_forward")
+    text = re.sub(r"declare .*@cria_gpu_mma_.*\n", "", text) + SHIMS
     libraries = []
     for name in ["kernels", "unsynced"][: 1 + mutate]:
         if name == "unsynced":
@@ -97,6 +123,17 @@ def logits(artifact, output, tokens, device, environment=None, *more):
         return file.read()
 
 
+def close(found, wanted):
+    """Whether logits differ as sums do in another order. Where that makes a
+    code of an activation another one, all that follows is off by as much as a
+    code is; one token of 32 at least must be spared."""
+    rows = [numpy.lib.format.read_array(io.BytesIO(each))
+            for each in [found, wanted]]
+    error = numpy.abs(rows[0] - rows[1]).max(axis=1) / numpy.abs(rows[1]).max()
+    print(f"off by {numpy.quantile(error, 1 / 32):.1e} and {error.max():.1e}")
+    return numpy.quantile(error, 1 / 32) < 1e-5 and error.max() < 2e-2
+
+
 def check(name, work, fake, mutate):
     folder = os.path.join(work, name)
     flags = ["--seed", "5", "--context", "512", *CASES[name]]
@@ -118,20 +155,24 @@ def check(name, work, fake, mutate):
 
     expected, long_expected = cpu(short), cpu(tokens)
     # Past a chunk of attention, and several pages.
-    assert gpu(tokens, "forward", kernels) == long_expected, name
+    first, long_first = gpu(short, "forward", kernels), gpu(tokens, "forward",
+                                                            kernels)
+    for found, wanted in [(first, expected), (long_first, long_expected)]:
+        assert (found == wanted) if name in EXACT else close(found, wanted), (
+            f"{name}: not the logits of the CPU")
     # One case tries all orders.
     for order in ["forward", "reverse", "1", "2"][:: 1 if mutate else 3]:
         for split in [[], ["--batch-split", "3"]]:
             found = gpu(short, order, kernels, *split)
-            assert found == expected, f"{name}: {order} {split}: other bits"
+            assert found == first, f"{name}: {order} {split}: other bits"
     # Decode of long texts, whose attention goes by chunks; and of several
     # sequences in one batch.
-    assert gpu(tokens, "3", kernels, "--batch-split", "4") == long_expected
+    assert gpu(tokens, "3", kernels, "--batch-split", "4") == long_first
     assert gpu(short, "4", kernels, "--batch-split", "1",
-               "--beside", "2") == expected, f"{name}: beside others"
+               "--beside", "2") == first, f"{name}: beside others"
     for library in libraries[1:]:
         found = [gpu(short, order, library) for order in ["forward", "reverse"]]
-        assert found != [expected, expected], f"{name}: syncs are not missed"
+        assert found != [first, first], f"{name}: syncs are not missed"
     print(f"{name}: same bits")
 
 

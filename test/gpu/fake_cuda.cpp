@@ -18,6 +18,8 @@
 //   FAKE_CUDA_COUNT     GPUs (1)
 
 #include <algorithm>
+#include <cmath>
+#include <csetjmp>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -32,7 +34,8 @@
 
 namespace {
 
-constexpr int kGroup = 16, kMultiprocessors = 3;
+constexpr int kGroup = 16, kMultiprocessors = 3, kWarpGroups = 2,
+              kPlaces = 48 * 1024 / 4;
 
 const char *setting(const char *Name, const char *Default) {
   const char *Value = std::getenv(Name);
@@ -48,25 +51,30 @@ const char *setting(const char *Name, const char *Default) {
 // Threads
 //===----------------------------------------------------------------------===//
 
-enum class Wait { None, Group, All, Done };
+enum class Wait { None, Group, Warp, Team, All, Done };
 
 struct Fiber {
-  ucontext_t Context;
+  ucontext_t Context; // to begin with; then jumps, which ask no kernel
+  std::jmp_buf Place;
+  bool Started = false;
   std::unique_ptr<char[]> Stack;
   Wait Waits = Wait::None;
-  int Parity = 0;
+  int Parity = 0, WarpParity = 0; // groups of a warp shuffle on their own
 };
 
 struct Group {
   Fiber Lanes[kGroup];
   int32_t Passed[2][kGroup];
+  uint32_t Operands[2][kGroup][10]; // of a product of the warp
 };
 
 using Forward = void (*)(const void *Args, int64_t Thread, int64_t Threads);
 
 struct Machine {
   std::vector<Group> Groups;
-  ucontext_t Scheduler;
+  size_t TeamGroups = 1;                  // of a block
+  std::vector<std::vector<float>> Memory; // of each
+  std::jmp_buf Back;
   Forward Code;
   const void *Args;
   size_t AtGroup = 0;
@@ -79,7 +87,17 @@ struct Machine {
   void wait(Wait For) {
     Fiber &Self = current();
     Self.Waits = For;
-    swapcontext(&Self.Context, &Scheduler);
+    if (!_setjmp(Self.Place))
+      _longjmp(Back, 1);
+  }
+
+  void resume(Fiber &Next) {
+    if (_setjmp(Back))
+      return;
+    if (Next.Started)
+      _longjmp(Next.Place, 1);
+    Next.Started = true;
+    setcontext(&Next.Context);
   }
 
   template <typename T> void shuffle(std::vector<T> &Items) {
@@ -89,7 +107,7 @@ struct Machine {
       std::shuffle(Items.begin(), Items.end(), Random);
   }
 
-  /// Until all lanes wait for all groups, or are done.
+  /// Until its lanes wait for other groups, or are done.
   void runGroup(size_t Number) {
     AtGroup = Number;
     Group &Own = Groups[Number];
@@ -101,7 +119,7 @@ struct Machine {
       shuffle(Lanes);
       for (int Lane : Lanes) {
         AtLane = Lane;
-        swapcontext(&Scheduler, &Own.Lanes[Lane].Context);
+        resume(Own.Lanes[Lane]);
       }
       Wait First = Own.Lanes[0].Waits;
       for (Fiber &Lane : Own.Lanes)
@@ -109,9 +127,53 @@ struct Machine {
           stop("the lanes of a group wait for different things");
       if (First != Wait::Group)
         return;
-      for (Fiber &Lane : Own.Lanes)
-        Lane.Waits = Wait::None;
+      release(Number, 1);
     }
+  }
+
+  void release(size_t From, size_t Count) {
+    for (size_t I = From; I < From + Count; ++I)
+      for (Fiber &Lane : Groups[I].Lanes)
+        Lane.Waits = Wait::None;
+  }
+
+  std::vector<size_t> order(size_t From, size_t Count, size_t Step = 1) {
+    std::vector<size_t> Numbers;
+    for (size_t I = 0; I < Count; I += Step)
+      Numbers.push_back(From + I);
+    shuffle(Numbers);
+    return Numbers;
+  }
+
+  /// Until the `Count` groups from `From` on wait for more than `For`. Those
+  /// that wait for it must all do; what is less is seen to by `run`.
+  template <typename Fn>
+  void runTogether(size_t From, size_t Count, Wait For, const char *Fault,
+                   Fn Each) {
+    for (;;) {
+      Each();
+      size_t Waiting = 0;
+      for (size_t I = From; I < From + Count; ++I)
+        Waiting += Groups[I].Lanes[0].Waits == For;
+      if (!Waiting)
+        return;
+      if (Waiting != Count)
+        stop(Fault);
+      release(From, Count);
+    }
+  }
+
+  void runTeam(size_t First) {
+    runTogether(First, TeamGroups, Wait::Team,
+                "some groups of a team wait for it where others do not", [&] {
+                  for (size_t W : order(First, TeamGroups, kWarpGroups))
+                    runTogether(W, kWarpGroups, Wait::Warp,
+                                "half a warp waits for a product alone", [&] {
+                                  for (size_t I : order(W, kWarpGroups))
+                                    if (Groups[I].Lanes[0].Waits == Wait::None)
+                                      runGroup(I);
+                                });
+                });
   }
 
   void run(size_t Count);
@@ -131,6 +193,7 @@ void Machine::run(size_t Count) {
   Order = setting("FAKE_CUDA_ORDER", "forward");
   Random.seed(static_cast<unsigned>(std::atoi(Order.c_str())));
   Groups = std::vector<Group>(Count);
+  Memory.assign(Count / TeamGroups, std::vector<float>(kPlaces, NAN));
   for (Group &Each : Groups)
     for (Fiber &Lane : Each.Lanes) {
       Lane.Stack.reset(new char[StackBytes]);
@@ -141,12 +204,8 @@ void Machine::run(size_t Count) {
       makecontext(&Lane.Context, enter, 0);
     }
   for (bool Done = false; !Done;) {
-    std::vector<size_t> Numbers;
-    for (size_t I = 0; I < Count; ++I)
-      Numbers.push_back(I);
-    shuffle(Numbers);
-    for (size_t I : Numbers)
-      runGroup(I);
+    for (size_t First : order(0, Count, TeamGroups))
+      runTeam(First);
     Done = Groups[0].Lanes[0].Waits == Wait::Done;
     for (Group &Each : Groups) {
       if ((Each.Lanes[0].Waits == Wait::Done) != Done)
@@ -174,6 +233,78 @@ int32_t cria_gpu_shuffle(int32_t Value, int32_t From) {
   if (From < 0 || From >= kGroup)
     stop("a shuffle from a lane that no group has");
   return M.Groups[M.AtGroup].Passed[Parity][From];
+}
+int32_t cria_gpu_thread() {
+  Machine &M = *TheMachine;
+  return static_cast<int32_t>(M.AtGroup % M.TeamGroups) * kGroup + M.AtLane;
+}
+void cria_gpu_team_sync() { TheMachine->wait(Wait::Team); }
+static float &place(int32_t Place) {
+  if (Place < 0 || Place >= kPlaces)
+    stop("a place that no team has");
+  return TheMachine
+      ->Memory[TheMachine->AtGroup / TheMachine->TeamGroups][Place];
+}
+void cria_gpu_put(int32_t Place, float Value) { place(Place) = Value; }
+float cria_gpu_get(int32_t Place) { return place(Place); }
+/// A thread's operands A (4), B (2) and C (4) of mma.m16n8k32 (u8 and s8) or,
+/// with `Bf16`, m16n8k16, which D takes the place of. Where elements are is
+/// from the figures of the PTX ISA, "Matrix fragments for mma.m16n8k32" and
+/// "... m16n8k16 with floating point type".
+void fake_mma(int32_t Bf16, uint32_t *Own) {
+  Machine &M = *TheMachine;
+  Fiber &Self = M.current();
+  int Parity = Self.WarpParity;
+  Self.WarpParity ^= 1;
+  std::memcpy(M.Groups[M.AtGroup].Operands[Parity][M.AtLane], Own, 40);
+  M.wait(Wait::Warp);
+  size_t First = M.AtGroup / kWarpGroups * kWarpGroups;
+  auto Of = [&](int Thread, int Operand) {
+    return M.Groups[First + Thread / kGroup]
+        .Operands[Parity][Thread % kGroup][Operand];
+  };
+  int Thread = static_cast<int>(M.AtGroup - First) * kGroup + M.AtLane;
+  int PerWord = Bf16 ? 2 : 4, Columns = 8 * PerWord;
+  auto Element = [&](uint32_t Word, int I, bool Signed) -> float {
+    if (Bf16) {
+      uint32_t Bits = (Word >> (16 * I)) << 16;
+      float Value;
+      std::memcpy(&Value, &Bits, sizeof(Value));
+      return Value;
+    }
+    uint32_t Byte = Word >> (8 * I) & 255;
+    return Signed ? static_cast<int8_t>(Byte) : static_cast<float>(Byte);
+  };
+  // a_i: row groupID + 8 for i in words 1 and 3, columns of the upper half for
+  // i in words 2 and 3; groupID = thread / 4, threadID_in_group = thread % 4.
+  auto A = [&](int Row, int K) {
+    int Half = K / (4 * PerWord), InHalf = K % (4 * PerWord);
+    return Element(Of(Row % 8 * 4 + InHalf / PerWord, Row / 8 + 2 * Half),
+                   InHalf % PerWord, false);
+  };
+  auto B = [&](int K, int Column) {
+    int Half = K / (4 * PerWord), InHalf = K % (4 * PerWord);
+    return Element(Of(Column * 4 + InHalf / PerWord, 4 + Half),
+                   InHalf % PerWord, true);
+  };
+  for (int I = 0; I < 4; ++I) {
+    int Row = Thread / 4 + I / 2 * 8, Column = Thread % 4 * 2 + I % 2;
+    if (Bf16) {
+      // The order within a product is the tensor core's.
+      float Sum;
+      std::memcpy(&Sum, &Own[6 + I], sizeof(Sum));
+      double Wide = Sum;
+      for (int K = 0; K < Columns; ++K)
+        Wide += static_cast<double>(A(Row, K)) * B(K, Column);
+      Sum = static_cast<float>(Wide);
+      std::memcpy(&Own[I], &Sum, sizeof(Sum));
+    } else {
+      auto Sum = static_cast<int32_t>(Own[6 + I]);
+      for (int K = 0; K < Columns; ++K)
+        Sum += static_cast<int32_t>(A(Row, K) * B(K, Column));
+      std::memcpy(&Own[I], &Sum, sizeof(Sum));
+    }
+  }
 }
 int32_t cria_gpu_dot4(int32_t Sum, int32_t A, int32_t B) {
   for (int I = 0; I < 4; ++I)
@@ -482,7 +613,8 @@ Result cuLaunchCooperativeKernel(void *, unsigned GridX, unsigned, unsigned,
   std::memcpy(&Run.Code, &Code, sizeof(Code));
   Run.Args = Parameters[0];
   TheMachine = &Run;
-  Run.run(GridX * BlockX / kGroup);
+  Run.TeamGroups = BlockX / kGroup;
+  Run.run(GridX * Run.TeamGroups);
   TheMachine = nullptr;
   return Ok;
 }

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/gpu/TeamBuilder.h"
+
+#include "compiler/gpu/LaneBuilder.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace cria;
+
+TeamBuilder::TeamBuilder(ImplicitLocOpBuilder &b) : b(b) {
+  Value thread = index(call("cria_gpu_thread", b.getI32Type(), {})[0]);
+  auto divide = [&](Value value, int64_t by) -> Value {
+    return arith::DivUIOp::create(b, value, constIndex(b, by));
+  };
+  auto remainder = [&](Value value, int64_t by) -> Value {
+    return arith::RemUIOp::create(b, value, constIndex(b, by));
+  };
+  lane = remainder(thread, cria::kLanes);
+  group = divide(thread, cria::kLanes);
+  warp = divide(thread, 32);
+  Value inWarp = remainder(thread, 32);
+  quad = divide(inWarp, 4);
+  quadLane = remainder(inWarp, 4);
+}
+
+SmallVector<Value> TeamBuilder::call(StringRef name, TypeRange results,
+                                     ValueRange operands) {
+  auto module = b.getInsertionBlock()->getParentOp();
+  while (module->getParentOp())
+    module = module->getParentOp();
+  if (!SymbolTable::lookupSymbolIn(module, name)) {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(&module->getRegion(0).front());
+    func::FuncOp::create(b, name,
+                         b.getFunctionType(operands.getTypes(), results))
+        .setPrivate();
+  }
+  return llvm::to_vector_of<Value>(
+      func::CallOp::create(b, name, results, operands).getResults());
+}
+
+Value TeamBuilder::own(Operation *op) {
+  op->setAttr(lanes::kOwnMark, b.getUnitAttr());
+  return op->getResult(0);
+}
+
+Value TeamBuilder::i32(int64_t value) {
+  return arith::ConstantOp::create(b, b.getI32IntegerAttr(value));
+}
+Value TeamBuilder::index(Value i32) {
+  return arith::IndexCastUIOp::create(b, b.getIndexType(), i32);
+}
+Value TeamBuilder::word(Value index) {
+  return arith::IndexCastUIOp::create(b, b.getI32Type(), index);
+}
+
+SmallVector<Value> TeamBuilder::loadWords(Value memref, ValueRange indices,
+                                          int64_t count) {
+  Type element = cast<MemRefType>(memref.getType()).getElementType();
+  int64_t bytes = count * element.getIntOrFloatBitWidth() / 8;
+  auto load =
+      vector::LoadOp::create(b, vectorOf(count, element), memref, indices);
+  load.setAlignment(bytes);
+  Value loaded = own(load);
+  int64_t words = bytes / 4;
+  if (words != count || !element.isInteger(32))
+    loaded = own(
+        vector::BitCastOp::create(b, vectorOf(words, b.getI32Type()), loaded));
+  SmallVector<Value> result;
+  for (int64_t i = 0; i < words; ++i)
+    result.push_back(own(vector::ExtractOp::create(b, loaded, i)));
+  return result;
+}
+
+std::pair<Value, Value> TeamBuilder::halves(Value word, Type type) {
+  auto half = [&](int64_t shift) {
+    Value bits = word;
+    if (shift)
+      bits = arith::ShRUIOp::create(b, bits, i32(shift));
+    bits = arith::TruncIOp::create(b, b.getI16Type(), bits);
+    return extendToF32(b, arith::BitcastOp::create(b, type, bits));
+  };
+  Value low = half(0);
+  return {low, half(16)};
+}
+
+void TeamBuilder::put(Value place, Value value) {
+  call("cria_gpu_put", {}, {word(place), value});
+}
+Value TeamBuilder::get(Value place) {
+  return call("cria_gpu_get", b.getF32Type(), word(place))[0];
+}
+void TeamBuilder::sync() { call("cria_gpu_team_sync", {}, {}); }
+
+Value TeamBuilder::lanes(Value scalar) {
+  return call(lanes::kScalars, vectorOf(cria::kLanes, b.getF32Type()),
+              scalar)[0];
+}
+
+SmallVector<Value> TeamBuilder::mma(bool isBf16, ValueRange a, ValueRange words,
+                                    ValueRange c) {
+  SmallVector<Value> operands(a);
+  llvm::append_range(operands, words);
+  llvm::append_range(operands, c);
+  return call(isBf16 ? "cria_gpu_mma_bf16" : "cria_gpu_mma_u8s8", c.getTypes(),
+              operands);
+}

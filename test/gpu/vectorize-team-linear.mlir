@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: cria-opt %s -split-input-file -verify-diagnostics -cria-vectorize-team-linear -canonicalize -cse | FileCheck %s
+
+// Four steps of K: one for each of the first four warps, three bf16 of each f32.
+
+// CHECK-LABEL: func @bf16
+// CHECK-SAME: (%[[X:.*]]: memref<?x64xf32>
+// CHECK: %[[THREAD:.*]] = call @cria_gpu_thread()
+// CHECK: %[[SUMS:.*]]:4 = scf.for %[[STEP:[a-z0-9]+]] = {{.*}} -> (f32, f32, f32, f32)
+// CHECK-COUNT-2: vector.load %{{.*}} {{{.*}}cria.lane} : memref<1x32x32xbf16{{.*}}>, vector<4xbf16>
+// CHECK: vector.load %[[X]]{{.*}}cria.lane} : memref<?x64xf32>, vector<2xf32>
+// CHECK-COUNT-3: func.call @cria_gpu_mma_bf16
+// CHECK-NOT: cria_gpu_mma_bf16
+// CHECK-COUNT-4: func.call @cria_gpu_put
+// CHECK: func.call @cria_gpu_team_sync
+// The slices in their order, and the epilogue for the group's token.
+// CHECK: %[[S0:.*]] = func.call @cria_gpu_get
+// CHECK: %[[S1:.*]] = func.call @cria_gpu_get
+// CHECK: %[[A:.*]] = arith.addf %[[S0]], %[[S1]] : f32
+// CHECK: %[[S2:.*]] = func.call @cria_gpu_get
+// CHECK: %[[B:.*]] = arith.addf %[[A]], %[[S2]] : f32
+// CHECK: %[[S3:.*]] = func.call @cria_gpu_get
+// CHECK: %[[C:.*]] = arith.addf %[[B]], %[[S3]] : f32
+// CHECK-NOT: cria_gpu_get
+// CHECK: %[[ACC:.*]] = func.call @cria_gpu_lanes(%[[C]]) : (f32) -> vector<16xf32>
+// CHECK: vector.store %[[ACC]]
+// CHECK: func.call @cria_gpu_team_sync
+module {
+  cria.param @w : !cria.weight<16x64, bf16, n16k2>
+  func.func @bf16(%x: memref<?x64xf32>, %y: memref<?x16xf32>) attributes {cria.version = "decode"} {
+    %w = cria.load @w : !cria.weight<16x64, bf16, n16k2>
+    cria.fused_linear acts(%x : memref<?x64xf32>) weights(%w : !cria.weight<16x64, bf16, n16k2>) outs(%y : memref<?x16xf32>)
+      attributes {cria.team = 16 : i64, extra_kinds = [], out = #cria<out rows>} {
+    ^bb0(%acc: vector<16xf32>):
+      cria.yield %acc : vector<16xf32>
+    }
+    return
+  }
+}
+
+// -----
+
+module {
+  cria.param @w : !cria.weight<16x64, bf16, n16k2>
+  func.func @size(%x: memref<?x64xf32>, %y: memref<?x16xf32>) {
+    %w = cria.load @w : !cria.weight<16x64, bf16, n16k2>
+    // expected-error @+1 {{cria.team is 8 : i64; a team has 16 groups}}
+    cria.fused_linear acts(%x : memref<?x64xf32>) weights(%w : !cria.weight<16x64, bf16, n16k2>) outs(%y : memref<?x16xf32>)
+      attributes {cria.team = 8 : i64, extra_kinds = [], out = #cria<out rows>} {
+    ^bb0(%acc: vector<16xf32>):
+      cria.yield %acc : vector<16xf32>
+    }
+    return
+  }
+}
