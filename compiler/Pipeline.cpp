@@ -112,11 +112,11 @@ static void buildTile(OpPassManager &pm, const PipelineOptions &options) {
     func.addPass(createNarrowCodes());
     func.addPass(createCSEPass()); // other linears may have such rows already
   }
-  // Before tiling, because a team takes other tiles than a thread.
-  if (options.teams)
-    func.addPass(createFormTeams());
   // Before tiling, because it decides over what attention is tiled.
   func.addPass(createSplitAttention());
+  // Between the two: chunks are what teams take, and their tiles are others.
+  if (options.teams)
+    func.addPass(createFormTeams());
   if (!options.tuningRecord.empty()) {
     ApplySchedulesOptions schedules;
     schedules.file = options.tuningRecord;

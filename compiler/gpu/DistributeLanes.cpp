@@ -456,7 +456,7 @@ struct ConvertScalars : LanePattern<func::CallOp> {
   LogicalResult
   matchAndRewrite(func::CallOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
-    if (op.getCallee() != kScalars)
+    if (op.getCallee() != kScalars && op.getCallee() != kScalar)
       return rewriter.notifyMatchFailure(op, "a call with vectors");
     rewriter.replaceOp(op, adaptor.getOperands());
     return success();
@@ -575,8 +575,9 @@ struct DistributeLanes : cria::impl::DistributeLanesBase<DistributeLanes> {
     }
     if (failed(convert(lanes)))
       return signalPassFailure();
-    if (auto scalars = module.lookupSymbol<func::FuncOp>(kScalars))
-      scalars.erase();
+    for (StringRef undone : {kScalars, kScalar})
+      if (auto func = module.lookupSymbol<func::FuncOp>(undone))
+        func.erase();
     for (auto func : module.getOps<func::FuncOp>())
       dropDoubleSyncs(func);
   }

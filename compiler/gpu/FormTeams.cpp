@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/Passes.h"
 #include "compiler/gpu/TeamBuilder.h"
+#include "compiler/gpu/TeamPartials.h"
 #include "compiler/target/GpuTarget.h"
+
+#include "mlir/Dialect/SCF/IR/SCF.h"
 
 namespace cria {
 #define GEN_PASS_DEF_FORMTEAMS
@@ -22,11 +25,34 @@ bool takes(WeightType weight) {
           weight.getElement() == ElementKind::q8);
 }
 
+/// Whole blocks, and nothing that goes by heads.
+bool takes(RowsOp op) {
+  NormOp norm = op.getNorm();
+  int64_t k = cast<ShapedType>(op.getX().getType()).getDimSize(1);
+  return k % CriaDialect::kQuantBlock == 0 && !op.getBf16() &&
+         !(norm && norm.getKind() == NormKind::per_head);
+}
+
 struct FormTeams : cria::impl::FormTeamsBase<FormTeams> {
   void runOnOperation() override {
     auto team = IntegerAttr::get(IntegerType::get(&getContext(), 64), kGpuTeam);
     getOperation().walk([&](FusedLinearOp op) {
       if (takes(op.getWeightType()) && !op.getBf16())
+        op->setAttr(kTeamAttr, team);
+    });
+    getOperation().walk([&](AttentionPartialsOp op) {
+      if (!isForTeam(op))
+        return;
+      op->setAttr(kTeamAttr, team);
+      // Whole heads are for threads, which are too few to wait for memory.
+      if (auto choice = op->getParentOfType<scf::IfOp>()) {
+        OpBuilder b(choice);
+        choice.getConditionMutable().assign(
+            arith::ConstantOp::create(b, op.getLoc(), b.getBoolAttr(true)));
+      }
+    });
+    getOperation().walk([&](RowsOp op) {
+      if (takes(op))
         op->setAttr(kTeamAttr, team);
     });
   }

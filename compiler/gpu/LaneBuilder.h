@@ -27,8 +27,9 @@ constexpr llvm::StringLiteral kShuffle = "cria_gpu_shuffle";
 constexpr llvm::StringLiteral kSync = "cria_gpu_sync";
 constexpr llvm::StringLiteral kDot4 = "cria_gpu_dot4";
 
-/// The lanes' scalars as a vector of them.
+/// The lanes' scalars as a vector of them, and a vector as its lanes' scalars.
 constexpr llvm::StringLiteral kScalars = "cria_gpu_lanes";
+constexpr llvm::StringLiteral kScalar = "cria_gpu_scalar";
 
 /// The lane that each lane reads; -1 where it does not matter.
 using LaneTable = std::array<int, kLanes>;

@@ -79,6 +79,11 @@ define i32 @cria_gpu_thread() alwaysinline nounwind {
   ret i32 %thread
 }
 
+define void @cria_gpu_fetch(i64 %address) alwaysinline nounwind {
+  call void asm sideeffect "prefetch.global.L2 [$0];", "l"(i64 %address)
+  ret void
+}
+
 define void @cria_gpu_put(i32 %place, float %value) alwaysinline nounwind {
   %at = getelementptr inbounds float, ptr addrspace(3) @team_memory, i32 %place
   store float %value, ptr addrspace(3) %at, align 4

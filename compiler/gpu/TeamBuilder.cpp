@@ -9,8 +9,13 @@
 using namespace mlir;
 using namespace cria;
 
-TeamBuilder::TeamBuilder(ImplicitLocOpBuilder &b) : b(b) {
-  Value thread = index(call("cria_gpu_thread", b.getI32Type(), {})[0]);
+TeamBuilder::TeamBuilder(ImplicitLocOpBuilder &b)
+    : b(b), module(b.getInsertionBlock()->getParentOp()) {
+  // Found here, as a loop's body is built before it is in the module.
+  while (module->getParentOp())
+    module = module->getParentOp();
+
+  thread = index(call("cria_gpu_thread", b.getI32Type(), {})[0]);
   auto divide = [&](Value value, int64_t by) -> Value {
     return arith::DivUIOp::create(b, value, constIndex(b, by));
   };
@@ -27,9 +32,6 @@ TeamBuilder::TeamBuilder(ImplicitLocOpBuilder &b) : b(b) {
 
 SmallVector<Value> TeamBuilder::call(StringRef name, TypeRange results,
                                      ValueRange operands) {
-  auto module = b.getInsertionBlock()->getParentOp();
-  while (module->getParentOp())
-    module = module->getParentOp();
   if (!SymbolTable::lookupSymbolIn(module, name)) {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(&module->getRegion(0).front());
@@ -86,6 +88,11 @@ std::pair<Value, Value> TeamBuilder::halves(Value word, Type type) {
   return {low, half(16)};
 }
 
+void TeamBuilder::fetch(Value address) {
+  call("cria_gpu_fetch", {},
+       arith::IndexCastUIOp::create(b, b.getI64Type(), address).getResult());
+}
+
 void TeamBuilder::put(Value place, Value value) {
   call("cria_gpu_put", {}, {word(place), value});
 }
@@ -97,6 +104,10 @@ void TeamBuilder::sync() { call("cria_gpu_team_sync", {}, {}); }
 Value TeamBuilder::lanes(Value scalar) {
   return call(lanes::kScalars, vectorOf(cria::kLanes, b.getF32Type()),
               scalar)[0];
+}
+
+Value TeamBuilder::scalar(Value vector) {
+  return call(lanes::kScalar, b.getF32Type(), vector)[0];
 }
 
 SmallVector<Value> TeamBuilder::mma(bool isBf16, ValueRange a, ValueRange words,

@@ -13,10 +13,12 @@
 //   cria_gpu_put(i32 place, f32)       memory of the team: 32-bit places
 //   cria_gpu_get(i32 place) -> f32
 //   cria_gpu_team_sync()               all threads of the team, and memory
+//   cria_gpu_fetch(i64 address)        asks for 128 bytes to be in L2
 //   cria_gpu_mma_u8s8(...), _bf16      one product of a warp: see Mma below
 //   cria_gpu_lanes(f32) -> vector<16xf32>
-//                                      the scalars of a group as a vector,
-//                                      which cria-distribute-lanes undoes
+//   cria_gpu_scalar(vector<16xf32>) -> f32
+//                                      the scalars of a group as a vector, and
+//                                      back: cria-distribute-lanes undoes both
 
 #ifndef CRIA_COMPILER_GPU_TEAMBUILDER_H
 #define CRIA_COMPILER_GPU_TEAMBUILDER_H
@@ -42,6 +44,7 @@ public:
   /// Emits code at `b`, which says who the calling thread is.
   explicit TeamBuilder(mlir::ImplicitLocOpBuilder &b);
 
+  mlir::Value thread;   // of the team
   mlir::Value lane;     // of the group, 0 to 15
   mlir::Value group;    // of the team
   mlir::Value warp;     // two groups, of the team
@@ -55,11 +58,14 @@ public:
   /// One word's 16-bit floats as f32, the lower first.
   std::pair<mlir::Value, mlir::Value> halves(mlir::Value word, mlir::Type type);
 
+  /// Asks for the 128 bytes at an address to be in L2.
+  void fetch(mlir::Value address);
   void put(mlir::Value place, mlir::Value value);
   mlir::Value get(mlir::Value place);
   void sync();
-  /// The group's scalars as a vector.
+  /// The group's scalars as a vector, and back.
   mlir::Value lanes(mlir::Value scalar);
+  mlir::Value scalar(mlir::Value lanes);
 
   /// D = A B + C of a warp (PTX ISA, mma.m16n8k32 of .u8 and .s8, m16n8k16 of
   /// .bf16). With q = quad, l = quadLane, and words of 4 bytes or 2 bf16 along
@@ -81,6 +87,7 @@ private:
   mlir::Value own(mlir::Operation *op);
 
   mlir::ImplicitLocOpBuilder &b;
+  mlir::Operation *module;
 };
 
 } // namespace cria

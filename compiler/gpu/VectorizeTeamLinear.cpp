@@ -5,6 +5,7 @@
 // added in their order.
 
 #include "compiler/Passes.h"
+#include "compiler/gpu/FetchAhead.h"
 #include "compiler/gpu/TeamBuilder.h"
 #include "compiler/target/GpuTarget.h"
 #include "compiler/vector/LinearEpilogue.h"
@@ -376,6 +377,8 @@ struct VectorizeTeamLinear
       if (op->hasAttr(kTeamAttr))
         ops.push_back(op);
     });
+    // While the ops are there to say what comes next.
+    fetchAhead(ops);
     for (FusedLinearOp op : ops) {
       if (failed(checkBufferized(op)) || failed(checkLinear(op)))
         return signalPassFailure();

@@ -20,6 +20,8 @@
 // (Rabe and Staats 2021, algorithm 1, with a whole chunk's maximum.)
 
 #include "compiler/Passes.h"
+#include "compiler/gpu/TeamBuilder.h"
+#include "compiler/gpu/TeamPartials.h"
 #include "compiler/target/Tiles.h"
 #include "compiler/tile/Schedule.h"
 #include "compiler/vector/AttentionKernel.h"
@@ -360,6 +362,12 @@ struct VectorizeAttentionPass
     for (OpTy op : ops) {
       if (failed(check(op, op.getKeys(), op.getValues())))
         return failure();
+      if constexpr (std::is_same_v<OpTy, AttentionPartialsOp>)
+        if (op->hasAttr(kTeamAttr)) {
+          emitTeamPartials(op);
+          op.erase();
+          continue;
+        }
       int64_t chosen = accumulators;
       if (failed(takeSchedule(op, {{"accumulators", chosen}})))
         return failure();

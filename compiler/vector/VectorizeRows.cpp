@@ -5,6 +5,7 @@
 // quantised in blocks of 32.
 
 #include "compiler/Passes.h"
+#include "compiler/gpu/TeamBuilder.h"
 #include "compiler/vector/KernelUtils.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -14,6 +15,7 @@
 #include "mlir/Interfaces/FunctionInterfaces.h"
 
 #include <numeric>
+#include <optional>
 
 namespace cria {
 #define GEN_PASS_DEF_VECTORIZEROWS
@@ -30,11 +32,23 @@ class RowsKernel {
 public:
   RowsKernel(ImplicitLocOpBuilder &b, RowsOp op, bool asPairs)
       : b(b), op(op), k(cast<MemRefType>(op.getX().getType()).getDimSize(1)),
-        asPairs(asPairs) {}
+        asPairs(asPairs) {
+    if (auto groups = op->getAttrOfType<IntegerAttr>(kTeamAttr)) {
+      team.emplace(b);
+      teamGroups = groups.getInt();
+    }
+  }
 
   void emit();
 
 private:
+  /// The first of the row's parts of `size` columns that the group takes.
+  Value firstPart(int64_t size) {
+    if (!team)
+      return constIndex(b, 0);
+    return arith::MulIOp::create(b, team->group, constIndex(b, size));
+  }
+  Value addGroups(Value sum);
   /// Lanes [index, index + 16) of a row, of which `mask` (null: all) exist;
   /// the others are zero.
   using Lanes = llvm::function_ref<Value(Value index, Value mask)>;
@@ -61,7 +75,11 @@ private:
   ImplicitLocOpBuilder &b;
   RowsOp op;
   int64_t k;
-  bool asPairs;       // of bf16
+  bool asPairs; // of bf16
+  /// Of a GPU: its groups of 16 threads take pieces and blocks of the row in
+  /// turn, and sums are added group by group, after the lanes of each.
+  std::optional<TeamBuilder> team;
+  int64_t teamGroups = 1;
   NormOp norm;        // null without one
   Value factor;       // of the region's scale, in every lane, or null
   Value weight, bias; // the norm's, as memrefs; may be null
@@ -164,8 +182,8 @@ void RowsKernel::forEachPiece(int64_t size,
                               llvm::function_ref<void(Value, Value)> body) {
   int64_t full = size / kLanes * kLanes;
   if (full > 0)
-    buildLoop(b, constIndex(b, 0), constIndex(b, full), kLanes, {},
-              [&](Value index, ValueRange) {
+    buildLoop(b, firstPart(kLanes), constIndex(b, full), kLanes * teamGroups,
+              {}, [&](Value index, ValueRange) {
                 body(index, {});
                 return SmallVector<Value>();
               });
@@ -180,13 +198,28 @@ Value RowsKernel::reduce(int64_t size,
   int64_t full = size / kLanes * kLanes;
   Value acc = splat(b, 0.0f);
   if (full > 0)
-    acc = buildLoop(b, constIndex(b, 0), constIndex(b, full), kLanes, acc,
+    acc = buildLoop(b, firstPart(kLanes), constIndex(b, full),
+                    kLanes * teamGroups, acc,
                     [&](Value index, ValueRange carried) -> SmallVector<Value> {
                       return {body(index, {}, carried[0])};
                     })[0];
   if (full < size)
     acc = body(constIndex(b, full), tailMask(b, size - full), acc);
-  return sumLanes(b, acc);
+  return addGroups(sumLanes(b, acc));
+}
+
+Value RowsKernel::addGroups(Value sum) {
+  if (!team)
+    return sum;
+  // All lanes of a group put the same.
+  team->put(team->group, sum);
+  team->sync();
+  for (int64_t i = 0; i < teamGroups; ++i) {
+    Value part = team->get(constIndex(b, i));
+    sum = i ? add(sum, part) : part;
+  }
+  team->sync(); // before the next sum
+  return sum;
 }
 
 /// 1 / sqrt(sum / size + eps) in every lane. Division and square root are
@@ -257,7 +290,7 @@ void RowsKernel::storePairs(Value row, Lanes lanes) {
 void RowsKernel::quantise(Value row, Lanes lanes) {
   int64_t full = k / kQuantBlock;
   if (full > 0)
-    buildLoop(b, constIndex(b, 0), constIndex(b, full), 1, {},
+    buildLoop(b, firstPart(1), constIndex(b, full), teamGroups, {},
               [&](Value block, ValueRange) {
                 quantiseBlock(row, block, kQuantBlock, lanes);
                 return SmallVector<Value>();

@@ -9,8 +9,8 @@ from, fake_cuda.cpp stands in for libcuda.so.1 and runs them, and `cria logits
 --device cuda` must give the same bits in pieces and all at once, beside other
 sequences, and in whatever order the threads of a group run. That the last one
 sees what it should is tried too: without their syncs the kernels must give
-other logits. They are those of `--device cpu`, bit for bit where no linear is a
-team's; where one is, its sums over K have another order (`close`).
+other logits. They are those of `--device cpu` but for the order of sums over K
+and in norms (`close`).
 """
 
 import io
@@ -34,10 +34,14 @@ CASES = {
     "float": ["--quantize", "f32,attn=bf16,down=f16", "--kv-type", "bf16"],
     "q6": ["--quantize", "q6"],
     "q8-i8": ["--quantize", "q8", "--kv-type", "i8"],
+    "mixed": ["--quantize", "q4,attn=bf16,down=q8"],
 }
+OTHER_MODELS = {"mixed": os.path.join(HERE, "Inputs", "gqa.mlir")}
 
-# No linear has a team.
-EXACT = ["q6"]
+
+def model(case):
+    return OTHER_MODELS.get(case, MODEL)
+
 
 LOWERING = [
     "--cria-distribute-lanes",
@@ -88,9 +92,9 @@ def build_fake(folder):
     return folder
 
 
-def build_kernels(folder, flags, mutate):
+def build_kernels(folder, source, flags, mutate):
     """Libraries of the GPU's kernels for the CPU, and without their syncs."""
-    run("cria-compile", MODEL, *flags, "--target", "native,sm_90",
+    run("cria-compile", source, *flags, "--target", "native,sm_90",
         "--stop-after", "vector", "-o", folder, stdout=subprocess.DEVNULL)
     lowered = run("cria-opt", os.path.join(folder, "06-vector-gpu.mlir"),
                   *LOWERING, stdout=subprocess.PIPE).stdout
@@ -131,15 +135,16 @@ def close(found, wanted):
             for each in [found, wanted]]
     error = numpy.abs(rows[0] - rows[1]).max(axis=1) / numpy.abs(rows[1]).max()
     print(f"off by {numpy.quantile(error, 1 / 32):.1e} and {error.max():.1e}")
-    return numpy.quantile(error, 1 / 32) < 1e-5 and error.max() < 2e-2
+    return numpy.quantile(error, 1 / 32) < 1e-4 and error.max() < 2e-2
 
 
 def check(name, work, fake, mutate):
     folder = os.path.join(work, name)
     flags = ["--seed", "5", "--context", "512", *CASES[name]]
-    run("cria-compile", MODEL, *flags, "--target", "native,sm_90",
+    run("cria-compile", model(name), *flags, "--target", "native,sm_90",
         "-o", folder, stdout=subprocess.DEVNULL)
-    libraries = build_kernels(os.path.join(folder, "gpu"), flags, mutate)
+    libraries = build_kernels(os.path.join(folder, "gpu"), model(name), flags,
+                              mutate)
     kernels = libraries[0]
     source = random.Random(7)
     tokens = ",".join(str(source.randrange(256)) for _ in range(300))
@@ -158,8 +163,7 @@ def check(name, work, fake, mutate):
     first, long_first = gpu(short, "forward", kernels), gpu(tokens, "forward",
                                                             kernels)
     for found, wanted in [(first, expected), (long_first, long_expected)]:
-        assert (found == wanted) if name in EXACT else close(found, wanted), (
-            f"{name}: not the logits of the CPU")
+        assert close(found, wanted), f"{name}: not the logits of the CPU"
     # One case tries all orders.
     for order in ["forward", "reverse", "1", "2"][:: 1 if mutate else 3]:
         for split in [[], ["--batch-split", "3"]]:

@@ -403,6 +403,11 @@ Result callIn(const char *Name) {
 
 extern "C" {
 
+void cria_gpu_fetch(uint64_t At) {
+  if (!inside(At, 1))
+    stop("a thread asks for memory that nobody allocated");
+}
+
 Result cuInit(unsigned) {
   CALL("cuInit");
   return std::atoi(setting("FAKE_CUDA_COUNT", "1")) ? Ok : NoDevice;

@@ -33,7 +33,7 @@ def main():
     for case in cases:
         folder = os.path.join(work, case)
         emulation.run(
-            "cria-compile", emulation.MODEL, "--seed", "5", "--context", "512",
+            "cria-compile", emulation.model(case), "--seed", "5", "--context", "512",
             *emulation.CASES[case], "--target", ",".join(["native", *TARGETS]),
             "--emit", "asm", "-o", folder, stdout=subprocess.DEVNULL)
         for target in TARGETS:

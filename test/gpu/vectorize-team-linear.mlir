@@ -40,6 +40,46 @@ module {
 
 // -----
 
+// Before the barrier, a team asks for the 2 KB of its first task of the linear
+// behind it, if it has one.
+
+// CHECK-LABEL: func @ahead
+// CHECK: call @cria_gpu_put
+// CHECK: %[[TEAM:.*]] = arith.divui %{{.*}}, %c16
+// CHECK: %[[HAS:.*]] = arith.cmpi ult, %[[TEAM]], %c2
+// CHECK: scf.if %[[HAS]]
+// CHECK: memref.extract_aligned_pointer_as_index
+// CHECK: arith.muli %[[TEAM]], %c2048
+// CHECK: scf.for %{{.*}} to %c2048{{.*}} step %c32768
+// CHECK: call @cria_gpu_fetch
+// CHECK: cria.barrier
+// CHECK-NOT: cria_gpu_fetch
+module {
+  cria.param @w : !cria.weight<16x64, bf16, n16k2>
+  cria.param @v : !cria.weight<32x64, bf16, n16k2>
+  func.func @ahead(%x: memref<?x64xf32>, %y: memref<?x16xf32>, %from: index, %step: index, %to: index) attributes {cria.version = "decode"} {
+    %w = cria.load @w : !cria.weight<16x64, bf16, n16k2>
+    cria.fused_linear acts(%x : memref<?x64xf32>) weights(%w : !cria.weight<16x64, bf16, n16k2>) outs(%y : memref<?x16xf32>)
+      attributes {cria.team = 16 : i64, extra_kinds = [], out = #cria<out rows>} {
+    ^bb0(%acc: vector<16xf32>):
+      cria.yield %acc : vector<16xf32>
+    }
+    cria.barrier
+    %v = cria.load @v : !cria.weight<32x64, bf16, n16k2>
+    scf.for %i = %from to %to step %step {
+      %s = cria.weight_slice %v[%i] : !cria.weight<32x64, bf16, n16k2> to !cria.weight<16x64, bf16, n16k2>
+      cria.fused_linear acts(%x : memref<?x64xf32>) weights(%s : !cria.weight<16x64, bf16, n16k2>) outs(%y : memref<?x16xf32>)
+        attributes {cria.team = 16 : i64, extra_kinds = [], out = #cria<out rows>} {
+      ^bb0(%acc: vector<16xf32>):
+        cria.yield %acc : vector<16xf32>
+      }
+    }
+    return
+  }
+}
+
+// -----
+
 module {
   cria.param @w : !cria.weight<16x64, bf16, n16k2>
   func.func @size(%x: memref<?x64xf32>, %y: memref<?x16xf32>) {
