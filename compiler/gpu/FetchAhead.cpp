@@ -5,6 +5,7 @@
 #include "compiler/target/GpuTarget.h"
 #include "compiler/vector/LinearOperands.h"
 
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 
 using namespace mlir;
@@ -23,44 +24,102 @@ static Operation *taskLoop(FusedLinearOp op) {
   return loop;
 }
 
-/// The load of an op's first weight, where it is tiled: else null.
+/// The load of an op's weights, where they are tiled and of one layer: else
+/// null.
 static LoadOp loadOf(FusedLinearOp op) {
-  auto slice = op.getWeights()[0].getDefiningOp<WeightSliceOp>();
-  return slice ? slice->getOperand(0).getDefiningOp<LoadOp>() : LoadOp();
+  LoadOp first;
+  for (Value weight : op.getWeights()) {
+    auto slice = weight.getDefiningOp<WeightSliceOp>();
+    auto load = slice ? slice->getOperand(0).getDefiningOp<LoadOp>() : LoadOp();
+    if (!load || (first && load->getOperands() != first->getOperands()))
+      return {};
+    first = load;
+  }
+  return first;
 }
 
-static void fetch(ImplicitLocOpBuilder &b, FusedLinearOp next, LoadOp load) {
-  auto index = [&](Value x, int64_t by) -> Value {
+/// Asks for the arrays of a weight's `groups` groups of rows from the
+/// `first`-th on.
+static void fetch(ImplicitLocOpBuilder &b, TeamBuilder &team, Value weight,
+                  Value first, int64_t groups) {
+  auto mul = [&](Value x, int64_t by) -> Value {
     return arith::MulIOp::create(b, x, constIndex(b, by));
   };
-  TeamBuilder team(b);
-  LinearWeight weight(b, b.clone(*load)->getResult(0));
-  Value memref = weight.codes ? weight.codes : weight.elements;
-  auto type = cast<MemRefType>(memref.getType());
-  int64_t groupBytes = type.getElementTypeBitWidth() / 8;
-  for (int64_t size : type.getShape().drop_front())
-    groupBytes *= size;
-  int64_t taskGroups = llvm::divideCeil(next.getN(), kLanes);
-  int64_t tasks = type.getDimSize(0) / taskGroups;
-  int64_t bytes = std::min(taskGroups * groupBytes, kGpuFetchBytes);
+  auto add = [&](Value x, Value y) -> Value {
+    return arith::AddIOp::create(b, x, y);
+  };
+  constexpr int64_t kLine = 128;
+  LinearWeight arrays(b, weight);
+  for (Value memref :
+       {arrays.codes, arrays.elements, arrays.scales, arrays.mins}) {
+    if (!memref)
+      continue;
+    auto type = cast<MemRefType>(memref.getType());
+    int64_t element = type.getElementTypeBitWidth() / 8, groupBytes = element;
+    for (int64_t size : type.getShape().drop_front())
+      groupBytes *= size;
+    auto layout = memref::ExtractStridedMetadataOp::create(b, memref);
+    Value start = memref::ExtractAlignedPointerAsIndexOp::create(b, memref);
+    start = add(start, mul(layout.getOffset(), element));
+    start = add(start, mul(first, groupBytes));
+    int64_t bytes = std::min(groups * groupBytes, kGpuFetchBytes);
+    buildLoop(b, mul(team.thread, kLine), constIndex(b, bytes),
+              kGpuBlockThreads * kLine, {}, [&](Value at, ValueRange) {
+                team.fetch(add(start, at));
+                return SmallVector<Value>();
+              });
+  }
+}
 
+/// Asks for the first task's weights of `next`.
+static void fetchFirst(ImplicitLocOpBuilder &b, FusedLinearOp next) {
+  TeamBuilder team(b);
+  int64_t groups = llvm::divideCeil(next.getN(), kLanes);
   Value task =
       arith::DivUIOp::create(b, ThreadIdOp::create(b), constIndex(b, kGpuTeam));
+  int64_t tasks = llvm::divideCeil(
+                      cast<WeightType>(loadOf(next).getType()).getN(), kLanes) /
+                  groups;
   Value hasTask = arith::CmpIOp::create(b, arith::CmpIPredicate::ult, task,
                                         constIndex(b, tasks));
   auto branch = scf::IfOp::create(b, hasTask, /*withElseRegion=*/false);
   b.setInsertionPointToStart(branch.thenBlock());
-  auto layout = memref::ExtractStridedMetadataOp::create(b, memref);
-  Value start = memref::ExtractAlignedPointerAsIndexOp::create(b, memref);
-  Value offset = index(layout.getOffset(), type.getElementTypeBitWidth() / 8);
-  start = arith::AddIOp::create(b, start, offset);
-  start = arith::AddIOp::create(b, start, index(task, taskGroups * groupBytes));
-  constexpr int64_t kLine = 128;
-  buildLoop(b, index(team.thread, kLine), constIndex(b, bytes),
-            kGpuBlockThreads * kLine, {}, [&](Value at, ValueRange) {
-              team.fetch(arith::AddIOp::create(b, start, at));
-              return SmallVector<Value>();
-            });
+  Value first = arith::MulIOp::create(b, task, constIndex(b, groups));
+  for (Value slice : next.getWeights()) {
+    Operation *load = slice.getDefiningOp()->getOperand(0).getDefiningOp();
+    fetch(b, team, b.clone(*load)->getResult(0), first, groups);
+  }
+}
+
+void cria::fetchNextTask(FusedLinearOp op) {
+  auto loop = dyn_cast<scf::ForOp>(op->getParentOp());
+  int64_t rows = op.getN();
+  if (!loop || ShapedType::isDynamic(rows) || rows % kLanes != 0)
+    return;
+  // A task is `rows` rows, which follow those of the task before.
+  for (Value weight : op.getWeights()) {
+    auto slice = weight.getDefiningOp<WeightSliceOp>();
+    auto apply =
+        slice ? slice->getOperand(1).getDefiningOp<affine::AffineApplyOp>()
+              : affine::AffineApplyOp();
+    if (!apply || apply.getMapOperands().size() != 1 ||
+        apply.getMapOperands()[0] != loop.getInductionVar() ||
+        apply.getMap().getNumDims() != 1 ||
+        apply.getMap().getResult(0) !=
+            getAffineDimExpr(0, op.getContext()) * rows)
+      return;
+  }
+  ImplicitLocOpBuilder b(op.getLoc(), op);
+  TeamBuilder team(b);
+  Value next = arith::AddIOp::create(b, loop.getInductionVar(), loop.getStep());
+  Value isTask = arith::CmpIOp::create(b, arith::CmpIPredicate::ult, next,
+                                       loop.getUpperBound());
+  auto branch = scf::IfOp::create(b, isTask, /*withElseRegion=*/false);
+  b.setInsertionPointToStart(branch.thenBlock());
+  int64_t groups = rows / kLanes;
+  Value first = arith::MulIOp::create(b, loop.getStep(), constIndex(b, groups));
+  for (Value weight : op.getWeights())
+    fetch(b, team, weight, first, groups);
 }
 
 void cria::fetchAhead(ArrayRef<FusedLinearOp> ops) {
@@ -84,6 +143,6 @@ void cria::fetchAhead(ArrayRef<FusedLinearOp> ops) {
     if (!waits || !isKnown)
       continue;
     ImplicitLocOpBuilder b(next.getLoc(), from->getNextNode());
-    fetch(b, next, load);
+    fetchFirst(b, next);
   }
 }

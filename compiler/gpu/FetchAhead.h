@@ -13,8 +13,13 @@ namespace cria {
 /// `ops` are a function's linears of teams, in their order and in memref form.
 /// Behind the last loop before a barrier, every team asks for the weights of
 /// its first task of the linear that follows in the same block, up to
-/// kGpuFetchBytes. Weights depend on nothing that the barrier is for.
+/// kGpuFetchBytes of each array. Weights depend on nothing that the barrier is
+/// for.
 void fetchAhead(llvm::ArrayRef<FusedLinearOp> ops);
+
+/// Before `op`, asks for the weights of the team's next task of it, which are
+/// then read from L2: memory works on through the sums and the epilogue.
+void fetchNextTask(FusedLinearOp op);
 
 } // namespace cria
 

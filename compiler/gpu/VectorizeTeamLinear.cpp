@@ -390,8 +390,12 @@ struct VectorizeTeamLinear
       }
       auto func = op->getParentOfType<FunctionOpInterface>();
       auto version = func->getAttrOfType<StringAttr>("cria.version");
+      bool decode = version && version.getValue() == "decode";
+      // With more tokens, products take longer than the weights' way.
+      if (decode)
+        fetchNextTask(op);
       ImplicitLocOpBuilder b(op.getLoc(), op);
-      TeamLinear(b, op).emit(version && version.getValue() == "decode");
+      TeamLinear(b, op).emit(decode);
       op.erase();
     }
   }
