@@ -44,15 +44,15 @@ private:
 } // namespace
 
 Trial cria::makeTrial(llvm::ArrayRef<int32_t> tokens, int64_t context,
-                      int64_t batch) {
+                      int64_t batch, int64_t longest) {
   Trial trial;
   trial.sequences = 3;
   trial.pagesPerSequence = 2;
-  int64_t first[] = {9, 5, 2}, second[] = {4, 0, 3};
+  int64_t first[] = {longest, 5, 2}, second[] = {4, 0, 3};
   int64_t room = std::min(context - 3, batch);
   // A tiny context or batch still gets a trial, of fewer tokens.
   for (int64_t s = 0; s < 3; ++s) {
-    first[s] = std::clamp<int64_t>(std::min(first[s], room / 4), 1, 9);
+    first[s] = std::clamp<int64_t>(std::min(first[s], room / 4), 1, longest);
     second[s] = std::clamp<int64_t>(std::min(second[s], room / 4), 0, 9);
   }
   Builder builder(trial, tokens);

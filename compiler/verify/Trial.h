@@ -13,8 +13,10 @@ namespace cria {
 
 /// Ragged sequences of `tokens`: prompts in two chunks, the second at cache
 /// positions above 0, then a decode step of all and one of a single sequence.
-/// No position reaches `context`, no call takes more than `batch` tokens.
-Trial makeTrial(llvm::ArrayRef<int32_t> tokens, int64_t context, int64_t batch);
+/// No position reaches `context`, no call takes more than `batch` tokens, and
+/// no chunk has more than `longest`, which one does where there is room.
+Trial makeTrial(llvm::ArrayRef<int32_t> tokens, int64_t context, int64_t batch,
+                int64_t longest = 9);
 
 /// One call of these tokens, whose logits are all wanted, from position 0: in a
 /// reduced module any tensor may have their number of rows.

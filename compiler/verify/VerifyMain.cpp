@@ -408,7 +408,9 @@ llvm::Error Tool::run() {
     return text.takeError();
   ids = std::move(*text);
   Trial trial = makeTrial(ids, sizeOf(*model.module, "cria.context"),
-                          sizeOf(*model.module, "cria.max_batch"));
+                          sizeOf(*model.module, "cria.max_batch"),
+                          // What computes in f16 takes 16 tokens or more.
+                          options->numerics == "fast" ? 40 : 9);
   Verifier::Options wanted;
   wanted.line.kvType = options->kvType;
   wanted.line.quantize = options->quantize;
