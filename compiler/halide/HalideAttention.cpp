@@ -125,6 +125,7 @@ private:
   void emitChunk(const Group &group, Value kvHead, Value token, Value count,
                  Value chunk, Value output, Value sums, Value highest);
   Value cachePart(Value cache, Value kvHead);
+  Value addressOf(Value memref);
   void allocateScores(int64_t tokens);
   bool isQuantized() {
     return cast<MemRefType>(keys.getType()).getElementType().isInteger();
@@ -162,6 +163,15 @@ Value HalideChunks::cachePart(Value cache, Value kvHead) {
   return slice(b, cache, dims);
 }
 
+/// Of a memref's first element, as i64.
+Value HalideChunks::addressOf(Value memref) {
+  auto data = memref::ExtractStridedMetadataOp::create(b, memref);
+  auto element = cast<MemRefType>(memref.getType()).getElementTypeBitWidth();
+  Value address = memref::ExtractAlignedPointerAsIndexOp::create(b, memref);
+  address = add(address, mul(data.getOffset(), element / 8));
+  return arith::IndexCastOp::create(b, b.getI64Type(), address);
+}
+
 void HalideChunks::emitChunk(const Group &group, Value kvHead, Value token,
                              Value count, Value chunk, Value output, Value sums,
                              Value highest) {
@@ -171,6 +181,9 @@ void HalideChunks::emitChunk(const Group &group, Value kvHead, Value token,
   params.add("element", cast<MemRefType>(keys.getType()).getElementType());
   params.add("tokens", group.tokens);
   params.add("tile", group.tile);
+  // A token on its own waits for memory.
+  bool ahead = group.tokens == 1 && !isQuantized();
+  params.add("ahead", ahead);
   Value queries = slice(b, q,
                         {part(token, count), part(mul(kvHead, heads * headDim),
                                                   index(heads * headDim))});
@@ -179,6 +192,8 @@ void HalideChunks::emitChunk(const Group &group, Value kvHead, Value token,
   Value valuePages = cachePart(values, kvHead);
   SmallVector<Value> operands{
       queries, keyPages, valuePages, table, load(positions, token), chunk};
+  if (ahead)
+    operands.append({addressOf(keyPages), addressOf(valuePages)});
   // Their scales are among the bytes.
   if (isQuantized())
     operands.append({keyPages, valuePages});

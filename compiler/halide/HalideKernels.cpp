@@ -135,6 +135,25 @@ void defineParallelFor(llvm::Function &hook) {
   hook.setLinkage(llvm::GlobalValue::InternalLinkage);
 }
 
+/// What a kernel calls to ask for a line, and takes for 0 (KernelMath.h).
+constexpr llvm::StringLiteral kPrefetchLine = "cria_prefetch_line";
+
+void definePrefetchLine(llvm::Function &hook) {
+  for (llvm::User *user : hook.users())
+    if (auto *call = llvm::dyn_cast<llvm::CallInst>(user))
+      call->setAttributes({});
+  hook.setAttributes({});
+  hook.addFnAttr(llvm::Attribute::AlwaysInline);
+  llvm::IRBuilder<> b(llvm::BasicBlock::Create(hook.getContext(), "", &hook));
+  llvm::Value *address = b.CreateIntToPtr(hook.getArg(0), b.getPtrTy());
+  llvm::Value *read = b.getInt32(0), *allCaches = b.getInt32(3),
+              *isData = b.getInt32(1);
+  b.CreateIntrinsic(llvm::Intrinsic::prefetch, {b.getPtrTy()},
+                    {address, read, allCaches, isData});
+  b.CreateRet(b.getInt32(0));
+  hook.setLinkage(llvm::GlobalValue::InternalLinkage);
+}
+
 /// Prefetches to all caches, as cria's kernels do: Halide's are non-temporal,
 /// which was measured to make decode three times as slow as without.
 void prefetchToAllCaches(llvm::Function &function) {
@@ -153,6 +172,8 @@ llvm::Error prepare(llvm::Module &made, llvm::StringRef symbol, bool contract) {
   for (llvm::StringRef other : {"_argv", "_metadata"})
     if (llvm::Function *function = made.getFunction((symbol + other).str()))
       function->eraseFromParent();
+  if (llvm::Function *hook = made.getFunction(kPrefetchLine))
+    definePrefetchLine(*hook);
   std::vector<std::string> refused;
   for (llvm::Function &function : made) {
     if (function.isDeclaration()) {

@@ -24,11 +24,11 @@
 // CHECK:             scf.for %[[C:.*]] = %c0 to
 // CHECK:               %[[ROWS:[^ ]*]] = memref.subview %[[Q]][%{{.*}}, 0] [%[[COUNT]], 192] [1, 1]
 // CHECK:               %[[K:[^ ]*]] = memref.subview %{{.*}}[%{{.*}}, 0, 0, 0, 0, 0] [1, %{{.*}}, 1, 4, 64, 16] {{.*}} to memref<?x4x64x16xf16,
-// CHECK:               call @halide_attention_chunk_elementfloat16_head_dim64_heads3_scale1040187392_tile2_tokens16(
+// CHECK:               call @halide_attention_chunk_ahead0_elementfloat16_head_dim64_heads3_scale1040187392_tile2_tokens16(
 // CHECK:               call @halide_attention_step_head_dim64_heads3(%{{[^ ]*}}, %{{[^ ]*}}, %[[C]], 
 // CHECK:             call @halide_attention_result_head_dim64_heads3(
 // CHECK:           } else {
-// CHECK:               call @halide_attention_chunk_elementfloat16_head_dim64_heads3_scale1040187392_tile1_tokens1(
+// CHECK:               call @halide_attention_chunk_ahead1_elementfloat16_head_dim64_heads3_scale1040187392_tile1_tokens1(
 // CHECK-NOT:     cria.fused_attention
 func.func @fused(%q: memref<?x192xf32>, %k: memref<2x?x1x4x64x16xf16>, %v: memref<2x?x1x64x64xf16>, %p: memref<?xi32>, %s: memref<?xi32>,
                  %t: memref<?x?xi32>, %layer: index, %y: memref<?x192xf32>) {
@@ -49,7 +49,7 @@ func.func @fused(%q: memref<?x192xf32>, %k: memref<2x?x1x4x64x16xf16>, %v: memre
 // CHECK:         %[[V:[^ ]*]] = memref.subview {{.*}} to memref<?x2304xi8,
 // CHECK-DAG:     %[[KC:[^ ]*]] = memref.cast %[[K]] :
 // CHECK-DAG:     %[[VC:[^ ]*]] = memref.cast %[[V]] :
-// CHECK:         call @halide_attention_chunk_elementint8_head_dim32_heads4_scale1043662067_tile1_tokens1(%{{[^ ]*}}, %[[KC]], %[[VC]], %{{[^ ]*}}, %{{[^ ]*}}, %{{[^ ]*}}, %[[KC]], %[[VC]],
+// CHECK:         call @halide_attention_chunk_ahead0_elementint8_head_dim32_heads4_scale1043662067_tile1_tokens1(%{{[^ ]*}}, %[[KC]], %[[VC]], %{{[^ ]*}}, %{{[^ ]*}}, %{{[^ ]*}}, %[[KC]], %[[VC]],
 // CHECK-NOT:     cria.attention_partials
 func.func @partials(%q: memref<1x128xf32>, %k: memref<2x?x1x2304xi8>, %v: memref<2x?x1x2304xi8>, %p: memref<1xi32>, %s: memref<1xi32>,
                     %t: memref<?x?xi32>, %layer: index, %first: index, %y: memref<1x4x1x64xf32>) {

@@ -34,6 +34,9 @@ public:
   GeneratorParam<int> tile{"tile", 1};
   /// Vectors that are summed at once, at most.
   GeneratorParam<int> accumulators{"accumulators", 24};
+  /// Prefetch, while a page is read, the one that is read after it. Not with
+  /// int8, which takes longer for a page than memory does.
+  GeneratorParam<bool> ahead{"ahead", false};
 
   Input<Buffer<float, 2>> q{"q"}; // element of head 0, 1, ...; token
   // Position, element, block, page; and element, position, page. Of int8: byte,
@@ -57,6 +60,10 @@ public:
       cache->set_type(element);
     keys.set_dimensions(isInt8() ? 2 : 4);
     values.set_dimensions(isInt8() ? 2 : 3);
+    if (ahead) {
+      keyAddress = add_input<int64_t>("key_address");
+      valueAddress = add_input<int64_t>("value_address");
+    }
     if (isInt8()) {
       // The caches once more, for their scales. Strides are in bytes.
       keyScales = add_input<Buffer<float, 2>>("key_scales");
@@ -97,12 +104,38 @@ public:
       return (*scales)(page(g) * (scales->dim(1).stride() / 4) + codes + t, 0);
     };
 
+    int bytes = Type(element).bytes();
+    if (ahead) {
+      auto address = [&](const Expr &base, const Expr &pageIndex,
+                         const Expr &stride) {
+        return base + cast<int64_t>(pageIndex) * cast<int64_t>(stride) * bytes;
+      };
+      Expr keyStride = keys.dim(3).stride(),
+           valueStride = values.dim(2).stride();
+      Expr next = min(g + 1, pages - 1);
+      Expr nextChunk = table(min((chunk + 1) * kChunkPages, position / kPage));
+      afterKeys(g) =
+          select(g + 1 < pages, address(*keyAddress, page(next), keyStride),
+                 address(*valueAddress, page(0), valueStride));
+      afterValues(g) =
+          select(g + 1 < pages, address(*valueAddress, page(next), valueStride),
+                 address(*keyAddress, nextChunk, keyStride));
+    }
+    constexpr int line = 64;
+
     re = RDom(0, headDim, "e");
     // Tokens that fill up the last tile are the last one.
     Expr token = tokens > 1 ? min(i, last) : i;
     dot(l, k, g, h, i) = 0.0f;
-    dot(l, k, g, h, i) =
-        fma(key(l, k, re, g), q(h * headDim + re, token), dot(l, k, g, h, i));
+    Expr query = q(h * headDim + re, token);
+    if (ahead) {
+      // Once for all heads, and where a line begins.
+      int every = std::max(1, line / (kLanes * bytes));
+      Expr at = afterKeys(g) + (k * headDim + re) * kLanes * bytes;
+      query = select(h == 0 && re % every == 0,
+                     asFloat(asInt(query) | prefetchLine(at)), query);
+    }
+    dot(l, k, g, h, i) = fma(key(l, k, re, g), query, dot(l, k, g, h, i));
     Expr place = (g * kBlocks + k) * kLanes + l;
     Expr factor = asFloat(int(scale));
     if (isInt8())
@@ -129,8 +162,14 @@ public:
           p(l, k, g, h, i) * scaleOf(valueScales, g, k * kLanes + l);
     }
     auto add = [&](const Expr &t, const Expr &g, const Expr &v) {
-      acc(d, h, i) =
-          fma(weight(t % kLanes, t / kLanes, g, h, i), v, acc(d, h, i));
+      Expr w = weight(t % kLanes, t / kLanes, g, h, i);
+      if (ahead) {
+        Expr bits = asInt(w);
+        for (int at = 0; at < headDim * bytes; at += line)
+          bits = bits | prefetchLine(afterValues(g) + t * headDim * bytes + at);
+        w = select(h == 0, asFloat(bits), w);
+      }
+      acc(d, h, i) = fma(w, v, acc(d, h, i));
     };
     acc(d, h, i) = 0.0f;
     // Parts of a page that fit onto the stack as f32.
@@ -207,6 +246,9 @@ public:
     const TailStrategy fill = TailStrategy::RoundUp;
     Var ko("ko"), ki("ki"), io("io"), ii("ii");
     onStack(physical).compute_root().bound_storage(g, kChunkPages);
+    if (ahead)
+      for (Func f : {afterKeys, afterValues})
+        onStack(f).compute_root().bound_storage(g, kChunkPages);
     Func(score)
         .split(k, ko, ki, blocks)
         .split(i, io, ii, tile, fill)
@@ -309,11 +351,13 @@ private:
   bool isInt8() const { return Type(element).is_int(); }
 
   Input<Buffer<float, 2>> *keyScales = nullptr, *valueScales = nullptr;
+  Input<int64_t> *keyAddress = nullptr, *valueAddress = nullptr;
   Output<Buffer<float, 5>> *weighted = nullptr;
   Var l{"l"}, k{"k"}, g{"g"}, h{"h"}, d{"d"}, i{"i"}, e{"e"}, t{"t"};
   RDom re, rt, more;
   Func physical{"physical"}, key{"key"}, value{"value"}, dot{"dot"}, top{"top"},
-      acc{"acc"}, sums{"sums"};
+      acc{"acc"}, sums{"sums"}, afterKeys{"after_keys"},
+      afterValues{"after_values"};
   Expr pages;
   int part;
   std::vector<Func> steps;

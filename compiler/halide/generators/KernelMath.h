@@ -32,6 +32,15 @@ inline Halide::Expr fma(const Halide::Expr &a, const Halide::Expr &b,
   return intrinsic("llvm.fma.f32", {a, b, c});
 }
 
+/// 0, which is not known before the kernel is linked (HalideKernels.cpp): it
+/// asks all caches for the line at an address. Halide's own prefetches need a
+/// region whose place can be computed, and a page's is read from a table.
+inline Halide::Expr prefetchLine(const Halide::Expr &address) {
+  return Halide::Internal::Call::make(Halide::Int(32), "cria_prefetch_line",
+                                      {address},
+                                      Halide::Internal::Call::PureExtern);
+}
+
 inline Halide::Expr asInt(const Halide::Expr &x) {
   return Halide::reinterpret<int32_t>(x);
 }
