@@ -8,6 +8,7 @@
 #include "compiler/vector/KernelUtils.h"
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace cria;

@@ -7,7 +7,9 @@
 
 #include "compiler/halide/generators/KernelMath.h"
 
+#include <algorithm>
 #include <limits>
+#include <vector>
 
 using namespace Halide;
 using namespace cria::halide;

@@ -8,6 +8,7 @@
 #include "compiler/halide/generators/KernelMath.h"
 
 #include <limits>
+#include <vector>
 
 using namespace Halide;
 using namespace cria::halide;

@@ -6,6 +6,10 @@
 
 #include "compiler/halide/generators/KernelMath.h"
 
+#include <functional>
+#include <string>
+#include <vector>
+
 using namespace Halide;
 using namespace cria::halide;
 

@@ -10,6 +10,7 @@
 #include "Halide.h"
 
 #include <functional>
+#include <string>
 #include <vector>
 
 namespace cria::halide {
