@@ -61,11 +61,11 @@ struct PipelineOptions {
   std::string tuningRecord;
   /// Why no op can have a kernel of Halide, whatever its schedule says; and of
   /// its linears what linearTokens, linearPanels and linearBlockTokens are of
-  /// cria's. With 6 tokens in a block LLVM's registers do not suffice here.
+  /// cria's.
   std::string halideRefusal;
   int64_t halideTokens = 4;
   int64_t halidePanels = 2;
-  int64_t halideBlockTokens = 5;
+  int64_t halideBlockTokens = 6;
   /// Time stamps around kernels, for cria_session_profile.
   bool profile = false;
 

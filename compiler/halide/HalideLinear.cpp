@@ -43,11 +43,12 @@ public:
 private:
   bool isAutomatic() const { return !autoscheduler(binding.provider).empty(); }
   bool isWide();
-  HalideKernel kernel();
+  HalideKernel kernel(bool whole, bool single);
   Value subview(Value memref, Value first, Value count, int64_t dim = 0);
   Value sumsOf(size_t which);
   void emitCall(size_t which, Value group, Value groups, Value token,
-                Value tokens);
+                Value tokens, Value offset, const HalideKernel &made);
+  void emitCalls(Value group, Value groups, Value token, Value tokens);
   void emitBlock(Value group, Value groups, Value token, Value tokens);
 
   ImplicitLocOpBuilder &b;
@@ -55,6 +56,7 @@ private:
   WeightType weight;
   const HalideBinding &binding;
   HalideCut cut = {};
+  int64_t tile = 1; // tokens of a register tile
   int64_t mostTokens = 0, mostGroups = 0;
   SmallVector<SmallVector<Value>> data; // the arrays of each weight
   Value numRows;
@@ -110,7 +112,7 @@ LogicalResult HalideLinear::takeCut() {
   return taken;
 }
 
-HalideKernel HalideLinear::kernel() {
+HalideKernel HalideLinear::kernel(bool whole, bool single) {
   HalideKernel made;
   auto add = [&](StringRef name, Attribute value) {
     made.params.push_back(b.getNamedAttr(name, value));
@@ -127,7 +129,7 @@ HalideKernel HalideLinear::kernel() {
                     : weight.getElement() == ElementKind::q6 ? 24
                                                              : 32;
     add("ahead", number(cut.prefetch / cut.panels / (bytes * kLanes)));
-    add("block_tokens", number(binding.decode ? 0 : cut.blockTokens));
+    add("block_tokens", number(binding.decode || single ? 0 : cut.blockTokens));
   } else {
     made.generator = "linear_floats";
     add("columns", number(weight.getK()));
@@ -136,8 +138,9 @@ HalideKernel HalideLinear::kernel() {
     add("autoscheduler", b.getStringAttr(autoscheduler(binding.provider)));
     add("autoscheduler.parallelism", number(1));
   }
-  add("tokens", number(cut.tokens));
+  add("tokens", number(single ? 1 : cut.tokens));
   add("panels", number(cut.panels));
+  add("whole", b.getBoolAttr(whole));
   return made;
 }
 
@@ -165,23 +168,45 @@ Value HalideLinear::sumsOf(size_t which) {
                                            sizes, strides);
 }
 
+/// Tokens of the block at `token` from `offset` on.
 void HalideLinear::emitCall(size_t which, Value group, Value groups,
-                            Value token, Value tokens) {
+                            Value token, Value tokens, Value offset,
+                            const HalideKernel &made) {
   SmallVector<Value> operands;
   for (Value part : data[which])
     operands.push_back(subview(part, group, groups));
+  Value first = b.createOrFold<arith::AddIOp>(token, offset);
   for (Value part : op.getActs())
-    operands.push_back(subview(part, token, tokens));
+    operands.push_back(subview(part, first, tokens));
   Value zero = constIndex(b, 0);
   operands.push_back(
-      subview(subview(sumsOf(which), zero, groups), zero, tokens, 1));
-  emitHalideCall(b, kernel(), operands);
+      subview(subview(sumsOf(which), zero, groups), offset, tokens, 1));
+  emitHalideCall(b, made, operands);
+}
+
+/// Whole tiles of tokens by one kernel, what is left one by one by another.
+void HalideLinear::emitCalls(Value group, Value groups, Value token,
+                             Value tokens) {
+  auto emitAll = [&](Value offset, Value count, const HalideKernel &made) {
+    for (size_t w = 0; w < data.size(); ++w)
+      emitCall(w, group, groups, token, count, offset, made);
+  };
+  Value zero = constIndex(b, 0);
+  std::optional<int64_t> known = getConstantIntValue(groups);
+  if (isAutomatic() || (cut.panels > 1 && (!known || *known % cut.panels)))
+    return emitAll(zero, tokens, kernel(/*whole=*/false, /*single=*/false));
+  HalideKernel made = kernel(/*whole=*/true, /*single=*/false);
+  if (tile == 1)
+    return emitAll(zero, tokens, made);
+  Value rest = arith::RemUIOp::create(b, tokens, constIndex(b, tile));
+  Value whole = arith::SubIOp::create(b, tokens, rest);
+  emitAll(zero, whole, made);
+  emitAll(whole, rest, kernel(/*whole=*/true, /*single=*/true));
 }
 
 void HalideLinear::emitBlock(Value group, Value groups, Value token,
                              Value tokens) {
-  for (size_t w = 0; w < data.size(); ++w)
-    emitCall(w, group, groups, token, tokens);
+  emitCalls(group, groups, token, tokens);
   Value zero = constIndex(b, 0);
   buildLoop(b, zero, groups, 1, {}, [&](Value i, ValueRange) {
     Value lane = arith::MulIOp::create(b, arith::AddIOp::create(b, group, i),
@@ -204,8 +229,19 @@ void HalideLinear::emitBlock(Value group, Value groups, Value token,
 }
 
 void HalideLinear::emit() {
+  Value init = op.getInit();
+  if (op.getOut() == OutKind::rows)
+    numRows = dimSize(b, init, 1);
+  else
+    numRows =
+        b.createOrFold<arith::MulIOp>(dimSize(b, init, 2), dimSize(b, init, 4));
+  std::optional<int64_t> known = getConstantIntValue(numRows);
+  isRagged = !known || *known % kLanes;
+  int64_t groups = known ? llvm::divideCeil(*known, kLanes) : 0;
+  if (groups % cut.panels)
+    cut.panels = 1;
   // The kernel rounds tokens and groups up to whole tiles, within the buffer.
-  int64_t tile = cut.tokens;
+  tile = cut.tokens;
   if (!binding.decode && weight.isQuantized() && cut.blockTokens > 0)
     tile = cut.blockTokens;
   int64_t room = binding.decode ? kDecodeTokens : kTokenBlock;
@@ -238,16 +274,8 @@ void HalideLinear::emit() {
     data.push_back(parts);
   }
 
-  Value init = op.getInit();
-  if (op.getOut() == OutKind::rows)
-    numRows = dimSize(b, init, 1);
-  else
-    numRows =
-        b.createOrFold<arith::MulIOp>(dimSize(b, init, 2), dimSize(b, init, 4));
-  std::optional<int64_t> known = getConstantIntValue(numRows);
-  isRagged = !known || *known % kLanes;
   Value count =
-      known ? constIndex(b, llvm::divideCeil(*known, kLanes))
+      known ? constIndex(b, groups)
             : Value(arith::DivUIOp::create(b, addIndex(b, numRows, kLanes - 1),
                                            constIndex(b, kLanes)));
   Value zero = constIndex(b, 0), n = dimSize(b, op.getActs()[0], 0);

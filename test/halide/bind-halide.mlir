@@ -12,7 +12,8 @@
 #h = {provider = "halide"}
 
 // Two groups of rows and up to 64 tokens a call, each weight's sums in a half
-// of the buffer; then the epilogue.
+// of the buffer; whole tiles by one kernel, the tokens that are left by another;
+// then the epilogue.
 
 // CHECK-LABEL: func.func @glu
 // CHECK-SAME:    (%[[CODES:[^:]*]]: memref<?x16xi32>, %[[SCALES:[^:]*]]: memref<?x2xf32>, %[[SUMS:[^:]*]]: memref<?x2xf32>,
@@ -22,11 +23,16 @@
 // CHECK:         scf.for %[[G:[^ ]*]] = %c0 to %c6 step %c2
 // CHECK:           scf.for %[[T:[^ ]*]] = %c0 to %[[N:.*]] step %c64
 // CHECK:             %[[COUNT:[^ ]*]] = arith.minui
+// CHECK:             %[[REST:[^ ]*]] = arith.remui %[[COUNT]], %c4
+// CHECK:             %[[WHOLE:[^ ]*]] = arith.subi %[[COUNT]], %[[REST]]
 // CHECK-DAG:         %[[C0:[^ ]*]] = memref.subview %[[WC]][%[[G]], 0, 0, 0] [2, 2, 4, 64] [1, 1, 1, 1]
-// CHECK-DAG:         %[[A0:[^ ]*]] = memref.subview %[[CODES]][%[[T]], 0] [%[[COUNT]], 16] [1, 1]
-// CHECK:             call @halide_linear_codes_ahead8_block_tokens0_blocks2_elementq4_min1_panels2_tokens4_wide0(
+// CHECK-DAG:         %[[A0:[^ ]*]] = memref.subview %[[CODES]][%[[T]], 0] [%[[WHOLE]], 16] [1, 1]
+// CHECK:             call @halide_linear_codes_ahead8_block_tokens0_blocks2_elementq4_min1_panels2_tokens4_whole1_wide0(
 // CHECK-SAME:          memref<?x?x?x?xi8, strided<[?, ?, ?, ?], offset: ?>>
-// CHECK:             call @halide_linear_codes_ahead8_block_tokens0_blocks2_elementq4_min1_panels2_tokens4_wide0(
+// CHECK:             call @halide_linear_codes_ahead8_block_tokens0_blocks2_elementq4_min1_panels2_tokens4_whole1_wide0(
+// CHECK:             memref.subview {{.*}}[0, %[[WHOLE]], 0] [2, %[[REST]], 16] [1, 1, 1]
+// CHECK:             call @halide_linear_codes_ahead8_block_tokens0_blocks2_elementq4_min1_panels2_tokens1_whole1_wide0(
+// CHECK:             call @halide_linear_codes_ahead8_block_tokens0_blocks2_elementq4_min1_panels2_tokens1_whole1_wide0(
 // CHECK:             scf.for %[[I:[^ ]*]] = %c0 to %c2
 // CHECK:               scf.for %[[J:.*]] = %c0 to %[[COUNT]]
 // CHECK-COUNT-2:         vector.load {{.*}}[%[[I]], %[[J]], %c0]
@@ -45,11 +51,11 @@ func.func @glu(%c: memref<?x16xi32>, %s: memref<?x2xf32>, %m: memref<?x2xf32>,
 }
 
 // A decode step: all groups in one call, four tokens at most. The last group
-// is ragged. The schedule's knobs are the kernel's.
+// is ragged, and an odd one has no partner for two panels.
 
 // CHECK-LABEL: func.func @decode
 // CHECK:         scf.for {{.*}} step %c4
-// CHECK:           call @halide_linear_floats_columns64_elementf32_panels2_tokens1(
+// CHECK:           call @halide_linear_floats_columns64_elementf32_panels1_tokens1_whole1(
 // CHECK:             vector.create_mask
 func.func @decode(%x: memref<?x64xf32>, %w: !cria.weight<100x64, f32, n16>, %y: memref<?x100xf32>) attributes {cria.version = "decode"} {
   cria.fused_linear acts(%x : memref<?x64xf32>) weights(%w : !cria.weight<100x64, f32, n16>) outs(%y : memref<?x100xf32>)
@@ -81,5 +87,5 @@ func.func @left_to_cria(%c: memref<?x2048xi32>, %s: memref<?x256xf32>, %m: memre
   return
 }
 
-// CHECK: func.func private @halide_linear_codes_ahead8_block_tokens0_blocks2_elementq4_min1_panels2_tokens4_wide0(
-// CHECK-SAME: attributes {cria.halide = {bytes = [3], generator = "linear_codes", params = {ahead = 8 : i64, block_tokens = 0 : i64, blocks = 2 : i64, element = "q4", min = true, panels = 2 : i64, tokens = 4 : i64, wide = false}}}
+// CHECK: func.func private @halide_linear_codes_ahead8_block_tokens0_blocks2_elementq4_min1_panels2_tokens4_whole1_wide0(
+// CHECK-SAME: attributes {cria.halide = {bytes = [3], generator = "linear_codes", params = {ahead = 8 : i64, block_tokens = 0 : i64, blocks = 2 : i64, element = "q4", min = true, panels = 2 : i64, tokens = 4 : i64, whole = true, wide = false}}}
