@@ -62,8 +62,17 @@ if wants lit && [ -z "${CRIA_PYTHON:-}" ]; then
 fi
 
 if wants unit || wants lit; then
+  # A Python of one's own may have it; CMake looks.
+  halide=()
+  if [ -z "${CRIA_PYTHON:-}" ]; then
+    if folder=$(install_halide 2>"$LOG/halide.txt"); then
+      halide=(-DCRIA_HALIDE="$folder")
+    else
+      warn "Halide could not be installed (log/halide.txt): its tests are skipped"
+    fi
+  fi
   say "building in build/"
-  configure "$BUILD" -DCRIA_BUILD_TESTS=ON -DCRIA_PYTHON="$python"
+  configure "$BUILD" -DCRIA_BUILD_TESTS=ON -DCRIA_PYTHON="$python" "${halide[@]}"
   compile "$BUILD"
 fi
 if wants fuzz; then
