@@ -3,28 +3,19 @@
 // cria compile: a model in, a folder with code, header and weights out.
 
 #include "compiler/Passes.h"
-#include "compiler/Pipeline.h"
-#include "compiler/QuantizeSpec.h"
 #include "compiler/bufferize/BufferizationModels.h"
 #include "compiler/emit/Codegen.h"
 #include "compiler/emit/Header.h"
 #include "compiler/emit/Linker.h"
-#include "compiler/emit/OutputFolder.h"
 #include "compiler/emit/Proportions.h"
-#include "compiler/gpu/GpuClones.h"
 #include "compiler/halide/HalideKernels.h"
-#include "compiler/import/Import.h"
-#include "compiler/import/PackWeights.h"
 #include "compiler/import/PoolKvHeads.h"
 #include "compiler/import/QuantizeReport.h"
 #include "compiler/llvm/LlvmPipeline.h"
-#include "compiler/llvm/ModelInfo.h"
 #include "compiler/plain/PlainPipeline.h"
-#include "compiler/target/TargetList.h"
 #include "compiler/tile/Schedule.h"
 #include "compiler/tile/TuningSpace.h"
-#include "compiler/tools/CompileOptions.h"
-#include "compiler/tools/Progress.h"
+#include "compiler/tools/Driver.h"
 #include "dialect/CriaOps.h"
 #include "runtime/include/cria/abi.h"
 
@@ -45,22 +36,18 @@
 #include "llvm/Support/SHA256.h"
 #include "llvm/Support/raw_ostream.h"
 
-#include <set>
-
 using namespace cria;
 namespace cl = llvm::cl;
 
 namespace {
 
-Options *options = nullptr;
-
-//===----------------------------------------------------------------------===//
-// The driver
-//===----------------------------------------------------------------------===//
-
 constexpr Stage kStages[] = {Stage::import, Stage::dialect,   Stage::fuse,
                              Stage::tile,   Stage::bufferize, Stage::vector,
                              Stage::llvm,   Stage::emit};
+
+llvm::Error failure(const llvm::Twine &message) {
+  return llvm::createStringError(message);
+}
 
 std::string printModule(mlir::ModuleOp module) {
   std::string text;
@@ -70,200 +57,11 @@ std::string printModule(mlir::ModuleOp module) {
   return text;
 }
 
-llvm::Error failure(const llvm::Twine &message) {
-  return llvm::createStringError(message);
-}
+} // namespace
 
-class Driver {
-public:
-  explicit Driver(std::string toolPath)
-      : toolPath(std::move(toolPath)),
-        progress(std::size(kStages) + 1, options->quiet) {}
-
-  llvm::Error run();
-  /// The line of the progress bar is for other things from here on.
-  void endProgress() { progress.end(); }
-  void printResults() const;
-
-private:
-  llvm::Error checkOptions();
-  llvm::Error checkQuantize();
-  llvm::Error checkTuning();
-  llvm::Error load();
-  llvm::Error loadModule(const std::string &file, Stage stage);
-  llvm::Error runStage(Stage stage);
-  PipelineOptions lineFor(const Target &target) const;
-  llvm::Error writeTuningSpace();
-  llvm::Error runPasses(Stage stage, mlir::ModuleOp module, size_t clone,
-                        bool isGpu = false);
-  llvm::Error runGpuPasses(Stage stage);
-  void split();
-  llvm::Error readInfo();
-  llvm::Error afterStage(Stage stage);
-  llvm::Error addMetadata(llvm::json::Object added);
-  llvm::Error describe();
-  llvm::Error writeCode();
-  llvm::Error writeWeights();
-  llvm::Error writeFiles();
-  bool wants(Output kind) const { return outputs.count(kind); }
-  /// The module as files: one, or one for each clone.
-  llvm::Error writeStage(Stage stage, OutputFolder &files);
-  /// "-" and the clone's target, if there are several.
-  std::string suffix(size_t clone) const;
-
-  std::string toolPath;
-  Progress progress;
-  std::vector<Target> targets;
-  std::string targetNames;
-  std::set<Output> outputs;
-  std::optional<Stage> start, stop;
-  /// Code for weights that are somewhere else already.
-  bool codeOnly = false;
-  bool isFast = false;
-
-  std::unique_ptr<mlir::MLIRContext> context;
-  /// Its module is that of all targets, until split().
-  ImportedModel model;
-  /// From the vector stage on, a module for each target.
-  std::vector<mlir::OwningOpRef<mlir::ModuleOp>> clones;
-  /// From the tile stage on.
-  GpuClones gpu;
-  /// As after the dialect stage: its params say what the weights file holds.
-  mlir::OwningOpRef<mlir::ModuleOp> description;
-  std::string descriptionText, sourceHash;
-  ModelInfo info;
-  std::vector<PackedTensor> packed; // where --quantize is given
-  std::unique_ptr<OutputFolder> folder, dumps;
-};
-
-llvm::Error Driver::checkOptions() {
-  if (!options->stopAfter.empty()) {
-    stop = stageByName(options->stopAfter);
-    if (!stop || *stop == Stage::emit)
-      return failure("--stop-after " + options->stopAfter +
-                     ": no such stage; accepted are import, dialect, fuse, "
-                     "tile, bufferize, vector, llvm");
-  }
-  if (!options->startAfter.empty()) {
-    start = stageByName(options->startAfter);
-    if (!start || *start >= Stage::llvm)
-      return failure("--start-after " + options->startAfter +
-                     ": no such stage; accepted are import, dialect, fuse, "
-                     "tile, bufferize, vector");
-    codeOnly = true;
-  }
-  if (options->profileOps && options->plainLine)
-    return failure("--profile and --plain exclude each other: the plain "
-                   "lowering has no fused ops to measure");
-  if (options->profileOps && start && *start >= Stage::bufferize)
-    return failure("--profile and --start-after " + options->startAfter +
-                   " exclude each other: time stamps are placed in the stage "
-                   "bufferize");
-  if (options->outputPath.empty() && !stop &&
-      !options->tuningSpace.getNumOccurrences())
-    return failure("-o DIR is missing: where the outputs go");
-  if (options->kvType != "f16" && options->kvType != "bf16" &&
-      options->kvType != "f32" && options->kvType != "i8")
-    return failure("--kv-type " + options->kvType +
-                   ": accepted are f16, bf16, f32, i8");
-  if (options->numerics != "exact" && options->numerics != "fast")
-    return failure("--numerics " + options->numerics +
-                   ": accepted are exact, fast");
-  isFast = options->numerics == "fast";
-  if (isFast && options->plainLine)
-    return failure("--numerics fast and --plain exclude each other");
-  if (isFast && start && *start >= Stage::tile)
-    return failure("--numerics fast and --start-after " + options->startAfter +
-                   " exclude each other: the stage tile says what is rounded");
-  for (const std::string &fusion : options->disabledFusions)
-    if (!llvm::is_contained(kFusions, llvm::StringRef(fusion)))
-      return failure("--disable-fusion " + fusion + ": accepted are " +
-                     llvm::join(llvm::ArrayRef(kFusions), ", "));
-  if (options->contextSize.getNumOccurrences() && options->contextSize < 1)
-    return failure("--context " + llvm::Twine(options->contextSize) +
-                   ": must be at least 1");
-  if (options->batchSize.getNumOccurrences() && options->batchSize < 1)
-    return failure("--batch " + llvm::Twine(options->batchSize) +
-                   ": must be at least 1");
-  if (options->symbolPrefix.empty() ||
-      llvm::isDigit(options->symbolPrefix[0]) ||
-      !llvm::all_of(options->symbolPrefix,
-                    [](char c) { return llvm::isAlnum(c) || c == '_'; }))
-    return failure("--symbol-prefix " + options->symbolPrefix +
-                   ": cannot begin a C name; letters, digits and _ are "
-                   "accepted, no digit first");
-  outputs.insert(options->emitKinds.begin(), options->emitKinds.end());
-  if (outputs.empty())
-    outputs = options->plainLine ? std::set<Output>{Output::so}
-                                 : std::set<Output>{Output::obj, Output::so};
-  if (start && wants(Output::mlir))
-    return failure("--emit mlir and --start-after exclude each other; use "
-                   "--stop-after");
-  llvm::Expected<std::string> cpuNames = gpu.takeTargets(options->targetName);
-  if (!cpuNames)
-    return failure("--target: " + llvm::toString(cpuNames.takeError()));
-  if (!gpu.empty() && options->plainLine)
-    return failure("--plain and --target " + options->targetName +
-                   " exclude each other: the plain lowering is for CPUs");
-  if (!gpu.empty() && start && *start >= Stage::tile)
-    return failure("--start-after " + options->startAfter + " and --target " +
-                   options->targetName +
-                   " exclude each other: code for GPUs is tiled by itself");
-  llvm::Expected<TargetList> found = TargetList::get(*cpuNames, isFast);
-  if (!found)
-    return failure("--target: " + llvm::toString(found.takeError()));
-  targetNames = found->text();
-  for (const GpuTarget *each : gpu.targets())
-    targetNames += ", " + each->name.str();
-  targets = std::move(found->targets);
-  // Tests a kernel that is made for tiles on a CPU without.
-  if (options->tileIsa.getNumOccurrences())
-    for (Target &target : targets)
-      target.tileIsa = options->tileIsa;
-  if (isFast && options->dot2Isa.getNumOccurrences())
-    for (Target &target : targets)
-      target.forceBf16(options->dot2Isa);
-  for (const std::string &remark : found->remarks)
-    llvm::errs() << "cria: remark: --target: " << remark << "\n";
-  bool isSplit = stop && ((*stop >= Stage::vector && targets.size() > 1) ||
-                          (*stop >= Stage::tile && !gpu.empty()));
-  if (isSplit && options->outputPath.empty())
-    return failure("--stop-after " + options->stopAfter +
-                   " with several targets writes a file for each; -o DIR says "
-                   "where");
-  if (llvm::Error error = checkTuning())
-    return error;
-  return checkQuantize();
-}
-
-llvm::Error Driver::checkTuning() {
-  if (options->tune.empty() && options->tuningSpace.empty())
-    return llvm::Error::success();
-  if (options->plainLine)
-    return failure("--tune and --plain exclude each other: the plain lowering "
-                   "has no fused ops");
-  if (targets.size() > 1)
-    return failure("--tune is for one --target, the one that was measured; "
-                   "given are " +
-                   targetNames);
-  if (start && *start >= Stage::tile)
-    return failure("--tune and --start-after " + options->startAfter +
-                   " exclude each other: the stage tile reads the record");
-  if (options->tune.empty())
-    return llvm::Error::success();
-  llvm::Expected<TuningRecord> record = TuningRecord::read(options->tune);
-  if (!record)
-    return failure("--tune: " + llvm::toString(record.takeError()));
-  if (record->target != targetNames)
-    return failure("--tune: " + options->tune + " was measured for " +
-                   record->target + ", and the --target is " + targetNames +
-                   "; run `cria tune` there");
-  if (record->needsHalide())
-    if (llvm::Error error = findHalideGenerator(toolPath).takeError())
-      return failure("--tune: " + options->tune + " names Halide's kernels: " +
-                     llvm::toString(std::move(error)));
-  return llvm::Error::success();
-}
+Driver::Driver(Options &options, std::string toolPath)
+    : options(&options), toolPath(std::move(toolPath)),
+      progress(std::size(kStages) + 1, options.quiet) {}
 
 /// The module is as after the stage tile.
 llvm::Error Driver::writeTuningSpace() {
@@ -284,24 +82,6 @@ llvm::Error Driver::writeTuningSpace() {
   if (cause)
     return failure("--tuning-space " + options->tuningSpace + ": " +
                    cause.message());
-  return llvm::Error::success();
-}
-
-llvm::Error Driver::checkQuantize() {
-  bool asked = options->quantize.getNumOccurrences();
-  if (asked) {
-    if (llvm::Error error = QuantizeSpec::parse(options->quantize).takeError())
-      return failure("--quantize: " + llvm::toString(std::move(error)));
-    if (start)
-      return failure("--quantize and --start-after exclude each other: the "
-                     "weights have been written with other types");
-  }
-  if (!options->quantizeReport.getNumOccurrences())
-    return llvm::Error::success();
-  if (stop || outputs == std::set<Output>{Output::mlir})
-    return failure("--quantize-report " + options->quantizeReport +
-                   ": no weights are written with --stop-after or with "
-                   "--emit mlir alone");
   return llvm::Error::success();
 }
 
@@ -326,7 +106,8 @@ llvm::Error Driver::load() {
   registerCriaDialect(registry);
   registerBufferizationModels(registry);
   context = std::make_unique<mlir::MLIRContext>(registry);
-  context->getDiagEngine().registerHandler([](mlir::Diagnostic &diagnostic) {
+  context->getDiagEngine().registerHandler([this](
+                                               mlir::Diagnostic &diagnostic) {
     const char *kind = "error";
     if (diagnostic.getSeverity() == mlir::DiagnosticSeverity::Warning)
       kind = "warning";
@@ -788,8 +569,6 @@ void Driver::printResults() const {
     progress.printTimes();
 }
 
-} // namespace
-
 int main(int argc, char **argv) {
   // LLVM's own are not for this tool, and --stop-after would clash.
   llvm::SmallVector<cl::Option *> foreign;
@@ -799,8 +578,7 @@ int main(int argc, char **argv) {
       foreign.push_back(entry.second);
   for (cl::Option *option : foreign)
     option->removeArgument();
-  Options made;
-  options = &made;
+  Options options;
   mlir::registerPassManagerCLOptions();
   cl::HideUnrelatedOptions(category);
   cl::SetVersionPrinter([](llvm::raw_ostream &out) {
@@ -809,8 +587,8 @@ int main(int argc, char **argv) {
   cl::ParseCommandLineOptions(
       argc, argv, "Compiles a model to native code and packed weights.\n");
   // Any address in this program helps to find its path.
-  Driver driver(llvm::sys::fs::getMainExecutable(
-      argv[0], reinterpret_cast<void *>(&main)));
+  Driver driver(options, llvm::sys::fs::getMainExecutable(
+                             argv[0], reinterpret_cast<void *>(&main)));
   if (llvm::Error error = driver.run()) {
     driver.endProgress();
     llvm::handleAllErrors(
