@@ -10,10 +10,13 @@ include "mlir/Pass/PassBase.td"
 def FormTeams : Pass<"cria-form-teams", "::mlir::func::FuncOp"> {
   let summary = "which ops the threads of a block work on together";
   let description = [{
-    A team is a block's 16 groups of 16 threads. Linears whose weights are
-    codes of 4 or 8 bits, or bf16 with a multiple of 16 columns, get
-    `cria.team`, and `cria-spmd` deals their tasks out to teams. The others stay
-    with groups.
+    A team is a block's 16 groups of 16 threads. These get `cria.team`, and
+    `cria-spmd` deals their tasks out to teams; the others stay with groups:
+    - linears whose weights are codes of 4 or 8 bits, or bf16 with a multiple of
+      16 columns;
+    - attention of decode steps over chunks of the cache, which is then taken at
+      any depth, as whole heads would be too few threads to wait for memory;
+    - rows of a multiple of 32 columns, unless a norm goes by heads.
 
     Before:
     ```mlir

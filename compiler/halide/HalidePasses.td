@@ -15,8 +15,10 @@ def BindHalide : Pass<"cria-bind-halide", "::mlir::ModuleOp"> {
     runs the generator for each target. See `compiler/halide/HalideCall.h` for
     how operands pass.
 
-    The kernel of a linear leaves its sums over K in a buffer in L1, whose
-    epilogue is cria's own. An op that no generator covers is left to cria's
+    Bound are linears, rows, heads, attention and what merges its chunks. The
+    kernel of a linear leaves its sums over K in a buffer in L1, whose epilogue
+    is cria's own; that of attention does one chunk for the tokens of a page,
+    in loops of cria's. An op that no generator covers is left to cria's
     kernels, with a remark that says why, as are all where `refusal` is given.
 
     Before:
