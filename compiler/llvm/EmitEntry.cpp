@@ -569,14 +569,14 @@ private:
     return LLVM::AddressOfOp::create(b, global);
   }
 
-  /// Fills a struct or array from its elements and returns it.
-  void returnAggregate(ImplicitLocOpBuilder &b, Type type,
-                       ArrayRef<Value> elements) {
-    Value aggregate = LLVM::UndefOp::create(b, type);
+  /// A struct or array of these elements.
+  Value aggregate(ImplicitLocOpBuilder &b, Type type,
+                  ArrayRef<Value> elements) {
+    Value all = LLVM::UndefOp::create(b, type);
     for (auto [i, element] : llvm::enumerate(elements))
-      aggregate = LLVM::InsertValueOp::create(b, aggregate, element,
-                                              static_cast<int64_t>(i));
-    LLVM::ReturnOp::create(b, aggregate);
+      all =
+          LLVM::InsertValueOp::create(b, all, element, static_cast<int64_t>(i));
+    return all;
   }
 
   LLVM::GlobalOp emitWeightTable() {
@@ -590,13 +590,10 @@ private:
     b.createBlock(&global.getInitializerRegion());
     SmallVector<Value> entries;
     for (const ModelInfo::Weight &weight : info.weights) {
-      Value entry = LLVM::UndefOp::create(b, entryType);
       Value fields[] = {string(b, weight.name), constant(b, weight.bytes)};
-      for (int64_t i = 0; i < 2; ++i)
-        entry = LLVM::InsertValueOp::create(b, entry, fields[i], i);
-      entries.push_back(entry);
+      entries.push_back(aggregate(b, entryType, fields));
     }
-    returnAggregate(b, type, entries);
+    LLVM::ReturnOp::create(b, aggregate(b, type, entries));
     return global;
   }
 
@@ -613,15 +610,12 @@ private:
       LLVM::LLVMFuncOp code = clone.target == target.getValue()
                                   ? forward
                                   : declareForward(clone, false);
-      Value entry = LLVM::UndefOp::create(b, entryType);
       Value fields[] = {string(b, clone.target),
                         constant(b, static_cast<int64_t>(clone.features)),
                         LLVM::AddressOfOp::create(b, code)};
-      for (int64_t i = 0; i < 3; ++i)
-        entry = LLVM::InsertValueOp::create(b, entry, fields[i], i);
-      entries.push_back(entry);
+      entries.push_back(aggregate(b, entryType, fields));
     }
-    returnAggregate(b, type, entries);
+    LLVM::ReturnOp::create(b, aggregate(b, type, entries));
     return global;
   }
 
@@ -636,7 +630,7 @@ private:
       entries.push_back(LLVM::AddressOfOp::create(
           b, clone.target == target.getValue() ? profiled
                                                : declareForward(clone, true)));
-    returnAggregate(b, type, entries);
+    LLVM::ReturnOp::create(b, aggregate(b, type, entries));
     return global;
   }
 
@@ -659,13 +653,9 @@ private:
            {op.weightBytes, op.cacheBytes, op.rowBytes, op.rowFlops,
             op.positionFlops, op.window, int64_t(op.outputs), int64_t(op.int8)})
         fields.push_back(constant(b, number));
-      Value entry = LLVM::UndefOp::create(b, entryType);
-      for (auto [i, field] : llvm::enumerate(fields))
-        entry = LLVM::InsertValueOp::create(b, entry, field,
-                                            static_cast<int64_t>(i));
-      entries.push_back(entry);
+      entries.push_back(aggregate(b, entryType, fields));
     }
-    returnAggregate(b, type, entries);
+    LLVM::ReturnOp::create(b, aggregate(b, type, entries));
     return global;
   }
 
@@ -695,13 +685,9 @@ private:
            {"compute", "exact", "decode_tokens", "block_threads",
             "group_threads", "arena", "thread_arena"})
         fields.push_back(constant(b, clone.getAs<IntegerAttr>(name).getInt()));
-      Value entry = LLVM::UndefOp::create(b, entryType);
-      for (auto [i, field] : llvm::enumerate(fields))
-        entry = LLVM::InsertValueOp::create(b, entry, field,
-                                            static_cast<int64_t>(i));
-      entries.push_back(entry);
+      entries.push_back(aggregate(b, entryType, fields));
     }
-    returnAggregate(b, type, entries);
+    LLVM::ReturnOp::create(b, aggregate(b, type, entries));
     return global;
   }
 
@@ -764,7 +750,7 @@ private:
         constant(b, gpuClones ? static_cast<int64_t>(gpuClones.size()) : 0));
     fields.push_back(gpuTable ? Value(LLVM::AddressOfOp::create(b, gpuTable))
                               : Value(LLVM::ZeroOp::create(b, ptr)));
-    returnAggregate(b, type, fields);
+    LLVM::ReturnOp::create(b, aggregate(b, type, fields));
     return global;
   }
 

@@ -53,7 +53,8 @@ class Bench {
 public:
   Bench(const Options &Chosen, const cria_artifact *Artifact, int64_t Threads)
       : Chosen(Chosen), Model(cria_artifact_model(Artifact)),
-        Feed(Artifact, sessionOptions(Chosen, Threads), Chosen.Batch,
+        Feed(Artifact, sessionOptions(Threads, Chosen.Clone, Chosen.Device),
+             Chosen.Batch,
              Chosen.Depth + std::max(Chosen.Prompt, Chosen.Count)) {
     if (Chosen.Depth)
       Feed.feed(Chosen.Depth);
@@ -100,16 +101,6 @@ private:
     if (Repetition)
       Result.Samples.push_back(Count * Chosen.Batch / std::max(Seconds, 1e-9));
     Feed.rewind(Chosen.Depth);
-  }
-
-  static cria_session_options sessionOptions(const Options &Chosen,
-                                             int64_t Threads) {
-    cria_session_options Wanted;
-    cria_session_options_init(&Wanted);
-    Wanted.threads = Threads;
-    Wanted.clone = Chosen.Clone.empty() ? nullptr : Chosen.Clone.c_str();
-    Wanted.device = Chosen.Device.c_str();
-    return Wanted;
   }
 
   const Options &Chosen;

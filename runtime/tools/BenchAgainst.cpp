@@ -39,7 +39,8 @@ public:
   Runner(const AgainstBench &Chosen, const cria_artifact *Artifact,
          int64_t Threads)
       : Chosen(Chosen),
-        Feed(Artifact, sessionOptions(Chosen, Threads), Chosen.Batch,
+        Feed(Artifact, sessionOptions(Threads, Chosen.Clone, Chosen.Device),
+             Chosen.Batch,
              Chosen.Depth + std::max(Chosen.Prompt, Chosen.Count)) {
     if (Chosen.Depth)
       Feed.feed(Chosen.Depth);
@@ -62,16 +63,6 @@ private:
     double Seconds = secondsNow() - Start;
     Feed.rewind(Chosen.Depth);
     return std::max(Seconds, 1e-9);
-  }
-
-  static cria_session_options sessionOptions(const AgainstBench &Chosen,
-                                             int64_t Threads) {
-    cria_session_options Wanted;
-    cria_session_options_init(&Wanted);
-    Wanted.threads = Threads;
-    Wanted.clone = Chosen.Clone.empty() ? nullptr : Chosen.Clone.c_str();
-    Wanted.device = Chosen.Device.c_str();
-    return Wanted;
   }
 
   const AgainstBench &Chosen;

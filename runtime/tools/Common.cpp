@@ -120,6 +120,16 @@ ArtifactPtr openArtifact(const std::string &Dir) {
   return ArtifactPtr(Artifact);
 }
 
+cria_session_options sessionOptions(int64_t Threads, const std::string &Clone,
+                                    const std::string &Device) {
+  cria_session_options Options;
+  cria_session_options_init(&Options);
+  Options.threads = Threads;
+  Options.clone = Clone.empty() ? nullptr : Clone.c_str();
+  Options.device = Device.empty() ? nullptr : Device.c_str();
+  return Options;
+}
+
 SessionPtr openSession(const cria_artifact *Artifact,
                        const cria_session_options &Options) {
   cria_session *Session;

@@ -62,6 +62,10 @@ using TokenizerPtr =
                     Release<cria_tokenizer, cria_tokenizer_free>>;
 
 ArtifactPtr openArtifact(const std::string &Dir);
+/// Of the options that commands take: an empty clone or device is the default,
+/// and both strings outlive the session's creation.
+cria_session_options sessionOptions(int64_t Threads, const std::string &Clone,
+                                    const std::string &Device = {});
 /// Says on stderr why a session for the device "auto" runs on the CPU.
 SessionPtr openSession(const cria_artifact *Artifact,
                        const cria_session_options &Options);

@@ -44,11 +44,8 @@ void logits(const Options &Chosen) {
   int64_t Sequences = 1 + Chosen.Beside;
   int64_t Piece =
       std::min(Chosen.Split ? Chosen.Split : Model->max_batch, Count);
-  cria_session_options Wanted;
-  cria_session_options_init(&Wanted);
-  Wanted.threads = Chosen.Threads;
-  Wanted.clone = Chosen.Clone.empty() ? nullptr : Chosen.Clone.c_str();
-  Wanted.device = Chosen.Device.c_str();
+  cria_session_options Wanted =
+      sessionOptions(Chosen.Threads, Chosen.Clone, Chosen.Device);
   Wanted.max_sequences = Sequences;
   Wanted.capacity = Count * Sequences;
   Wanted.max_logits = Piece;

@@ -65,7 +65,7 @@ public:
   Runner(const cria_artifact *Artifact, const RooflineOptions &Options,
          int64_t Threads)
       : Options(Options),
-        Feed(Artifact, sessionOptions(Options, Threads), Options.Batch,
+        Feed(Artifact, sessionOptions(Threads, Options.Clone), Options.Batch,
              Options.Depth + std::max(Options.Prompt, Options.Count)) {
     if (Options.Depth)
       Feed.feed(Options.Depth);
@@ -94,15 +94,6 @@ public:
   }
 
 private:
-  static cria_session_options sessionOptions(const RooflineOptions &Options,
-                                             int64_t Threads) {
-    cria_session_options Wanted;
-    cria_session_options_init(&Wanted);
-    Wanted.threads = Threads;
-    Wanted.clone = Options.Clone.empty() ? nullptr : Options.Clone.c_str();
-    return Wanted;
-  }
-
   const RooflineOptions &Options;
   BenchFeed Feed;
 };
