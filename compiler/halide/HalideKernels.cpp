@@ -135,23 +135,34 @@ void defineParallelFor(llvm::Function &hook) {
   hook.setLinkage(llvm::GlobalValue::InternalLinkage);
 }
 
-/// What a kernel calls to ask for a line, and takes for 0 (KernelMath.h).
+/// What a kernel calls to ask for a line, and takes for 0; and what hides that
+/// a value is a product (KernelMath.h).
 constexpr llvm::StringLiteral kPrefetchLine = "cria_prefetch_line";
+constexpr llvm::StringLiteral kRounded = "cria_rounded";
 
-void definePrefetchLine(llvm::Function &hook) {
+/// Gives the hook a body, to be filled in, without what the generator assumed.
+llvm::BasicBlock *beginHook(llvm::Function &hook) {
   for (llvm::User *user : hook.users())
     if (auto *call = llvm::dyn_cast<llvm::CallInst>(user))
       call->setAttributes({});
   hook.setAttributes({});
   hook.addFnAttr(llvm::Attribute::AlwaysInline);
-  llvm::IRBuilder<> b(llvm::BasicBlock::Create(hook.getContext(), "", &hook));
+  hook.setLinkage(llvm::GlobalValue::InternalLinkage);
+  return llvm::BasicBlock::Create(hook.getContext(), "", &hook);
+}
+
+void definePrefetchLine(llvm::Function &hook) {
+  llvm::IRBuilder<> b(beginHook(hook));
   llvm::Value *address = b.CreateIntToPtr(hook.getArg(0), b.getPtrTy());
   llvm::Value *read = b.getInt32(0), *allCaches = b.getInt32(3),
               *isData = b.getInt32(1);
   b.CreateIntrinsic(llvm::Intrinsic::prefetch, {b.getPtrTy()},
                     {address, read, allCaches, isData});
   b.CreateRet(b.getInt32(0));
-  hook.setLinkage(llvm::GlobalValue::InternalLinkage);
+}
+
+void defineRounded(llvm::Function &hook) {
+  llvm::IRBuilder<>(beginHook(hook)).CreateRet(hook.getArg(0));
 }
 
 /// Prefetches to all caches, as cria's kernels do: Halide's are non-temporal,
@@ -174,6 +185,8 @@ llvm::Error prepare(llvm::Module &made, llvm::StringRef symbol, bool contract) {
       function->eraseFromParent();
   if (llvm::Function *hook = made.getFunction(kPrefetchLine))
     definePrefetchLine(*hook);
+  if (llvm::Function *hook = made.getFunction(kRounded))
+    defineRounded(*hook);
   std::vector<std::string> refused;
   for (llvm::Function &function : made) {
     if (function.isDeclaration()) {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // A linear by Halide: its kernel leaves sums over K of some groups of 16 rows
-// and some tokens in a buffer in L1, and the epilogue is cria's.
+// and some tokens in a buffer in L1, and another kernel is the epilogue, or
+// cria's own code where there is none.
 
 #include "compiler/halide/BindHalide.h"
 #include "compiler/halide/HalideCall.h"
+#include "compiler/halide/HalideEpilogue.h"
 #include "compiler/halide/HalideUtils.h"
 #include "compiler/target/Tiles.h"
 #include "compiler/vector/KernelUtils.h"
@@ -35,7 +37,8 @@ class HalideLinear {
 public:
   HalideLinear(ImplicitLocOpBuilder &b, FusedLinearOp op,
                const HalideBinding &binding)
-      : b(b), op(op), weight(op.getWeightType()), binding(binding) {}
+      : b(b), op(op), weight(op.getWeightType()), binding(binding),
+        epilogue(describeEpilogue(op)) {}
 
   LogicalResult takeCut();
   void emit();
@@ -49,12 +52,14 @@ private:
   void emitCall(size_t which, Value group, Value groups, Value token,
                 Value tokens, Value offset, const HalideKernel &made);
   void emitCalls(Value group, Value groups, Value token, Value tokens);
+  void emitEpilogueCalls(Value group, Value groups, Value token, Value tokens);
   void emitBlock(Value group, Value groups, Value token, Value tokens);
 
   ImplicitLocOpBuilder &b;
   FusedLinearOp op;
   WeightType weight;
   const HalideBinding &binding;
+  std::optional<HalideEpilogue> epilogue;
   HalideCut cut = {};
   int64_t tile = 1; // tokens of a register tile
   int64_t mostTokens = 0, mostGroups = 0;
@@ -204,9 +209,38 @@ void HalideLinear::emitCalls(Value group, Value groups, Value token,
   emitAll(whole, rest, kernel(/*whole=*/true, /*single=*/true));
 }
 
+/// Groups of 16 rows by one kernel, a last one that has fewer by another.
+void HalideLinear::emitEpilogueCalls(Value group, Value groups, Value token,
+                                     Value tokens) {
+  auto emit = [&](Value offset, Value count, Value lanes, bool ragged) {
+    SmallVector<Value> sums;
+    for (size_t w = 0; w < data.size(); ++w)
+      sums.push_back(
+          slice(b, sumsOf(w),
+                {{{}, getAsOpFoldResult(offset), getAsOpFoldResult(count)},
+                 {{}, b.getIndexAttr(0), getAsOpFoldResult(tokens)},
+                 {}}));
+    Value first = b.createOrFold<arith::AddIOp>(group, offset);
+    emitHalideEpilogue(b, op, *epilogue,
+                       {token, tokens, first, count, lanes, ragged}, sums);
+  };
+  Value zero = constIndex(b, 0), sixteen = constIndex(b, kLanes);
+  if (!isRagged)
+    return emit(zero, groups, sixteen, /*ragged=*/false);
+  Value whole = arith::MinUIOp::create(
+      b, groups,
+      arith::SubIOp::create(b, arith::DivUIOp::create(b, numRows, sixteen),
+                            group));
+  emit(zero, whole, sixteen, /*ragged=*/false);
+  emit(whole, arith::SubIOp::create(b, groups, whole),
+       arith::RemUIOp::create(b, numRows, sixteen), /*ragged=*/true);
+}
+
 void HalideLinear::emitBlock(Value group, Value groups, Value token,
                              Value tokens) {
   emitCalls(group, groups, token, tokens);
+  if (epilogue)
+    return emitEpilogueCalls(group, groups, token, tokens);
   Value zero = constIndex(b, 0);
   buildLoop(b, zero, groups, 1, {}, [&](Value i, ValueRange) {
     Value lane = arith::MulIOp::create(b, arith::AddIOp::create(b, group, i),

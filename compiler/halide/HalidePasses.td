@@ -16,9 +16,10 @@ def BindHalide : Pass<"cria-bind-halide", "::mlir::ModuleOp"> {
     how operands pass.
 
     Bound are linears, rows, heads, attention and what merges its chunks. The
-    kernel of a linear leaves its sums over K in a buffer in L1, whose epilogue
-    is cria's own; that of attention does one chunk for the tokens of a page,
-    in loops of cria's. An op that no generator covers is left to cria's
+    kernel of a linear leaves its sums over K in a buffer in L1, over which
+    another does the epilogue: bias, activation, GLU, scale, soft cap and what
+    is added. Rotation and KV caches are cria's code there. The kernel of
+    attention does one chunk for the tokens of a page, in loops of cria's. An op that no generator covers is left to cria's
     kernels, with a remark that says why, as are all where `refusal` is given.
 
     Before:
@@ -36,11 +37,7 @@ def BindHalide : Pass<"cria-bind-halide", "::mlir::ModuleOp"> {
     scf.for %group = 0 to 6 step 2 {
       scf.for %token = 0 to %n step 60 {
         func.call @halide_linear_codes_...(%wc[%group], %ws[%group], %codes[%token], %scales[%token], %sums[%token], %tile)
-        scf.for %i = 0 to 2 {
-          scf.for %t = 0 to %count {
-            vector.store (vector.load %tile[%i, %t, 0]), %y[%token + %t, 16 * (%group + %i)]
-          }
-        }
+        func.call @halide_linear_epilogue_operandss_programcopy0_ragged0(%tile, %y[%token, 16 * %group])
       }
     }
     ...

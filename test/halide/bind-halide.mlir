@@ -13,7 +13,7 @@
 
 // Two groups of rows and up to 64 tokens a call, each weight's sums in a half
 // of the buffer; whole tiles by one kernel, the tokens that are left by another;
-// then the epilogue.
+// then the epilogue of all by a third.
 
 // CHECK-LABEL: func.func @glu
 // CHECK-SAME:    (%[[CODES:[^:]*]]: memref<?x16xi32>, %[[SCALES:[^:]*]]: memref<?x2xf32>, %[[SUMS:[^:]*]]: memref<?x2xf32>,
@@ -33,10 +33,8 @@
 // CHECK:             memref.subview {{.*}}[0, %[[WHOLE]], 0] [2, %[[REST]], 16] [1, 1, 1]
 // CHECK:             call @halide_linear_codes_ahead8_block_tokens0_blocks2_elementq4_min1_panels2_tokens1_whole1_wide0(
 // CHECK:             call @halide_linear_codes_ahead8_block_tokens0_blocks2_elementq4_min1_panels2_tokens1_whole1_wide0(
-// CHECK:             scf.for %[[I:[^ ]*]] = %c0 to %c2
-// CHECK:               scf.for %[[J:.*]] = %c0 to %[[COUNT]]
-// CHECK-COUNT-2:         vector.load {{.*}}[%[[I]], %[[J]], %c0]
-// CHECK:                 vector.store
+// CHECK:             memref.reinterpret_cast {{.*}} sizes: [2, %[[COUNT]], 16], strides: [16, 96, 1]
+// CHECK:             call @halide_linear_epilogue_operandsss_programsilu0_mul2x1_ragged0(
 // CHECK-NOT:     cria.fused_linear
 func.func @glu(%c: memref<?x16xi32>, %s: memref<?x2xf32>, %m: memref<?x2xf32>,
                %g: !cria.weight<96x64, q4, block = 32, min, n16k4>, %u: !cria.weight<96x64, q4, block = 32, min, n16k4>, %y: memref<?x96xf32>) {
@@ -44,24 +42,70 @@ func.func @glu(%c: memref<?x16xi32>, %s: memref<?x2xf32>, %m: memref<?x2xf32>,
     weights(%g, %u : !cria.weight<96x64, q4, block = 32, min, n16k4>, !cria.weight<96x64, q4, block = 32, min, n16k4>)
     outs(%y : memref<?x96xf32>) attributes {cria.schedule = #h, extra_kinds = [], out = #cria<out rows>} {
   ^bb0(%a: vector<16xf32>, %b: vector<16xf32>):
-    %0 = arith.mulf %a, %b : vector<16xf32>
-    cria.yield %0 : vector<16xf32>
+    %0 = cria.activation silu %a : vector<16xf32>
+    %1 = arith.mulf %0, %b : vector<16xf32>
+    cria.yield %1 : vector<16xf32>
   }
   return
 }
 
 // A decode step: all groups in one call, four tokens at most. The last group
-// is ragged, and an odd one has no partner for two panels.
+// is ragged, which an epilogue of its own is for, and an odd one has no partner
+// for two panels.
 
 // CHECK-LABEL: func.func @decode
 // CHECK:         scf.for {{.*}} step %c4
 // CHECK:           call @halide_linear_floats_columns64_elementf32_panels1_tokens1_whole1(
-// CHECK:             vector.create_mask
+// CHECK:           call @halide_linear_epilogue_operandss_programcopy0_ragged0(
+// CHECK:           call @halide_linear_epilogue_operandss_programcopy0_ragged1(
 func.func @decode(%x: memref<?x64xf32>, %w: !cria.weight<100x64, f32, n16>, %y: memref<?x100xf32>) attributes {cria.version = "decode"} {
   cria.fused_linear acts(%x : memref<?x64xf32>) weights(%w : !cria.weight<100x64, f32, n16>) outs(%y : memref<?x100xf32>)
     attributes {cria.schedule = {panels = 2 : i64, provider = "halide"}, extra_kinds = [], out = #cria<out rows>} {
   ^bb0(%a: vector<16xf32>):
     cria.yield %a : vector<16xf32>
+  }
+  return
+}
+
+// Operands behind the sums: bias, what is added, and the old value of the
+// result. A product is told from the sum that it is in.
+
+// CHECK-LABEL: func.func @residual
+// CHECK:           call @halide_linear_epilogue_operandssbee_programadd0x1_c3f000000_mul4x5_add6x2_tanh7_div8x5_add3x9_ragged0(
+func.func @residual(%x: memref<?x64xf32>, %w: !cria.weight<96x64, f32, n16>, %bias: memref<96xf32>, %e: memref<?x96xf32>, %y: memref<?x96xf32>) {
+  cria.fused_linear acts(%x : memref<?x64xf32>) weights(%w : !cria.weight<96x64, f32, n16>) extras(%bias, %e : memref<96xf32>, memref<?x96xf32>) outs(%y : memref<?x96xf32>)
+    attributes {accumulate, cria.schedule = #h, extra_kinds = [#cria<extra bias>, #cria<extra elementwise>], out = #cria<out rows>} {
+  ^bb0(%a: vector<16xf32>, %b: vector<16xf32>, %c: vector<16xf32>, %old: vector<16xf32>):
+    %0 = arith.addf %a, %b : vector<16xf32>
+    %half = arith.constant dense<5.0e-01> : vector<16xf32>
+    %1 = arith.mulf %0, %half : vector<16xf32>
+    %2 = arith.addf %1, %c : vector<16xf32>
+    %3 = math.tanh %2 : vector<16xf32>
+    %4 = arith.divf %3, %half : vector<16xf32>
+    %5 = arith.addf %old, %4 : vector<16xf32>
+    cria.yield %5 : vector<16xf32>
+  }
+  return
+}
+
+// What Halide has no epilogue for is cria's code over Halide's sums: here a
+// rotation, where no head straddles groups.
+
+// CHECK-LABEL: func.func @rotated
+// CHECK:         call @halide_linear_floats
+// CHECK:         scf.for %[[I:[^ ]*]] = %c0 to %c2
+// CHECK:           scf.for %[[J:[^ ]*]] = %c0 to
+// CHECK:             vector.load {{.*}}[%[[I]], %[[J]], %c0]
+// CHECK:             vector.shuffle
+// CHECK:             vector.store
+func.func @rotated(%x: memref<?x64xf32>, %w: !cria.weight<96x64, f32, n16>, %t: memref<?x2x32xf32>, %y: memref<?x96xf32>) {
+  cria.fused_linear acts(%x : memref<?x64xf32>) weights(%w : !cria.weight<96x64, f32, n16>) extras(%t : memref<?x2x32xf32>) outs(%y : memref<?x96xf32>)
+    attributes {cria.schedule = #h, extra_kinds = [#cria<extra rope>], out = #cria<out rows>} {
+  ^bb0(%a: vector<16xf32>, %cos: vector<16xf32>, %sin: vector<16xf32>):
+    %0 = vector.shuffle %a, %a [1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14] : vector<16xf32>, vector<16xf32>
+    %1 = arith.mulf %a, %cos : vector<16xf32>
+    %2 = math.fma %0, %sin, %1 : vector<16xf32>
+    cria.yield %2 : vector<16xf32>
   }
   return
 }

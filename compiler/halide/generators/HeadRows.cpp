@@ -4,9 +4,8 @@
 // cache. Order of sums and roundings are those of
 // compiler/vector/VectorizeHeadRows.cpp, so the bits are the same.
 
-#include "compiler/halide/generators/KernelMath.h"
+#include "compiler/halide/generators/RowNorm.h"
 
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -58,20 +57,12 @@ public:
         << "head_rows needs strict_float\n";
     Expr y = (*x)(h * headDim + e, i);
     if (weights > 0) {
-      auto size = static_cast<float>(int(headDim));
-      if (center) {
-        mean(h, i) =
-            reduce("total", [](Expr x, Expr acc) { return acc + x; }) / size;
-        y = y - mean(h, i);
-      }
-      Expr square = reduce("squares", [&](Expr x, Expr acc) {
-        Expr centred = center ? x - mean(h, i) : x;
-        return fma(centred, centred, acc);
+      y = norm.normalised(y, headDim, center, eps, [&](const Expr &at) {
+        return (*x)(h * headDim + at, i);
       });
-      scale(h, i) = 1.0f / sqrt(square / size + asFloat(int(eps)));
       Expr at = int(weights) == headDim ? Expr(e) : h * headDim + e;
       Expr w = (*weight)(at);
-      y = y * scale(h, i) * (plusOne ? w + 1.0f : w);
+      y = y * (plusOne ? w + 1.0f : w);
       if (hasBias)
         y = y + (*bias)(at);
     }
@@ -144,17 +135,6 @@ public:
         update.vectorize(r.x, kLanes);
       at = LoopLevel(stored, r.y);
     }
-    std::vector<Func> steps = trees;
-    for (Func &acc : accumulators) {
-      steps.push_back(acc);
-      acc.unroll(half);
-      acc.update()
-          .reorder(lane, half, acc.rvars()[0])
-          .vectorize(lane)
-          .unroll(half);
-    }
-    for (Func &step : steps)
-      step.compute_at(at).store_in(MemoryType::Stack).vectorize(step.args()[0]);
     std::vector<Func> rows{normed, narrow};
     if (hasRope)
       rows.push_back(swapped);
@@ -165,30 +145,14 @@ public:
           .vectorize(e, kLanes)
           .unroll(e);
     if (weights > 0)
-      scale.compute_at(at).store_in(MemoryType::Stack);
-    if (weights > 0 && center)
-      mean.compute_at(at).store_in(MemoryType::Stack);
+      norm.schedule(at);
   }
 
 private:
-  /// The sum over a head of what `body` adds to 16 running sums.
-  Expr reduce(const std::string &name,
-              const std::function<Expr(Expr, Expr)> &body) {
-    Func acc(name);
-    RDom s(0, headDim / kLanes, name + "_s");
-    acc(lane, half, h, i) = 0.0f;
-    acc(lane, half, h, i) =
-        body((*x)(h * headDim + s * kLanes + half * 8 + lane, i),
-             acc(lane, half, h, i));
-    accumulators.push_back(acc);
-    return sumHalves(acc, {h, i}, {h, i}, trees);
-  }
-
-  Var k{"k"}, e{"e"}, j{"j"}, h{"h"}, i{"i"}, lane{"lane"}, half{"half"};
+  Var k{"k"}, e{"e"}, j{"j"}, h{"h"}, i{"i"};
   RDom r;
-  Func mean{"mean"}, scale{"scale"}, normed{"normed"}, swapped{"swapped"},
-      narrow{"narrow"};
-  std::vector<Func> accumulators, trees;
+  Func normed{"normed"}, swapped{"swapped"}, narrow{"narrow"};
+  RowNorm norm{{h, i}};
   Input<Buffer<float, 2>> *x = nullptr;
   Input<Buffer<float, 1>> *weight = nullptr, *bias = nullptr;
   Input<Buffer<float, 3>> *rope = nullptr;

@@ -42,6 +42,12 @@ inline Halide::Expr prefetchLine(const Halide::Expr &address) {
                                       Halide::Internal::Call::PureExtern);
 }
 
+/// x, which stays out of the products that ContractFma.h fuses: for a kernel
+/// that is contracted, where a product is rounded before it is added.
+inline Halide::Expr rounded(const Halide::Expr &x) {
+  return intrinsic("cria_rounded", {x});
+}
+
 inline Halide::Expr asInt(const Halide::Expr &x) {
   return Halide::reinterpret<int32_t>(x);
 }

@@ -41,6 +41,19 @@ template <typename Buffer> void boundTile(Buffer &out, int tokens, int panels) {
   out.set_estimates({{0, kLanes}, {0, tokens}, {0, panels}});
 }
 
+/// Sums of `tokens` x `panels` vectors at a time, in registers over all of K.
+template <typename Buffer>
+void scheduleTile(Buffer &out, Func acc, int tokens, int panels) {
+  Var n("n"), t("t"), g("g"), to("to"), ti("ti"), go("go"), gi("gi");
+  out.split(t, to, ti, tokens, TailStrategy::RoundUp)
+      .split(g, go, gi, panels, TailStrategy::RoundUp)
+      .reorder(n, ti, gi, to, go)
+      .vectorize(n)
+      .unroll(ti)
+      .unroll(gi);
+  acc.compute_at(out, to).vectorize(n).unroll(t).unroll(g);
+}
+
 /// Weights in n16k4: of 4, 6 or 8 bits, with a zero point or a minimum.
 class LinearCodes : public Generator<LinearCodes> {
 public:
@@ -168,15 +181,14 @@ public:
         each.store_in(MemoryType::Register);
       return;
     }
-    Var to("to"), ti("ti"), go("go"), gi("gi");
-    TailStrategy up = TailStrategy::RoundUp;
-    int size = blockTokens > 0 ? blockTokens : tokens;
     // What a tile's integers are computed in.
     LoopLevel tile, block;
     if (blockTokens > 0) {
+      Var to("to"), ti("ti"), go("go"), gi("gi");
+      TailStrategy up = TailStrategy::RoundUp;
       out->vectorize(n);
       out->update()
-          .split(t, to, ti, size, up)
+          .split(t, to, ti, blockTokens, up)
           .split(g, go, gi, panels, up)
           .reorder(n, ti, gi, to, r, go)
           .vectorize(n)
@@ -185,13 +197,7 @@ public:
       tile = LoopLevel(*out, to);
       block = LoopLevel(*out, r);
     } else {
-      out->split(t, to, ti, size, up)
-          .split(g, go, gi, panels, up)
-          .reorder(n, ti, gi, to, go)
-          .vectorize(n)
-          .unroll(ti)
-          .unroll(gi);
-      acc.compute_at(*out, to).vectorize(n).unroll(t).unroll(g);
+      scheduleTile(*out, acc, tokens, panels);
       acc.update().reorder(n, t, g, r).vectorize(n).unroll(t).unroll(g);
       tile = block = LoopLevel(acc, r);
     }
@@ -305,15 +311,7 @@ public:
       acc.store_in(MemoryType::Register);
       return;
     }
-    Var to("to"), ti("ti"), go("go"), gi("gi");
-    TailStrategy up = TailStrategy::RoundUp;
-    out->split(t, to, ti, tokens, up)
-        .split(g, go, gi, panels, up)
-        .reorder(n, ti, gi, to, go)
-        .vectorize(n)
-        .unroll(ti)
-        .unroll(gi);
-    acc.compute_at(*out, to).vectorize(n).unroll(t).unroll(g);
+    scheduleTile(*out, acc, tokens, panels);
     RVar pair("pair"), half("half");
     acc.update()
         .split(r, pair, half, step)

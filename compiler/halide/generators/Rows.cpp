@@ -5,11 +5,9 @@
 // guarded in every step. Order of sums and roundings are those of
 // compiler/vector/VectorizeRows.cpp, so the bits are the same.
 
-#include "compiler/halide/generators/KernelMath.h"
+#include "compiler/halide/generators/RowNorm.h"
 
-#include <functional>
 #include <string>
-#include <vector>
 
 using namespace Halide;
 using namespace cria::halide;
@@ -90,33 +88,13 @@ public:
   }
 
 private:
-  /// The sum over a row of what `body` adds to 16 running sums.
-  Expr reduce(const std::string &name,
-              const std::function<Expr(Expr, Expr)> &body) {
-    Func acc(name);
-    RDom s(0, columns / kLanes, name + "_s");
-    acc(lane, half) = 0.0f;
-    acc(lane, half) = body((*x)(s * kLanes + half * 8 + lane), acc(lane, half));
-    accumulators.push_back(acc);
-    return sumHalves(acc, {}, {}, trees);
-  }
-
   void normalise() {
     Expr y = (*x)(k);
     if (norm != none) {
-      auto size = static_cast<float>(columns);
-      if (norm == layer) {
-        mean() =
-            reduce("total", [](Expr x, Expr acc) { return acc + x; }) / size;
-        y = y - mean();
-      }
-      Expr square = reduce("squares", [&](Expr x, Expr acc) {
-        Expr centred = norm == layer ? x - mean() : x;
-        return fma(centred, centred, acc);
-      });
-      scale() = 1.0f / sqrt(square / size + asFloat(int(eps)));
+      y = rowNorm.normalised(y, columns, norm == layer, eps,
+                             [&](const Expr &at) { return (*x)(at); });
       Expr w = (*weight)(k);
-      y = y * scale() * (plusOne ? w + 1.0f : w);
+      y = y * (plusOne ? w + 1.0f : w);
       if (hasBias)
         y = y + (*bias)(k);
     }
@@ -166,24 +144,6 @@ private:
       (*sums)(k) = asFloat(largest(k / perBlock)) / limit * cast<float>(sum);
   }
 
-  void scheduleNorm() {
-    std::vector<Func> steps = trees;
-    for (Func &acc : accumulators) {
-      steps.push_back(acc);
-      acc.unroll(half);
-      acc.update()
-          .reorder(lane, half, acc.rvars()[0])
-          .vectorize(lane)
-          .unroll(half);
-    }
-    for (Func &step : steps)
-      step.compute_root().store_in(MemoryType::Stack).vectorize(step.args()[0]);
-    if (norm == layer)
-      mean.compute_root().store_in(MemoryType::Stack);
-    if (norm != none)
-      scale.compute_root().store_in(MemoryType::Stack);
-  }
-
   void scheduleRows() {
     Func out = *rows;
     rows->dim(0).set_bounds(0, columns).set_stride(1);
@@ -191,7 +151,7 @@ private:
       out.update().vectorize(k, kLanes);
     else
       out.vectorize(k, kLanes);
-    scheduleNorm();
+    rowNorm.schedule(LoopLevel::root());
   }
 
   void scheduleCodes() {
@@ -218,13 +178,13 @@ private:
     total.update().unroll(h);
     for (Func f : {largest, total})
       f.update().atomic().vectorize(RVar(f.rvars()[0].name()));
-    scheduleNorm();
+    rowNorm.schedule(LoopLevel::root());
   }
 
-  Var k{"k"}, j{"j"}, b{"b"}, h{"h"}, lane{"lane"}, half{"half"};
-  Func mean{"mean"}, scale{"scale"}, value{"value"}, block{"block"},
-      largest{"largest"}, inverse{"inverse"}, code{"code"}, total{"total"};
-  std::vector<Func> accumulators, trees;
+  Var k{"k"}, j{"j"}, b{"b"}, h{"h"};
+  Func value{"value"}, block{"block"}, largest{"largest"}, inverse{"inverse"},
+      code{"code"}, total{"total"};
+  RowNorm rowNorm;
   Input<Buffer<float, 1>> *x = nullptr;
   Input<Buffer<float, 1>> *weight = nullptr, *bias = nullptr;
   Output<Buffer<float, 1>> *rows = nullptr, *scales = nullptr;
