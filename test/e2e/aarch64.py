@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """AArch64 code, run by qemu-aarch64, against this machine's: equal bits.
 
-    aarch64.py WORK_DIR DRIVER MODEL [TARGET=CPU ...]
+    aarch64.py WORK_DIR DRIVER MODEL [halide] [TARGET=CPU ...]
 
 Compiles MODEL for this machine and for each TARGET, runs the latter's model.so
 with DRIVER (aarch64_driver.c) on qemu's CPU, decode steps and prefill, one
 thread and three, and compares all logits with those of `cria logits`.
 MODEL "mixed" is a random one with matrices of every type that has a kernel.
+With "halide" all of the code for AArch64 is Halide's that can be.
 """
 
 import os
@@ -15,6 +16,7 @@ import shutil
 import subprocess
 import sys
 
+import halide
 import models
 
 ROOT = "/usr/aarch64-linux-gnu"
@@ -25,8 +27,33 @@ TYPES = {
 }  # yapf: disable
 
 
+def compile_halide(model, target, folder):
+    """All ops by Halide, which is a matter of the module before they are
+    kernels; the weights are this machine's."""
+    own, tiled, bound = (os.path.join(os.path.dirname(folder), name)
+                         for name in ("own", "tiled", "bound.mlir"))
+    commands = [["cria-compile", model, "-o", own],
+                ["cria-compile", model, "--target", target, "--stop-after",
+                 "tile", "-o", tiled],
+                ["cria-compile", bound, "--target", target, "--start-after",
+                 "tile", "-o", folder]]  # yapf: disable
+    for command in commands:
+        if bound in command:
+            halide.bind(os.path.join(tiled, "04-tile.mlir"), bound)
+        done = subprocess.run([*command, "--quiet"], check=True,
+                              stderr=subprocess.PIPE, text=True)
+        print(done.stderr, end="")
+    with open(os.path.join(folder, "model.o"), "rb") as file:
+        code = file.read()
+    for kernel in ("linear_codes", "linear_epilogue", "rows", "attention"):
+        assert f"halide_{kernel}".encode() in code, kernel
+    shutil.copy(os.path.join(own, "model.safetensors"), folder)
+
+
 def main():
     work, driver, model, *targets = sys.argv[1:]
+    is_halide = targets[0] == "halide"
+    targets = targets[is_halide:]
     shutil.rmtree(work, ignore_errors=True)
     os.makedirs(work)
     count = 1000
@@ -48,8 +75,11 @@ def main():
     for target in targets:
         name, cpu = target.split("=")
         folder = os.path.join(work, name)
-        subprocess.run(["cria-compile", model, "--target", name, "-o", folder],
-                       check=True, stdout=subprocess.DEVNULL)
+        if is_halide:
+            compile_halide(model, name, folder)
+        else:
+            subprocess.run(["cria-compile", model, "--target", name, "-o",
+                            folder], check=True, stdout=subprocess.DEVNULL)
         for threads, piece in ((1, 23), (3, 23), (2, 1), (1, 7)):
             have = subprocess.run(
                 ["qemu-aarch64", "-L", ROOT, "-cpu", cpu, driver, folder,
