@@ -92,7 +92,7 @@ static void buildFuse(OpPassManager &pm, const PipelineOptions &options) {
   func.addPass(createFuseResidual());
   // After rope, because keys rotate before they are stored.
   // A quantised cache has no other way in.
-  if (wanted("kv-append") || options.kvType == "i8")
+  if (wanted("kv-append") || options.kvType == "i8" || options.kvType == "i16")
     func.addPass(createFuseKvAppend());
   func.addPass(createDestinationStyle());
   func.addPass(createLowerRemaining());
@@ -151,8 +151,8 @@ static void buildBufferize(OpPassManager &pm, const PipelineOptions &options) {
 }
 
 /// Alive after: vector, memref, scf, arith, math, affine, func, and of cria
-/// dot2, dot4, dot_tile, dot_tile2, the thread ops and barriers. Calls are of
-/// Halide's kernels.
+/// dot2, dot2_i16, dot4, dot_tile, dot_tile2, the thread ops and barriers.
+/// Calls are of Halide's kernels.
 static void buildVector(OpPassManager &pm, const PipelineOptions &options) {
   // First, because cria's kernels take what is left.
   BindHalideOptions halide;

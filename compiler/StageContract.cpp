@@ -59,9 +59,9 @@ bool isKernelOp(Operation *op) {
              FusedAttentionOp, AttentionPartialsOp, AttentionMergeOp>(op);
 }
 
-/// What the linears' kernels are made of.
+/// What kernels are made of.
 bool isDot(Operation *op) {
-  return isa<Dot2Op, Dot4Op, DotTileOp, DotTile2Op>(op);
+  return isa<Dot2Op, Dot2I16Op, Dot4Op, DotTileOp, DotTile2Op>(op);
 }
 
 /// Ops that stand for no kernel of their own: a norm in a prologue, what
@@ -77,8 +77,8 @@ StringRef criaViolation(Operation *op, Stage stage) {
   if (stage == Stage::vector)
     return isThreadOp(op) || isDot(op)
                ? ""
-               : "of cria, allowed are param, dot2, dot4, dot_tile, dot_tile2, "
-                 "thread_id, num_threads, barrier and stamp";
+               : "of cria, allowed are param, dot2, dot2_i16, dot4, dot_tile, "
+                 "dot_tile2, thread_id, num_threads, barrier and stamp";
   if (isa<LoadOp>(op))
     return "";
   bool isModelOp = !isKernelOp(op) && !isThreadOp(op) && !isDot(op) &&

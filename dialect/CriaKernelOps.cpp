@@ -299,7 +299,8 @@ LogicalResult FusedLinearOp::verify() {
   // A tile has fewer rows than the cache has elements a token.
   ArrayRef<int64_t> cache = shapeOf(getInit());
   int64_t width =
-      product(getCacheKvHeads(role, cache), getCacheHeadDim(role, cache));
+      product(getCacheKvHeads(role, cache),
+              getCacheHeadDim(getElementTypeOrSelf(getInit()), cache));
   if (!isDynamic(n) && !isDynamic(width) && n > width)
     return emitOpError() << "fused_linear_c5: N (" << n
                          << ") exceeds the cache's kv_heads * head_dim ("

@@ -20,7 +20,7 @@ def Cria_I32Table : Cria_RankedOf<[I32], [2]>;
 def Cria_F32List : Cria_RankedOf<[F32], [1]>;
 def Cria_AttentionCache : AnyTypeOf<[
     TensorRankOf<[F32, F16, BF16], [5, 6]>, MemRefRankOf<[F32, F16, BF16], [5, 6]>,
-    TensorRankOf<[I8], [4]>, MemRefRankOf<[I8], [4]>]>;
+    TensorRankOf<[I8, I16], [4]>, MemRefRankOf<[I8, I16], [4]>]>;
 def Cria_Activations : Cria_RankedOf<[F32, I32], [2]>;
 def Cria_Cache : Cria_RankedOf<[F32, F16, BF16], [5, 6]>;
 def Cria_LaneVector : VectorOfLengthAndType<[16], [F32]>;
@@ -285,6 +285,15 @@ def Cria_FusedAttentionOp : Cria_KernelOp<"fused_attention", [AttrSizedOperandSe
     neither threads, batch nor prefill chunking. With i8 caches, a key's scale
     multiplies the sum of its products, a value's scale multiplies p.
 
+    With i16 caches all products are of integers, whose sums no order changes.
+    A query q, and p[t] times the scale of value t over a chunk, become codes of
+    step e: rne(x / e) with e = max(max |x| / 32767, sum |x| / S), where S is
+    such that the codes' magnitudes, times the largest code of a cache, add up
+    to less than 2^31:
+
+        score[t] = i32(code(q) . code(k[t])) * scale(k[t]) * (e_q * scale)
+        o        = i32(sum of code(p[t]) code(v[t])) * e_p
+
     slopes are in memory here, and bias as the kernel reads it: a row of D + 32
     for D distances, of which 16 times the last, then all from the last to the
     first, then 16 unused. So what is added to 16 scores is one load.
@@ -470,6 +479,22 @@ def Cria_Dot2Op : Cria_Op<"dot2", [Pure, AllTypesMatch<["acc", "result"]>]> {
     VectorOfLengthAndType<[32], [BF16]>:$a, VectorOfLengthAndType<[32], [BF16]>:$b);
   let results = (outs VectorOfLengthAndType<[16], [F32]>:$result);
   let assemblyFormat = "$acc `,` $a `,` $b attr-dict `:` type($acc) `,` type($a) `,` type($b)";
+}
+
+def Cria_Dot2I16Op : Cria_Op<"dot2_i16", [Pure, AllTypesMatch<["acc", "result"]>, AllTypesMatch<["a", "b"]>]> {
+  let summary = "16 sums of 2 products of signed 16-bit integers";
+  let description = [{
+    `result[i] = acc[i] + a[2i] * b[2i] + a[2i+1] * b[2i+1]` in i32, exact: the
+    two products of a pair and their sum with acc must not leave i32.
+
+    ```mlir
+    %r = cria.dot2_i16 %acc, %a, %b : vector<16xi32>, vector<32xi16>
+    ```
+  }];
+  let arguments = (ins VectorOfLengthAndType<[16], [I32]>:$acc,
+    VectorOfLengthAndType<[32], [I16]>:$a, VectorOfLengthAndType<[32], [I16]>:$b);
+  let results = (outs VectorOfLengthAndType<[16], [I32]>:$result);
+  let assemblyFormat = "$acc `,` $a `,` $b attr-dict `:` type($acc) `,` type($a)";
 }
 
 def Cria_DotTileOp : Cria_Op<"dot_tile"> {

@@ -27,8 +27,11 @@ SmallVector<int64_t> cria::detail::getCacheShape(CacheRole role, Type element,
                                                  int64_t kvHeads,
                                                  int64_t headDim) {
   int64_t any = ShapedType::kDynamic;
-  if (element.isInteger(8))
-    return {any, any, kvHeads, isDynamic(headDim) ? any : i8PageBytes(headDim)};
+  if (element.isInteger()) {
+    CacheLayout layout{element.getIntOrFloatBitWidth()};
+    return {any, any, kvHeads,
+            isDynamic(headDim) ? any : layout.pageElements(headDim)};
+  }
   if (role == CacheRole::key)
     return {any,     any,
             kvHeads, CriaDialect::kPageTokens / CriaDialect::kLanes,
@@ -40,9 +43,11 @@ int64_t cria::detail::getCacheKvHeads(CacheRole, ArrayRef<int64_t> shape) {
   return shape[2];
 }
 
-int64_t cria::detail::getCacheHeadDim(CacheRole, ArrayRef<int64_t> shape) {
-  if (shape.size() == 4)
-    return isDynamic(shape[3]) ? shape[3] : i8HeadDim(shape[3]);
+int64_t cria::detail::getCacheHeadDim(Type element, ArrayRef<int64_t> shape) {
+  if (element.isInteger())
+    return isDynamic(shape[3])
+               ? shape[3]
+               : CacheLayout{element.getIntOrFloatBitWidth()}.headDim(shape[3]);
   return shape[4];
 }
 
@@ -53,8 +58,9 @@ LogicalResult cria::detail::verifyCache(Operation *op, StringRef label,
   SmallVector<int64_t> expected =
       getCacheShape(role, type.getElementType(), kvHeads, headDim);
   bool wholePages =
-      !type.hasRank() || type.getRank() != 4 || isDynamic(type.getShape()[3]) ||
-      i8PageBytes(i8HeadDim(type.getShape()[3])) == type.getShape()[3];
+      !type.hasRank() || type.getRank() != 4 ||
+      !type.getElementType().isInteger() || isDynamic(type.getShape()[3]) ||
+      CacheLayout{type.getElementTypeBitWidth()}.isPage(type.getShape()[3]);
   if (type.hasRank() && shapesAgree(type.getShape(), expected) && wholePages)
     return success();
   std::string shape = llvm::join(llvm::map_range(expected, spell), "x");
@@ -307,7 +313,7 @@ LogicalResult KvAppendOp::verify() {
     return failure();
   ArrayRef<int64_t> cache = shapeOf(getCache()), x = shapeOf(getX());
   int64_t kvHeads = getCacheKvHeads(getRole(), cache);
-  int64_t headDim = getCacheHeadDim(getRole(), cache);
+  int64_t headDim = getCacheHeadDim(getElementTypeOrSelf(getCache()), cache);
   if (!isProduct(x[1], kvHeads, headDim))
     return emitOpError() << "kv_append_c2: x has " << spell(x[1])
                          << " columns, expected kv_heads * head_dim = "

@@ -17,7 +17,7 @@ class Cria_Op<string mnemonic, list<Trait> traits = []>
 def Cria_F32Rows : 2DTensorOf<[F32]>;
 def Cria_I32Vector : 1DTensorOf<[I32]>;
 def Cria_F32Vector : 1DTensorOf<[F32]>;
-def Cria_KeyCache : TensorOf<[F32, F16, BF16, I8]>;
+def Cria_KeyCache : TensorOf<[F32, F16, BF16, I8, I16]>;
 def Cria_AnyWeight : AnyTypeOf<[Cria_WeightType]>;
 
 def Cria_ParamOp : Cria_Op<"param", [Symbol]> {
@@ -243,6 +243,11 @@ def Cria_KvAppendOp : Cria_Op<"kv_append", [Pure, AllTypesMatch<["cache", "resul
         scale = m / 127,  code = rne(x * (127 / m))     all 0 for m < 1e-30
 
     and what is read back is code * scale.
+
+    Caches of i16 are `layers x pages x kv_heads x 64 (head_dim + 2)`, with 8191
+    for 127, as operands of cria.dot2_i16: keys `4 x head_dim / 2 x 16 x 2`,
+    elements in pairs, values `32 x head_dim x 2`, positions in pairs; head_dim
+    is even.
 
     Labels: kv_append_c1: the cache has the role's shape. kv_append_c2: x has
     kv_heads * head_dim columns. kv_append_c3: one slot a row.

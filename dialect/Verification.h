@@ -66,7 +66,7 @@ llvm::SmallVector<int64_t> getCacheShape(CacheRole role, mlir::Type element,
 
 /// kv_heads and head_dim of a cache of the right rank.
 int64_t getCacheKvHeads(CacheRole role, llvm::ArrayRef<int64_t> shape);
-int64_t getCacheHeadDim(CacheRole role, llvm::ArrayRef<int64_t> shape);
+int64_t getCacheHeadDim(mlir::Type element, llvm::ArrayRef<int64_t> shape);
 
 /// Fails with `label` unless `cache` has the role's shape.
 mlir::LogicalResult verifyCache(mlir::Operation *op, llvm::StringRef label,

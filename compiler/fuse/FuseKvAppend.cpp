@@ -49,6 +49,7 @@ void appendHeads(IRRewriter &rewriter, KvAppendOp append) {
 struct Quantizer {
   OpBuilder &b;
   Location loc;
+  CacheLayout layout;
 
   Value f32(float v) {
     return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(v));
@@ -60,36 +61,39 @@ struct Quantizer {
   Value bits(Value x) {
     return arith::BitcastOp::create(b, loc, b.getI32Type(), x);
   }
-  Value byte(Value word) {
-    return arith::TruncIOp::create(b, loc, b.getI8Type(), word);
+  /// The lowest bits of a word.
+  Value element(Value word) {
+    return arith::TruncIOp::create(b, loc, b.getIntegerType(layout.bits), word);
   }
   /// The bits of |x|: ordered as the floats are.
   Value magnitude(Value x) {
     return arith::AndIOp::create(b, loc, bits(x), i32(0x7fffffff));
   }
-  /// 127 / m, or 0 for an m that is as good as 0.
+  Value mostCode() { return f32(static_cast<float>(layout.mostCode())); }
+  /// mostCode / m, or 0 for an m that is as good as 0.
   Value inverse(Value m) {
     Value small = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLT, m,
                                         f32(1e-30f));
-    Value inverse = arith::DivFOp::create(b, loc, f32(127.0f), m);
+    Value inverse = arith::DivFOp::create(b, loc, mostCode(), m);
     return arith::SelectOp::create(b, loc, small, f32(0.0f), inverse);
   }
   /// Adding 1.5 * 2^23 rounds to nearest even, into the low mantissa bits.
   Value code(Value x, Value inverse) {
     Value scaled = arith::MulFOp::create(b, loc, x, inverse);
     Value sum = arith::AddFOp::create(b, loc, scaled, f32(12582912.0f));
-    return byte(bits(sum));
+    return element(bits(sum));
   }
 };
 
-/// An append to a cache of i8. It needs all of a head before it can store the
-/// first element, so it goes into no linear.
+/// An append to a cache of codes. It needs all of a head before it can store
+/// the first element, so it goes into no linear.
 Value appendQuantized(OpBuilder &b, KvAppendOp append) {
   Location loc = append.getLoc();
-  Quantizer q{b, loc};
   auto cacheType = cast<RankedTensorType>(append.getCache().getType());
-  int64_t heads = cacheType.getDimSize(2), bytes = cacheType.getDimSize(3);
-  int64_t headDim = i8HeadDim(bytes);
+  CacheLayout layout{cacheType.getElementTypeBitWidth()};
+  Quantizer q{b, loc, layout};
+  int64_t heads = cacheType.getDimSize(2), size = cacheType.getDimSize(3);
+  int64_t headDim = layout.headDim(size);
   constexpr int64_t lanes = CriaDialect::kLanes;
   OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
   OpFoldResult bounds[] = {tensor::getMixedSize(b, loc, append.getX(), 0),
@@ -105,6 +109,8 @@ Value appendQuantized(OpBuilder &b, KvAppendOp append) {
     return arith::AddIOp::create(b, loc, x, y);
   };
   auto mul = [&](Value x, int64_t y) -> Value {
+    if (y == 1)
+      return x;
     return arith::MulIOp::create(b, loc, x, q.idx(y));
   };
   auto divide = [&](Value v, int64_t by) -> std::pair<Value, Value> {
@@ -115,22 +121,25 @@ Value appendQuantized(OpBuilder &b, KvAppendOp append) {
       b, loc, b.getIndexType(),
       tensor::ExtractOp::create(b, loc, append.getSlots(), token));
   auto [page, place] = divide(slot, CriaDialect::kPageTokens);
-  // Where the first code goes, and how far the next one is from it.
+  // The codes of `group` positions alternate, `neighbours` of each at a time:
+  // where the position's first ones go, and how far the next ones are. See
+  // CacheLayout::keyAt and valueAt.
+  bool isKey = append.getRole() == CacheRole::key;
+  int64_t group = isKey ? lanes : layout.pairs();
+  int64_t neighbours = isKey ? layout.pairs() : 1;
   Value first = mul(place, headDim);
-  int64_t step = 1;
-  if (append.getRole() == CacheRole::key) {
-    auto [block, lane] = divide(place, lanes);
-    first = add(mul(block, headDim * lanes), lane);
-    step = lanes;
+  if (group > 1) {
+    auto [block, lane] = divide(place, group);
+    first = add(mul(block, headDim * group), mul(lane, neighbours));
   }
   Value column = mul(head, headDim);
   auto element = [&](Value d) -> Value {
     return tensor::ExtractOp::create(b, loc, append.getX(),
                                      ValueRange{token, add(column, d)});
   };
-  auto elements = [&](Value init, auto body) {
+  auto elements = [&](Value init, int64_t by, auto body) {
     return scf::ForOp::create(
-               b, loc, q.idx(0), q.idx(headDim), q.idx(1), init,
+               b, loc, q.idx(0), q.idx(headDim / by), q.idx(1), init,
                [&](OpBuilder &, Location, Value d, ValueRange carried) {
                  OpBuilder::InsertionGuard guard(b);
                  b.setInsertionPointToEnd(d.getParentBlock());
@@ -139,30 +148,40 @@ Value appendQuantized(OpBuilder &b, KvAppendOp append) {
                })
         .getResult(0);
   };
-  Value most = elements(q.i32(0), [&](Value d, Value carried) -> Value {
+  Value most = elements(q.i32(0), 1, [&](Value d, Value carried) -> Value {
     return arith::MaxUIOp::create(b, loc, carried, q.magnitude(element(d)));
   });
   most = arith::BitcastOp::create(b, loc, b.getF32Type(), most);
   Value inverse = q.inverse(most);
-  Value scale = q.bits(arith::DivFOp::create(b, loc, most, q.f32(127.0f)));
+  Value scale = q.bits(arith::DivFOp::create(b, loc, most, q.mostCode()));
 
   OpFoldResult offsets[] = {append.getLayer(), page, head, zero};
-  OpFoldResult sizes[] = {one, one, one, b.getIndexAttr(bytes)};
+  OpFoldResult sizes[] = {one, one, one, b.getIndexAttr(size)};
   SmallVector<OpFoldResult> strides(4, one);
   Value stored = tensor::ExtractSliceOp::create(
-      b, loc, RankedTensorType::get({bytes}, cacheType.getElementType()), cache,
+      b, loc, RankedTensorType::get({size}, cacheType.getElementType()), cache,
       offsets, sizes, strides);
-  stored = elements(stored, [&](Value d, Value carried) -> Value {
-    return tensor::InsertOp::create(b, loc, q.code(element(d), inverse),
-                                    carried, add(first, mul(d, step)));
+  stored = elements(stored, neighbours, [&](Value i, Value carried) -> Value {
+    Value to = add(first, mul(i, group * neighbours));
+    for (int64_t j = 0; j < neighbours; ++j) {
+      Value d = mul(i, neighbours), at = to;
+      if (j) {
+        d = add(d, q.idx(j));
+        at = add(at, q.idx(j));
+      }
+      carried = tensor::InsertOp::create(b, loc, q.code(element(d), inverse),
+                                         carried, at);
+    }
+    return carried;
   });
   // Little endian, as every target is.
-  Value at =
-      add(mul(place, kI8ScaleBytes), q.idx(CriaDialect::kPageTokens * headDim));
-  for (int64_t i = 0; i < kI8ScaleBytes; ++i)
-    stored = tensor::InsertOp::create(
-        b, loc, q.byte(arith::ShRUIOp::create(b, loc, scale, q.i32(8 * i))),
-        stored, add(at, q.idx(i)));
+  Value at = add(mul(place, layout.scaleElements()),
+                 q.idx(CriaDialect::kPageTokens * headDim));
+  for (int64_t i = 0; i < layout.scaleElements(); ++i) {
+    Value part = arith::ShRUIOp::create(b, loc, scale, q.i32(layout.bits * i));
+    stored = tensor::InsertOp::create(b, loc, q.element(part), stored,
+                                      add(at, q.idx(i)));
+  }
   b.setInsertionPointToStart(loop.getTerminator().getBody());
   tensor::ParallelInsertSliceOp::create(b, loc, stored, cache, offsets, sizes,
                                         strides);
@@ -176,7 +195,7 @@ struct FuseKvAppend : cria::impl::FuseKvAppendBase<FuseKvAppend> {
     IRRewriter rewriter(&getContext());
     for (KvAppendOp append : appends) {
       auto cache = cast<RankedTensorType>(append.getCache().getType());
-      if (cache.getElementType().isInteger(8)) {
+      if (cache.getElementType().isInteger()) {
         rewriter.setInsertionPoint(append);
         rewriter.replaceOp(append, appendQuantized(rewriter, append));
         continue;

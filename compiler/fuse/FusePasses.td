@@ -98,8 +98,8 @@ def SetKvType : Pass<"cria-set-kv-type", "::mlir::ModuleOp"> {
   let summary = "element type of the KV caches";
   let description = [{
     Every value that has the type of a cache changes: through function
-    arguments and results, calls and loops. Caches of i8 take the shape that
-    `cria.kv_append` gives them, codes and scales of a page in one piece.
+    arguments and results, calls and loops. Caches of i8 and i16 take the shape
+    that `cria.kv_append` gives them, codes and scales of a page in one piece.
 
     Before:
     ```mlir
@@ -116,7 +116,7 @@ def SetKvType : Pass<"cria-set-kv-type", "::mlir::ModuleOp"> {
     }
     ```
   }];
-  let options = [Option<"type", "type", "std::string", "\"f16\"", "f32, f16, bf16 or i8">];
+  let options = [Option<"type", "type", "std::string", "\"f16\"", "f32, f16, bf16, i8 or i16">];
 }
 
 def FuseLinear : Pass<"cria-fuse-linear", "::mlir::func::FuncOp"> {

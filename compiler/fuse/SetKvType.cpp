@@ -25,11 +25,12 @@ struct SetKvType : cria::impl::SetKvTypeBase<SetKvType> {
                        .Case("f16", b.getF16Type())
                        .Case("bf16", b.getBF16Type())
                        .Case("i8", b.getI8Type())
+                       .Case("i16", b.getI16Type())
                        .Default(nullptr);
     if (!element) {
       getOperation().emitError()
           << "option type: '" << type
-          << "' is not a KV type; accepted: f32, f16, bf16, i8";
+          << "' is not a KV type; accepted: f32, f16, bf16, i8, i16";
       return signalPassFailure();
     }
     // Caches are the values that reach a kv_append or an attention: follow
@@ -43,13 +44,25 @@ struct SetKvType : cria::impl::SetKvTypeBase<SetKvType> {
         cacheTypes.insert(attention.getValues().getType());
       }
     });
+    if (element.isInteger()) {
+      CacheLayout layout{element.getIntOrFloatBitWidth()};
+      for (Type cacheType : cacheTypes)
+        if (int64_t headDim = cast<RankedTensorType>(cacheType).getDimSize(4);
+            headDim % layout.pairs()) {
+          getOperation().emitError()
+              << "KV type " << type << " needs an even head_dim, not "
+              << headDim << "; f32, f16, bf16 and i8 take any";
+          return signalPassFailure();
+        }
+    }
     auto convertCache = [&](Type type) -> Type {
       auto cache = cast<RankedTensorType>(type);
-      if (!element.isInteger(8))
+      if (!element.isInteger())
         return cache.clone(element);
       // Of rank 6 and 5 alike, and head_dim is dimension 4 of both.
+      CacheLayout layout{element.getIntOrFloatBitWidth()};
       SmallVector<int64_t> shape(cache.getShape().take_front(3));
-      shape.push_back(i8PageBytes(cache.getDimSize(4)));
+      shape.push_back(layout.pageElements(cache.getDimSize(4)));
       return RankedTensorType::get(shape, element);
     };
     auto update = [&](Value v) {

@@ -368,6 +368,8 @@ static std::string shapeRefusal(int64_t heads, int64_t headDim,
 
 template <typename OpTy>
 static std::string refusal(OpTy op, StringRef provider) {
+  if (getElementTypeOrSelf(op.getKeys()).isInteger(16))
+    return "no generator multiplies codes of 16 bits";
   std::string why =
       shapeRefusal(op.getHeads() / op.getKvHeads(), op.getHeadDim(), provider);
   if (!why.empty())

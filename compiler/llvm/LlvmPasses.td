@@ -109,6 +109,39 @@ def LowerDot4 : Pass<"cria-lower-dot4"> {
   ];
 }
 
+def LowerDot2I16 : Pass<"cria-lower-dot2-i16"> {
+  let summary = "cria.dot2_i16 to the target's product of 16-bit integers";
+  let description = [{
+    | isa | form |
+    |---|---|
+    | avx512vnni | one 512-bit `vpdpwssd` |
+    | avxvnni | two 256-bit `vpdpwssd` |
+    | avx512bw | one 512-bit `vpmaddwd` and an addition |
+    | avx2, sse2 | `pmaddwd` and an addition, on halves or quarters |
+    | neon | two `smull`, `addp` and an addition, on quarters |
+    | generic | products of both halves of words, in arith |
+
+    All give the same integers.
+
+    Before:
+    ```mlir
+    %r = cria.dot2_i16 %acc, %a, %b : vector<16xi32>, vector<32xi16>
+    ```
+    After, with isa=avx512vnni:
+    ```mlir
+    %r = llvm.call_intrinsic "llvm.x86.avx512.vpdpwssd.512"(%acc, %a, %b)
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
+    "::mlir::vector::VectorDialect"
+  ];
+  let options = [
+    Option<"isa", "isa", "std::string", "\"generic\"",
+           "one of generic, sse2, avx2, avx512bw, avxvnni, avx512vnni, neon">
+  ];
+}
+
 def ExpandF16 : Pass<"cria-expand-f16"> {
   let summary = "f16 conversions to integer arithmetic where the target has none";
   let description = [{

@@ -68,6 +68,9 @@ void cria::buildLlvmPipeline(OpPassManager &pm,
     dot2.isa = target.dot2Isa;
     pm.addPass(createLowerDot2(dot2));
   }
+  LowerDot2I16Options dot2I16;
+  dot2I16.isa = target.dot2I16Isa;
+  pm.addPass(createLowerDot2I16(dot2I16));
   LowerDot4Options dot4;
   dot4.isa = target.isa;
   pm.addPass(createLowerDot4(dot4));

@@ -4,10 +4,10 @@
 // exact for all inputs that the op allows, so all agree bit for bit.
 
 #include "compiler/Passes.h"
+#include "compiler/llvm/DotParts.h"
 #include "dialect/CriaOps.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -18,7 +18,6 @@
 #include "llvm/ADT/StringExtras.h"
 
 #include <array>
-#include <numeric>
 
 namespace cria {
 #define GEN_PASS_DEF_LOWERDOT4
@@ -28,61 +27,8 @@ namespace cria {
 using namespace mlir;
 using namespace cria;
 
-static Value intSplat(ImplicitLocOpBuilder &b, VectorType type, int64_t value) {
-  return arith::ConstantOp::create(
-      b, DenseElementsAttr::get(
-             type, b.getIntegerAttr(type.getElementType(), value)));
-}
-
-static Value callIntrinsic(ImplicitLocOpBuilder &b, StringRef name, Type result,
-                           ValueRange operands) {
-  return LLVM::CallIntrinsicOp::create(b, result, b.getStringAttr(name),
-                                       operands)
-      ->getResult(0);
-}
-
 /// Whether a fits a signed byte, and pairs of products 16 bits.
 static bool isSmall(Dot4Op op) { return op.getABits() < 8; }
-
-/// Part `index` of `parts` equal ones of a vector.
-static Value partOf(ImplicitLocOpBuilder &b, Value vector, int64_t index,
-                    int64_t parts) {
-  int64_t size = cast<VectorType>(vector.getType()).getNumElements() / parts;
-  SmallVector<int64_t> lanes(size);
-  std::iota(lanes.begin(), lanes.end(), index * size);
-  return vector::ShuffleOp::create(b, vector, vector, lanes);
-}
-
-static Value halfOf(ImplicitLocOpBuilder &b, Value vector, int64_t index) {
-  return partOf(b, vector, index, 2);
-}
-
-static Value quarterOf(ImplicitLocOpBuilder &b, Value vector, int64_t index) {
-  return partOf(b, vector, index, 4);
-}
-
-static Value join(ImplicitLocOpBuilder &b, Value low, Value high) {
-  int64_t size = cast<VectorType>(low.getType()).getNumElements();
-  SmallVector<int64_t> all(2 * size);
-  std::iota(all.begin(), all.end(), 0);
-  return vector::ShuffleOp::create(b, low, high, all);
-}
-
-/// Joins the two 256-bit halves that `body(index)` computes.
-static Value inHalves(ImplicitLocOpBuilder &b,
-                      llvm::function_ref<Value(int64_t)> body) {
-  Value low = body(0), high = body(1);
-  return join(b, low, high);
-}
-
-/// Joins the four 128-bit quarters that `body(index)` computes.
-static Value inQuarters(ImplicitLocOpBuilder &b,
-                        llvm::function_ref<Value(int64_t)> body) {
-  return inHalves(b, [&](int64_t half) {
-    Value low = body(2 * half), high = body(2 * half + 1);
-    return join(b, low, high);
-  });
-}
 
 /// Half `index` of the result of `chain`, where each op's acc is the next
 /// one's result. vpmaddubsw adds pairs of products in 16 bits and saturates.

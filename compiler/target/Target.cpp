@@ -200,6 +200,10 @@ Target makeX86(const Backend &backend, llvm::StringRef cpu,
   // leave 4.
   if (target.vectorBits == 512)
     target.attentionAccumulators = 24;
+  target.dot2I16Isa = target.isa;
+  // Where bytes have no 512-bit product, words do.
+  if (target.vectorBits == 512 && target.isa != "avx512vnni")
+    target.dot2I16Isa = "avx512bw";
   if (target.isa == "avx512vnni")
     target.linearTokens = 12;
   // One token's f32 sums and dots are half of SSE2's 16 registers; two tokens'
@@ -233,7 +237,7 @@ Target makeArm(const Backend &backend, llvm::StringRef name,
   target.triple = kArmTriple.str();
   target.cpu = "generic";
   target.tuneCpu = cpu.str();
-  target.isa = "neon";
+  target.isa = target.dot2I16Isa = "neon";
   target.hasF16Conversion = target.hasFma = true;
   target.vectorBits = 128;
   llvm::ListSeparator comma(",");

@@ -42,6 +42,8 @@ struct Target {
   /// What `cria-lower-dot4` takes: sse2, avx2, avxvnni or avx512vnni; for
   /// AArch64 neon, dotprod or i8mm.
   std::string isa;
+  /// What `cria-lower-dot2-i16` takes.
+  std::string dot2I16Isa;
   /// What `cria-lower-dot-tile` takes, or "" where linears do without tiles.
   std::string tileIsa;
   /// What `cria-lower-dot2` takes, or "" where linears do without products of

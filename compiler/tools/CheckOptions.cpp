@@ -43,9 +43,10 @@ llvm::Error Driver::checkOptions() {
       !options->tuningSpace.getNumOccurrences())
     return failure("-o DIR is missing: where the outputs go");
   if (options->kvType != "f16" && options->kvType != "bf16" &&
-      options->kvType != "f32" && options->kvType != "i8")
+      options->kvType != "f32" && options->kvType != "i8" &&
+      options->kvType != "i16")
     return failure("--kv-type " + options->kvType +
-                   ": accepted are f16, bf16, f32, i8");
+                   ": accepted are f16, bf16, f32, i8, i16");
   if (options->numerics != "exact" && options->numerics != "fast")
     return failure("--numerics " + options->numerics +
                    ": accepted are exact, fast");
@@ -85,6 +86,10 @@ llvm::Error Driver::checkOptions() {
   if (!gpu.empty() && options->plainLine)
     return failure("--plain and --target " + options->targetName +
                    " exclude each other: the plain lowering is for CPUs");
+  if (!gpu.empty() && options->kvType == "i16")
+    return failure("--kv-type i16 and --target " + options->targetName +
+                   " exclude each other: products of 16-bit integers are for "
+                   "CPUs; for both, accepted are f16, bf16, f32, i8");
   if (!gpu.empty() && start && *start >= Stage::tile)
     return failure("--start-after " + options->startAfter + " and --target " +
                    options->targetName +

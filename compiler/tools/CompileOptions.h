@@ -49,8 +49,8 @@ struct Options {
                                       "more than 16 MB)")};
   cl::opt<std::string> kvType{"kv-type", cl::init("f16"),
                               cl::value_desc("TYPE"), cl::cat(category),
-                              cl::desc("f16, bf16, f32 or i8: elements of the "
-                                       "KV cache (default: f16)")};
+                              cl::desc("f16, bf16, f32, i8 or i16: elements of "
+                                       "the KV cache (default: f16)")};
   cl::opt<std::string> numerics{
       "numerics", cl::init("exact"), cl::value_desc("HOW"), cl::cat(category),
       cl::desc(

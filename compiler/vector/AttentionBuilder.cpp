@@ -36,11 +36,13 @@ Value AttentionBuilder::loadVector(Value memref, ValueRange at, int64_t width) {
 }
 
 Value AttentionBuilder::loadScales(Value cache, ValueRange page, Value t) {
-  auto bytes = VectorType::get(kLanes * kI8ScaleBytes, b.getI8Type());
+  Type element = cast<MemRefType>(cache.getType()).getElementType();
+  int64_t size = CacheLayout{element.getIntOrFloatBitWidth()}.scaleElements();
+  auto parts = VectorType::get(kLanes * size, element);
   Values at(page);
-  at.push_back(add(mul(t, kI8ScaleBytes), kPage * headDim));
+  at.push_back(add(mul(t, size), kPage * headDim));
   return vector::BitCastOp::create(b, vecType,
-                                   vector::LoadOp::create(b, bytes, cache, at));
+                                   vector::LoadOp::create(b, parts, cache, at));
 }
 
 AttentionBuilder::Values

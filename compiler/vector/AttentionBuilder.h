@@ -84,7 +84,7 @@ protected:
     mlir::vector::StoreOp::create(b, v, memref, at);
   }
 
-  /// Scales of 16 positions from place t of a page of i8.
+  /// Scales of 16 positions from place t of a page of codes.
   Value loadScales(Value cache, ValueRange page, Value t);
 
   /// An index in 16 lanes of i32.

@@ -3,7 +3,7 @@
 // The loops of one cria.fused_attention or cria.attention_partials.
 // VectorizeAttention.cpp has tokens, groups, chunks and merges,
 // AttentionPages.cpp what a tile does with a page, AttentionHalves.cpp the same
-// in f16.
+// in f16, AttentionIntegers.cpp in integers.
 #ifndef CRIA_COMPILER_VECTOR_ATTENTIONKERNEL_H
 #define CRIA_COMPILER_VECTOR_ATTENTIONKERNEL_H
 
@@ -38,6 +38,8 @@ private:
   static constexpr int64_t kPageBlocks = kPage / kLanes;
   /// Numbers of f16 in a vector.
   static constexpr int64_t kHalfLanes = 2 * kLanes;
+  /// Codes of i16 in a vector.
+  static constexpr int64_t kCodes = 2 * kLanes;
 
   /// Some of these follow each other: a group.
   struct Tile {
@@ -71,6 +73,9 @@ private:
   Value isEdge(const Tile &tile, const Page &page);
   Values emitMask(const Tile &tile, const Page &page, Value block,
                   Values scores);
+  void finishScores(const Tile &tile, const Page &page, Value block,
+                    Values scores);
+  Value emitChunkMax(const Tile &tile, Value row, Value count);
   void emitExp(const Tile &tile, Value pageBegin, Value pageEnd);
   void emitValues(const Tile &tile, const Page &page);
   void
@@ -87,6 +92,20 @@ private:
   void emitHalfValues(const Tile &tile, const Page &page);
   void emitHalfColumns(const Tile &tile, const Page &page, Value ahead,
                        int64_t column, int64_t vectors);
+  void quantizeQueries(const Tile &tile);
+  void emitIntegerScores(const Tile &tile, const Page &page);
+  void emitIntegerExp(const Tile &tile, Value pageBegin, Value pageEnd);
+  void emitIntegerValues(const Tile &tile, const Page &page);
+  Value codeStep(Value most, Value total, int64_t count);
+  Value inverseStep(Value step);
+  Value codeWords(Value x, Value inverse);
+  Value loadCodes(Value memref, ValueRange at);
+  Value splatWord(Value words, ValueRange at);
+  Value intZero();
+  mlir::VectorType codesType() {
+    return mlir::VectorType::get(kCodes, b.getI16Type());
+  }
+  Value loadChunk(const Tile &tile, Value row, Value column, int64_t width);
   void emitMerge(const Tile &tile);
   void emitPartials(const Tile &tile);
   void emitResult(const Tile &tile);
@@ -97,7 +116,10 @@ private:
   Type cacheElement() const {
     return llvm::cast<mlir::MemRefType>(keyCache.getType()).getElementType();
   }
-  bool isQuantized() const { return cacheElement().isInteger(); }
+  /// Codes with scales that are converted as they are read.
+  bool isQuantized() const { return cacheElement().isInteger(8); }
+  /// Codes with scales that are multiplied as they are.
+  bool inIntegers() const { return cacheElement().isInteger(16); }
 
   Value physicalPage(Value page) {
     return loadIndex(pageTables, {sequence, page});
@@ -160,9 +182,10 @@ private:
              elements, /*intoL1=*/false);
   }
   /// A single token waits for memory: while it reads a page, it fetches what it
-  /// reads next into L1, in the same order. Several tiles, and i8, take longer
-  /// for a page than memory does: they fetch a chunk's values beside its scores
-  /// and then the next keys, into L2, as L1 cannot hold the 64 KB of a chunk.
+  /// reads next into L1, in the same order. Several tiles, and bytes, take
+  /// longer for a page than memory does: they fetch a chunk's values beside its
+  /// scores and then the next keys, into L2, as L1 cannot hold the 64 KB of a
+  /// chunk.
   bool readsAhead() const { return mostTiles == 1 && !isQuantized(); }
   void prefetchNext(const Page &page, Value cache, Value other,
                     const Tile &tile, ValueRange from, int64_t elements) {
@@ -219,6 +242,10 @@ private:
   // In halves: queries as words of twice the same f16, as p then is in
   // `scores`; a page of K with 32 positions side by side; scores.
   Value queries, halfPage, halfScores;
+  // In integers: queries, and p times the scales of values, as words of two
+  // codes; their steps, one number a row as chunkMax. chunkOutput is of i32,
+  // in whole vectors.
+  Value weights, queryStep, valueStep;
 };
 
 } // namespace cria

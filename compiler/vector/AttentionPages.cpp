@@ -86,7 +86,6 @@ void AttentionKernel::emitScores(const Tile &tile, const Page &keys) {
           return acc;
         });
     for (int64_t k = 0; k < blocks; ++k) {
-      Value from = add(mul(keys.index, kPage), mul(add(block, k), kLanes));
       Value factor = vec(scale);
       if (isQuantized())
         factor = fmul(factor,
@@ -94,18 +93,33 @@ void AttentionKernel::emitScores(const Tile &tile, const Page &keys) {
                                  mul(add(block, k), kLanes)));
       for (int64_t row = 0; row < rows; ++row) {
         Value &s = sums[row * blocks + k];
-        s = addByDistance(capped(fmul(s, factor), softcap), slopes, bias,
-                          add(tile.firstHead, row % tile.heads),
-                          add(tile.position, tokenOf(tile, row)), from);
+        s = fmul(s, factor);
       }
     }
-    sums = emitMask(tile, keys, block, sums);
-    for (auto [i, s] : llvm::enumerate(sums))
-      storeVector(
-          s, scores,
-          {scratchRow(tile, i / blocks),
-           add(add(keys.place, mul(block, kLanes)), i % blocks * kLanes)});
+    finishScores(tile, keys, block, sums);
   });
+}
+
+/// What is done to scaled products of the blocks from `block` on; then they are
+/// scores.
+void AttentionKernel::finishScores(const Tile &tile, const Page &keys,
+                                   Value block, Values sums) {
+  int64_t rows = tile.rows(), blocks = sums.size() / rows;
+  for (int64_t k = 0; k < blocks; ++k) {
+    Value from = add(mul(keys.index, kPage), mul(add(block, k), kLanes));
+    for (int64_t row = 0; row < rows; ++row) {
+      Value &s = sums[row * blocks + k];
+      s = addByDistance(capped(s, softcap), slopes, bias,
+                        add(tile.firstHead, row % tile.heads),
+                        add(tile.position, tokenOf(tile, row)), from);
+    }
+  }
+  sums = emitMask(tile, keys, block, sums);
+  for (auto [i, s] : llvm::enumerate(sums))
+    storeVector(
+        s, scores,
+        {scratchRow(tile, i / blocks),
+         add(add(keys.place, mul(block, kLanes)), i % blocks * kLanes)});
 }
 
 /// Whether some token does not see all of a page.
@@ -149,6 +163,23 @@ AttentionKernel::Values AttentionKernel::emitMask(const Tile &tile,
   return Values(choice.getResults());
 }
 
+/// The largest of a row's scores of a chunk.
+Value AttentionKernel::emitChunkMax(const Tile &tile, Value row, Value count) {
+  Value at = scratchRow(tile, row);
+  Values four = loop(
+      idx(0), count, kPage, Values(4, vec(-kInfinity)),
+      [&](Value t, ValueRange carried) {
+        Values next;
+        for (auto [k, m] : llvm::enumerate(carried))
+          next.push_back(fmax(m, loadVector(scores, {at, add(t, k * kLanes)})));
+        return next;
+      });
+  Value m = reduce(fmax(fmax(four[0], four[1]), fmax(four[2], four[3])),
+                   [&](Value x, Value y) { return fmax(x, y); });
+  memref::StoreOp::create(b, m, chunkMax, ValueRange{tile.index, row});
+  return m;
+}
+
 /// Scores to exp(score - chunk maximum), and the chunk's sums; then the running
 /// maximum and sum, and the factors of the merge. The scales of values go onto
 /// the numbers that multiply them; those past the token's own position are
@@ -157,22 +188,9 @@ void AttentionKernel::emitExp(const Tile &tile, Value pageBegin,
                               Value pageEnd) {
   Value zero = idx(0);
   Value count = mul(sub(pageEnd, pageBegin), kPage);
-  auto larger = [&](Value x, Value y) { return fmax(x, y); };
   eachRow(tile, [&](Value row) {
     Value at = scratchRow(tile, row);
-    Values four =
-        loop(zero, count, kPage, Values(4, vec(-kInfinity)),
-             [&](Value t, ValueRange carried) {
-               Values next;
-               for (auto [k, m] : llvm::enumerate(carried))
-                 next.push_back(
-                     fmax(m, loadVector(scores, {at, add(t, k * kLanes)})));
-               return next;
-             });
-    Value m =
-        reduce(fmax(fmax(four[0], four[1]), fmax(four[2], four[3])), larger);
-    memref::StoreOp::create(b, m, chunkMax, ValueRange{tile.index, row});
-    Value all = broadcast(m, vecType);
+    Value all = broadcast(emitChunkMax(tile, row, count), vecType);
     Values l =
         loop(zero, count, kPage, vec(0.0), [&](Value t, ValueRange carried) {
           Value l = carried[0];

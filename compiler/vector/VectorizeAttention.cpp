@@ -15,6 +15,9 @@
 //     M' = max(M, m); L, O = fma(exp(m - M'), {l, o}, exp(M - M') * {L, O})
 //   result = O * (1 / sum of L)
 //
+// With a cache of i16, k and p times v are products of integers: see
+// AttentionIntegers.cpp.
+//
 // Partials are m, l and o of one chunk as they stand before the merge.
 //
 // (Rabe and Staats 2021, algorithm 1, with a whole chunk's maximum.)
@@ -91,11 +94,20 @@ void AttentionKernel::allocateScratch() {
   // of L1's sets.
   scores = allocate({rows, kChunkPages * kPage + kLanes});
   chunkSum = allocate({rows, kLanes});
-  chunkOutput = allocate({rows, headDim});
+  int64_t columns = llvm::alignTo(headDim, kLanes);
+  Type word = b.getI32Type();
+  chunkOutput = inIntegers() ? allocate({rows, columns}, word)
+                             : allocate({rows, headDim});
   chunkMax = allocate({tiles, kLanes});
+  if (inIntegers()) {
+    queries = allocate({rows, columns / 2}, word);
+    weights = allocate({rows, (kChunkPages * kPage + kLanes) / 2}, word);
+    queryStep = allocate({tiles, kLanes});
+    valueStep = allocate({tiles, kLanes});
+  }
   if (isPartial())
     return;
-  if (groupTokens > 1 && !hasHalves)
+  if (groupTokens > 1 && !hasHalves && !inIntegers())
     page = allocate({kPage * headDim});
   if (groupTokens > 1 && hasHalves) {
     queries = allocate({rows, headDim});
@@ -151,7 +163,7 @@ void AttentionKernel::emitRows(Value kvHead, int64_t headOffset,
     OpBuilder::InsertionGuard inner(b);
     b.setInsertionPointToEnd(choice.thenBlock());
     inHalves = hasHalves;
-    staged = !inHalves && !cacheElement().isF32();
+    staged = !inHalves && !inIntegers() && !cacheElement().isF32();
     mostTiles = groupTokens / tileTokens;
     Value count = div(run, tileTokens);
     emitGroup({tileTokens, heads, row, {}, {}, firstHead, kvHead}, count);
@@ -203,6 +215,8 @@ void AttentionKernel::emitGroup(const Tile &start, Value count) {
     emitChunk(first, count, maxIndex(page, firstPage),
               minIndex(add(page, kChunkPages), endPage));
   };
+  if (inIntegers())
+    eachTile(first, count, [&](const Tile &tile) { quantizeQueries(tile); });
   if (isPartial()) {
     Value offset = add(firstChunk, this->first);
     Value chunks = memref::DimOp::create(b, init, 2);
@@ -240,24 +254,42 @@ void AttentionKernel::emitChunk(const Tile &first, Value count, Value pageBegin,
     else if (staged)
       stageKeys(first, page);
     eachTile(first, count, [&](const Tile &tile) {
-      inHalves ? emitHalfScores(tile, page) : emitScores(tile, page);
+      if (inIntegers())
+        emitIntegerScores(tile, page);
+      else
+        inHalves ? emitHalfScores(tile, page) : emitScores(tile, page);
     });
   });
   eachTile(first, count, [&](const Tile &tile) {
-    inHalves ? emitHalfExp(tile, pageBegin, pageEnd)
-             : emitExp(tile, pageBegin, pageEnd);
+    if (inIntegers())
+      emitIntegerExp(tile, pageBegin, pageEnd);
+    else
+      inHalves ? emitHalfExp(tile, pageBegin, pageEnd)
+               : emitExp(tile, pageBegin, pageEnd);
   });
   Value nextChunk = minIndex(pageEnd, sub(endPage, idx(1)));
   eachPage(pageBegin, pageEnd, nextChunk, [&](const Page &page) {
     if (staged)
       stageValues(first, page);
     eachTile(first, count, [&](const Tile &tile) {
-      inHalves ? emitHalfValues(tile, page) : emitValues(tile, page);
+      if (inIntegers())
+        emitIntegerValues(tile, page);
+      else
+        inHalves ? emitHalfValues(tile, page) : emitValues(tile, page);
     });
   });
   eachTile(first, count, [&](const Tile &tile) {
     isPartial() ? emitPartials(tile) : emitMerge(tile);
   });
+}
+
+/// Elements of the chunk's output.
+Value AttentionKernel::loadChunk(const Tile &tile, Value row, Value column,
+                                 int64_t width) {
+  Value o = loadVector(chunkOutput, {scratchRow(tile, row), column}, width);
+  if (!inIntegers())
+    return o;
+  return fmul(o, loadRow(valueStep, tile, row, cast<VectorType>(o.getType())));
 }
 
 /// The chunk's maximum, sum and output into the running ones.
@@ -271,17 +303,17 @@ void AttentionKernel::emitMerge(const Tile &tile) {
   storeVector(merge.newFactor, newFactor, lanes);
   eachRow(tile, [&](Value row) {
     Value at = scratchRow(tile, row);
-    auto into = [&](Value running, Value chunk, Value column, int64_t width) {
-      auto type = VectorType::get(width, b.getF32Type());
-      Value next = merged(loadVector(running, {at, column}, width),
-                          loadRow(oldFactor, tile, row, type),
-                          loadVector(chunk, {at, column}, width),
-                          loadRow(newFactor, tile, row, type));
+    auto into = [&](Value running, Value column, Value chunk) {
+      auto type = cast<VectorType>(chunk.getType());
+      Value next =
+          merged(loadVector(running, {at, column}, type.getNumElements()),
+                 loadRow(oldFactor, tile, row, type), chunk,
+                 loadRow(newFactor, tile, row, type));
       storeVector(next, running, {at, column});
     };
-    into(sum, chunkSum, zero, kLanes);
+    into(sum, zero, loadVector(chunkSum, {at, zero}));
     eachColumn(1, [&](Value column, int64_t width, int64_t) {
-      into(output, chunkOutput, column, width);
+      into(output, column, loadChunk(tile, row, column, width));
     });
   });
 }
@@ -294,7 +326,7 @@ void AttentionKernel::emitPartials(const Tile &tile) {
     Value head =
         add(tile.firstHead, arith::RemUIOp::create(b, row, idx(tile.heads)));
     eachColumn(1, [&](Value column, int64_t width, int64_t) {
-      storeVector(loadVector(chunkOutput, {at, column}, width), init,
+      storeVector(loadChunk(tile, row, column, width), init,
                   {token, head, place, column});
     });
     storeVector(loadVector(chunkSum, {at, idx(0)}), init,
@@ -350,7 +382,7 @@ struct VectorizeAttentionPass
                                                        : 5;
       if (type.getRank() != rank)
         return op->emitOpError("keys have rank 6 and values rank 5, both 4 "
-                               "with i8, not ")
+                               "with i8 and i16, not ")
                << cache.getType();
     }
     return success();

@@ -99,7 +99,7 @@ Program::reference(mlir::OwningOpRef<mlir::ModuleOp> module,
   program->kernels = std::move(*kept);
   program->hasPairs = !target.dot2Isa.empty();
   Target simple = target;
-  simple.isa = "generic";
+  simple.isa = simple.dot2I16Isa = "generic";
   if (llvm::Error error = program->load(*module, simple, /*plain=*/true))
     return error;
   return program;

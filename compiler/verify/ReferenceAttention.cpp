@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/verify/ReferenceAttention.h"
+#include "dialect/CacheLayout.h"
 
 #include <algorithm>
 #include <array>
@@ -21,16 +22,16 @@ static float readCache(const Buffer &cache, bool isKey, int64_t headDim,
     return isKey ? cache.load(
                        {layer, page, head, position / 16, d, position % 16})
                  : cache.load({layer, page, head, position, d});
-  int64_t at = isKey ? (position / 16 * headDim + d) * 16 + position % 16
-                     : position * headDim + d;
-  auto code = static_cast<int8_t>(cache.byte({layer, page, head, at}));
+  CacheLayout layout{8 * cache.bytes};
+  int64_t at = isKey ? layout.keyAt(headDim, position, d)
+                     : layout.valueAt(headDim, position, d);
   float scale;
-  std::memcpy(
-      &scale,
-      cache.address({layer, page, head,
-                     CriaDialect::kPageTokens * headDim + 4 * position}),
-      sizeof(scale));
-  return float(code) * scale;
+  std::memcpy(&scale,
+              cache.address({layer, page, head,
+                             CriaDialect::kPageTokens * headDim +
+                                 layout.scaleElements() * position}),
+              sizeof(scale));
+  return float(cache.code({layer, page, head, at})) * scale;
 }
 
 namespace {

@@ -15,7 +15,7 @@
 
 namespace cria {
 
-/// A strided array of f32, f16, bf16, i32 or bytes.
+/// A strided array of f32, f16, bf16, i32, i16 or bytes.
 struct Buffer {
   char *data = nullptr;
   unsigned bytes = 0;
@@ -30,6 +30,10 @@ struct Buffer {
   }
   uint8_t byte(llvm::ArrayRef<int64_t> indices) const {
     return static_cast<uint8_t>(*address(indices));
+  }
+  /// Of 8 or 16 bits.
+  int64_t code(llvm::ArrayRef<int64_t> indices) const {
+    return bytes == 1 ? read<int8_t>(indices) : read<int16_t>(indices);
   }
   int64_t integer(llvm::ArrayRef<int64_t> indices) const {
     return read<int32_t>(indices);

@@ -77,11 +77,15 @@ Tolerance Verifier::toleranceOf(size_t step) const {
     return {any, any, "other weights"};
   if (pass == "cria-set-kv-type")
     return {0.03, 0.001, "KV cache of 16 bits"};
-  if (step == bytesFrom)
-    return {0.1, 0.01, "KV cache of 8 bits"};
+  if (step == codesFrom)
+    return options.line.kvType == "i8"
+               ? Tolerance{0.1, 0.01, "KV cache of 8 bits"}
+               : Tolerance{0.03, 0.001, "KV cache of 16-bit codes"};
+  const char *attention = options.line.kvType == "i16" ? "attention in integers"
+                                                       : "attention in f16";
   const char *reason = step == quantisedFrom ? "activations of int8"
                        : step == pairsFrom   ? "activations of bf16"
-                       : step == halvesFrom  ? "attention in f16"
+                       : step == halvesFrom  ? attention
                                              : nullptr;
   if (step >= quantisedFrom)
     return {kInt8Error, kInt8Kl, reason};
@@ -203,18 +207,18 @@ llvm::Error Verifier::findLayer() {
   return llvm::Error::success();
 }
 
-static bool appendsBytes(ModuleOp module) {
+static bool appendsCodes(ModuleOp module) {
   bool found = false;
   module.walk([&](KvAppendOp append) {
     auto cache = cast<RankedTensorType>(append.getCache().getType());
-    found |= cache.getElementType().isInteger(8);
+    found |= cache.getElementType().isInteger();
   });
   return found;
 }
 
-/// An append of bytes has no plain form until cria-fuse-kv-append gives it one:
+/// An append of codes has no plain form until cria-fuse-kv-append gives it one:
 /// up to there the line runs with a cache of f16.
-llvm::Error Verifier::replaceByteCaches(ModuleOp module) {
+llvm::Error Verifier::replaceCodeCaches(ModuleOp module) {
   std::vector<Step> halves(1);
   PipelineOptions line = options.line;
   line.kvType = "f16";
@@ -222,19 +226,19 @@ llvm::Error Verifier::replaceByteCaches(ModuleOp module) {
                          options.afterPass, halves)))
     return llvm::createStringError("the pipeline failed");
   for (size_t i = 1; i < allSteps.size(); ++i) {
-    if (!appendsBytes(*allSteps[i].module)) {
-      if (!appendsBytes(*allSteps[i - 1].module))
+    if (!appendsCodes(*allSteps[i].module)) {
+      if (!appendsCodes(*allSteps[i - 1].module))
         continue;
-      bytesFrom = i;
+      codesFrom = i;
       break;
     }
     if (i >= halves.size() || halves[i].pass != allSteps[i].pass)
       return llvm::createStringError("after " + allSteps[i].pass +
-                                     ": a cache of i8 has no line of f16 to "
-                                     "stand for it");
+                                     ": a cache of " + options.line.kvType +
+                                     " has no line of f16 to stand for it");
   }
-  for (size_t i = 1; i < bytesFrom && i < halves.size(); ++i)
-    if (appendsBytes(*allSteps[i].module))
+  for (size_t i = 1; i < codesFrom && i < halves.size(); ++i)
+    if (appendsCodes(*allSteps[i].module))
       allSteps[i].module = std::move(halves[i].module);
   return llvm::Error::success();
 }
@@ -245,15 +249,16 @@ llvm::Error Verifier::run() {
   first.module = model.module->clone();
   allSteps.push_back(std::move(first));
   OwningOpRef<ModuleOp> again;
-  if (options.line.kvType == "i8")
+  bool hasCodes = options.line.kvType == "i8" || options.line.kvType == "i16";
+  if (hasCodes)
     again = model.module->clone();
   if (failed(tracePasses(*model.module, packed ? Stage::fuse : Stage::dialect,
                          options.line, options.afterPass, allSteps)))
     return llvm::createStringError("the pipeline failed");
 
-  bytesFrom = allSteps.size();
+  codesFrom = allSteps.size();
   if (again)
-    if (llvm::Error error = replaceByteCaches(*again))
+    if (llvm::Error error = replaceCodeCaches(*again))
       return error;
   quantisedFrom = allSteps.size();
   bool isQuantised = false;
@@ -263,7 +268,7 @@ llvm::Error Verifier::run() {
   pairsFrom = halvesFrom = allSteps.size();
   for (size_t i = 0; i < allSteps.size(); ++i) {
     if (allSteps[i].pass == "cria-vectorize-attention" &&
-        options.line.attentionHalves)
+        (options.line.attentionHalves || options.line.kvType == "i16"))
       halvesFrom = i;
     if (allSteps[i].pass == "cria-vectorize-rows") {
       if (isQuantised)

@@ -84,7 +84,7 @@ private:
   llvm::Error bisect(const Comparison &coarse);
   llvm::Error findLayer();
   llvm::Expected<Distance> distanceOfLayers(int64_t count);
-  llvm::Error replaceByteCaches(mlir::ModuleOp module);
+  llvm::Error replaceCodeCaches(mlir::ModuleOp module);
   void report(llvm::StringRef what);
 
   ImportedModel model;
@@ -95,16 +95,16 @@ private:
   std::vector<Step> allSteps;
   /// Where rows are quantised by the code itself; one past the last if never.
   size_t quantisedFrom = 0;
-  /// Where rows become bf16, and where attention takes f16.
+  /// Where rows become bf16, and where attention takes f16 or integers.
   size_t pairsFrom = 0, halvesFrom = 0;
   std::vector<Comparison> compared;
   std::optional<Comparison> found;
   std::optional<int64_t> foundLayer;
   std::map<size_t, Logits> known;
   PackedWeights weights;
-  /// The pass that stores the first bytes into a cache of i8; one past the last
-  /// if there is none.
-  size_t bytesFrom = 0;
+  /// The pass that stores the first codes into a cache; one past the last if
+  /// there is none.
+  size_t codesFrom = 0;
 };
 
 } // namespace cria

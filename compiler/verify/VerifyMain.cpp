@@ -54,7 +54,7 @@ struct Options {
       cl::desc("Convert weights, as cria compile does")};
   cl::opt<std::string> kvType{
       "kv-type", cl::init("f16"), cl::value_desc("TYPE"), cl::cat(category),
-      cl::desc("f16, bf16, f32 or i8: elements of the KV cache")};
+      cl::desc("f16, bf16, f32, i8 or i16: elements of the KV cache")};
   cl::opt<std::string> numerics{"numerics", cl::init("exact"),
                                 cl::value_desc("HOW"), cl::cat(category),
                                 cl::desc("exact or fast, as of cria compile")};
@@ -154,9 +154,10 @@ llvm::Error Tool::checkOptions() {
     return failure("--tolerance " + std::to_string(options->tolerance) +
                    ": must be a number above 0");
   if (options->kvType != "f16" && options->kvType != "bf16" &&
-      options->kvType != "f32" && options->kvType != "i8")
+      options->kvType != "f32" && options->kvType != "i8" &&
+      options->kvType != "i16")
     return failure("--kv-type " + options->kvType +
-                   ": accepted are f16, bf16, f32, i8");
+                   ": accepted are f16, bf16, f32, i8, i16");
   bool isFast = options->numerics == "fast";
   if (!isFast && options->numerics != "exact")
     return failure("--numerics " + options->numerics +

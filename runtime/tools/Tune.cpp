@@ -103,6 +103,12 @@ Subject describeSubject(const std::string &Dir, const cria_artifact *Artifact) {
   std::string KvType = Found.Model->kv_element_bytes == 1   ? "i8"
                        : Found.Model->kv_element_bytes == 4 ? "f32"
                                                             : "f16";
+  const cria_model &Model = *Found.Model;
+  // With scales.
+  if (Model.kv_element_bytes == 2 &&
+      Model.kv_bytes_per_token >
+          4 * Model.layers * Model.kv_heads * Model.head_dim)
+    KvType = "i16";
   Found.Arguments = {Source,   "--start-after", "dialect", "--target",
                      "native", "--kv-type",     KvType};
   Json Metadata = Json::parse(

@@ -72,7 +72,7 @@ Options:
                      the pass that makes code of it
   --text FILE        Take the tokens of this text (default: a sample)
   --quantize SPEC    Convert weights, as `cria compile` does
-  --kv-type TYPE     f16, bf16 or f32 (default: f16)
+  --kv-type TYPE     f16, bf16, f32, i8 or i16 (default: f16)
   --target T         As `cria compile` takes it (default: native)
   --seed S           Random weights for a model without
   -o, --reproducer FILE

@@ -320,6 +320,15 @@ func.func @f(%x: tensor<4x64xf32>, %k: tensor<2x?x2x2300xi8>, %l: index, %s: ten
 
 // -----
 
+// Codes of 16 bits come in pairs.
+func.func @f(%x: tensor<4x62xf32>, %k: tensor<2x?x2x2112xi16>, %l: index, %s: tensor<4xi32>) {
+  // expected-error @below {{kv_append_c1: a key cache has shape ?x?x?x?, got 'tensor<2x?x2x2112xi16>'}}
+  %0 = cria.kv_append key %x into %k[%l] at %s : tensor<4x62xf32>, tensor<2x?x2x2112xi16>, tensor<4xi32>
+  return
+}
+
+// -----
+
 func.func @f(%x: tensor<4x64xf32>, %k: tensor<*xf16>, %l: index, %s: tensor<4xi32>) {
   // expected-error @below {{kv_append_c1: a value cache has shape ?x?x?x64x?}}
   %0 = cria.kv_append value %x into %k[%l] at %s : tensor<4x64xf32>, tensor<*xf16>, tensor<4xi32>

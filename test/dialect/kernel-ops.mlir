@@ -136,6 +136,13 @@ func.func @dot4(%acc: vector<16xi32>, %a: vector<64xi8>, %b: vector<64xi8>) {
   return
 }
 
+// CHECK-LABEL: func.func @dot2_i16(
+// CHECK-NEXT: %0 = cria.dot2_i16 %arg0, %arg1, %arg2 : vector<16xi32>, vector<32xi16>
+func.func @dot2_i16(%acc: vector<16xi32>, %a: vector<32xi16>, %b: vector<32xi16>) {
+  %0 = cria.dot2_i16 %acc, %a, %b : vector<16xi32>, vector<32xi16>
+  return
+}
+
 // CHECK-LABEL: func.func @dot2(
 // CHECK-NEXT: %0 = cria.dot2 %arg0, %arg1, %arg2 : vector<16xf32>, vector<32xbf16>, vector<32xbf16>
 func.func @dot2(%acc: vector<16xf32>, %a: vector<32xbf16>, %b: vector<32xbf16>) {

@@ -6,8 +6,9 @@
 Compiles MODEL for this machine and for each TARGET, runs the latter's model.so
 with DRIVER (aarch64_driver.c) on qemu's CPU, decode steps and prefill, one
 thread and three, and compares all logits with those of `cria logits`.
-MODEL "mixed" is a random one with matrices of every type that has a kernel.
-With "halide" all of the code for AArch64 is Halide's that can be.
+MODEL "mixed" is a random one with matrices of every type that has a kernel;
+"MODEL:TYPE" has a KV cache of that type. With "halide" all of the code for
+AArch64 is Halide's that can be.
 """
 
 import os
@@ -54,6 +55,8 @@ def main():
     work, driver, model, *targets = sys.argv[1:]
     is_halide = targets[0] == "halide"
     targets = targets[is_halide:]
+    model, _, kv_type = model.partition(":")
+    flags = ["--kv-type", kv_type or "f16"]
     shutil.rmtree(work, ignore_errors=True)
     os.makedirs(work)
     count = 1000
@@ -65,7 +68,9 @@ def main():
     tokens = ",".join(str(rng.randrange(1, count)) for _ in range(23))
 
     npy = os.path.join(work, "native.npy")
-    subprocess.run(["cria", "logits", model, "--tokens", tokens, "-o", npy],
+    own = os.path.join(work, "own")
+    subprocess.run(["cria-compile", model, *flags, "-o", own], check=True)
+    subprocess.run(["cria", "logits", own, "--tokens", tokens, "-o", npy],
                    check=True)
     with open(npy, "rb") as file:
         data = file.read()
@@ -78,8 +83,9 @@ def main():
         if is_halide:
             compile_halide(model, name, folder)
         else:
-            subprocess.run(["cria-compile", model, "--target", name, "-o",
-                            folder], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(["cria-compile", model, *flags, "--target", name,
+                            "-o", folder],
+                           check=True, stdout=subprocess.DEVNULL)
         for threads, piece in ((1, 23), (3, 23), (2, 1), (1, 7)):
             have = subprocess.run(
                 ["qemu-aarch64", "-L", ROOT, "-cpu", cpu, driver, folder,

@@ -3,6 +3,7 @@
 
     clones.py FOLDER TOKENS
 
+with TOKENS a list, or how many of them there are to be: "x290".
 Those that this processor can run must give the same file, bit for bit; of the
 others the refusal must name what is missing.
 """
@@ -13,6 +14,8 @@ import subprocess
 import sys
 
 folder, tokens = sys.argv[1:]
+if tokens.startswith("x"):
+    tokens = ",".join(str(1 + 7 * i % 999) for i in range(int(tokens[1:])))
 facts = json.loads(subprocess.check_output(["cria", "inspect", folder, "--json"]))
 able = [clone for clone in facts["clones"] if clone["can_run"]]
 if not able or not able[0]["chosen"] or facts["target"] != able[0]["target"]:

@@ -85,13 +85,16 @@ CASES = [
          flags=f"--context {PAST}"),
     Case("alibi-i8", "bloom", hidden_size=64, n_head=4, n_layer=1,
          flags=f"--context {PAST} --kv-type i8"),
+    Case("alibi-i16", "bloom", hidden_size=64, n_head=4, n_layer=1,
+         flags=f"--context {PAST} --kv-type i16"),
     canonical.Case("sinusoidal", PAST, positions="sinusoidal", **CANONICAL),
     canonical.Case("relative", PAST, positions="relative",
                    relative_attention_num_buckets=32,
                    relative_attention_max_distance=9000, **CANONICAL),
-    canonical.Case("relative-i8", PAST, positions="relative",
-                   relative_attention_num_buckets=32,
-                   relative_attention_max_distance=128, **CANONICAL),
+    *(canonical.Case(f"relative-{element}", PAST, positions="relative",
+                     relative_attention_num_buckets=32,
+                     relative_attention_max_distance=128, **CANONICAL)
+      for element in ("i8", "i16")),
     Case("learned", "gpt2", 8192, n_embd=64, n_head=4, n_layer=1,
          n_positions=8192, bos_token_id=1, eos_token_id=2),
 ]  # yapf: disable
@@ -146,18 +149,19 @@ def run_line(line, case, model, flags, tokens):
 def check(case, work):
     folder = os.path.join(work, case.name)
     model = os.path.join(folder, "model")
+    element = next((e for e in ("i8", "i16") if case.name.endswith("-" + e)), "")
     if isinstance(case, canonical.Case):
         canonical.write(case, model)
         flags = ["--context", str(PAST)]
-        flags += ["--kv-type", "i8"] if case.name.endswith("i8") else []
+        flags += ["--kv-type", element] if element else []
     else:
         random_llama.write_family(case, model)
         flags = case.compile_flags
     tokens = np.random.default_rng(3).integers(0, 131, case.tokens).tolist()
     want = judge(case, model, tokens)
     faults = []
-    # int8 is a choice of the optimised line.
-    for line in ["plain", "optimised"][case.name.endswith("i8"):]:
+    # Codes are a choice of the optimised line.
+    for line in ["plain", "optimised"][bool(element):]:
         have = run_line(line, case, model, flags, tokens)
         text, fault = random_llama.check(line, case, want, have)
         last, fault_last = random_llama.check(line, case, want[-40:],

@@ -138,3 +138,47 @@ func.func @value_i8(%x: tensor<?x64xf32>, %w: !cria.weight<64x64, f32, n16>, %in
   %next = cria.kv_append value %y into %v[%layer] at %slots : tensor<?x64xf32>, tensor<2x?x2x2304xi8>, tensor<?xi32>
   return %next : tensor<2x?x2x2304xi8>
 }
+
+// -----
+
+// Codes of 16 bits: two positions of a value alternate. Place p is in pair
+// p / 2, at 2 d + p % 2; its scale is two elements behind the codes.
+// CHECK-LABEL: func.func @value_i16
+// CHECK:           %[[PLACE:.*]] = arith.remui %{{.*}}, %c64
+// CHECK:           %[[PAIR:.*]] = arith.divui %[[PLACE]], %c2
+// CHECK:           %[[ODD:.*]] = arith.remui %[[PLACE]], %c2
+// CHECK:           %[[AT:.*]] = arith.muli %[[PAIR]], %c64
+// CHECK:           %[[FIRST:.*]] = arith.addi %[[AT]], %[[ODD]]
+// CHECK:           scf.for %[[D:.*]] = %{{.*}} iter_args(%[[PAGE:.*]] = %{{.*}}) -> (tensor<2176xi16>)
+// CHECK:             %[[STEP:.*]] = arith.muli %[[D]], %c2
+// CHECK:             %[[TO:.*]] = arith.addi %[[FIRST]], %[[STEP]]
+// CHECK:             tensor.insert %{{.*}} into %[[PAGE]][%[[TO]]] : tensor<2176xi16>
+// CHECK:           arith.muli %[[PLACE]], %c2
+// CHECK:           arith.addi %{{.*}}, %c2048
+// CHECK-COUNT-2:   tensor.insert
+func.func @value_i16(%x: tensor<?x64xf32>, %v: tensor<2x?x2x2176xi16>, %layer: index, %slots: tensor<?xi32>) -> tensor<2x?x2x2176xi16> {
+  %next = cria.kv_append value %x into %v[%layer] at %slots : tensor<?x64xf32>, tensor<2x?x2x2176xi16>, tensor<?xi32>
+  return %next : tensor<2x?x2x2176xi16>
+}
+
+// -----
+
+// Two elements of a key lie side by side: pair i of lane l at 32 i + 2 l of a
+// block of 16 positions.
+// CHECK-LABEL: func.func @key_i16
+// CHECK:           %[[PLACE:.*]] = arith.remui %{{.*}}, %c64
+// CHECK:           %[[BLOCK:.*]] = arith.divui %[[PLACE]], %c16
+// CHECK:           %[[LANE:.*]] = arith.remui %[[PLACE]], %c16
+// CHECK:           %[[AT:.*]] = arith.muli %[[BLOCK]], %c512
+// CHECK:           %[[WORD:.*]] = arith.muli %[[LANE]], %c2
+// CHECK:           %[[FIRST:.*]] = arith.addi %[[AT]], %[[WORD]]
+// CHECK:           scf.for %[[I:.*]] = %c0 to %c16 {{.*}}-> (tensor<2176xi16>)
+// CHECK:             %[[STEP:.*]] = arith.muli %[[I]], %c32
+// CHECK:             %[[TO:.*]] = arith.addi %[[FIRST]], %[[STEP]]
+// CHECK:             tensor.insert %{{.*}} into %{{.*}}[%[[TO]]] : tensor<2176xi16>
+// CHECK:             %[[NEXT:.*]] = arith.addi %[[TO]], %c1
+// CHECK:             tensor.insert %{{.*}} into %{{.*}}[%[[NEXT]]] : tensor<2176xi16>
+func.func @key_i16(%x: tensor<?x64xf32>, %k: tensor<2x?x2x2176xi16>, %layer: index, %slots: tensor<?xi32>) -> tensor<2x?x2x2176xi16> {
+  %next = cria.kv_append key %x into %k[%layer] at %slots : tensor<?x64xf32>, tensor<2x?x2x2176xi16>, tensor<?xi32>
+  return %next : tensor<2x?x2x2176xi16>
+}

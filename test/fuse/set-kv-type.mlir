@@ -3,7 +3,7 @@
 // RUN: cria-opt %s -cria-set-kv-type | FileCheck %s --check-prefix=DEFAULT
 // RUN: not cria-opt %s -cria-set-kv-type=type=f8 2>&1 | FileCheck %s --check-prefix=ERROR
 
-// ERROR: error: option type: 'f8' is not a KV type; accepted: f32, f16, bf16, i8
+// ERROR: error: option type: 'f8' is not a KV type; accepted: f32, f16, bf16, i8, i16
 
 // A page of i8 holds the codes of 64 positions and their scales.
 // RUN: cria-opt %s -cria-set-kv-type=type=i8 | FileCheck %s --check-prefix=I8
@@ -12,6 +12,13 @@
 // I8:         cria.kv_append key {{.*}} : tensor<?x64xf32>, tensor<2x?x2x2304xi8>, tensor<?xi32>
 // I8-LABEL: func.func @loop
 // I8:         scf.for {{.*}} -> (tensor<2x?x2x2304xi8>)
+
+// RUN: cria-opt %s -cria-set-kv-type=type=i16 | FileCheck %s --check-prefix=I16
+// I16-LABEL: func.func private @layer
+// I16-SAME:    -> tensor<2x?x2x2176xi16>
+
+// RUN: not cria-opt %S/Inputs/odd-head-dim.mlir -cria-set-kv-type=type=i16 2>&1 | FileCheck %s --check-prefix=ODD
+// ODD: error: KV type i16 needs an even head_dim, not 15; f32, f16, bf16 and i8 take any
 
 // CHECK-LABEL: func.func private @layer
 // CHECK-SAME:    -> tensor<2x?x2x4x32x16xbf16>

@@ -7,6 +7,7 @@
 // REMARK: provider halide is not used: no generator has a soft cap
 // REMARK: provider halide is not used: no generator has sinks
 // REMARK: provider halide is not used: no generator has a window
+// REMARK: provider halide is not used: no generator multiplies codes of 16 bits
 
 #h = {provider = "halide"}
 
@@ -91,5 +92,12 @@ func.func @not_covered(%q: memref<?x20xf32>, %k: memref<2x?x1x4x20x16xf16>, %v: 
     sinks(%sinks : memref<1xf32>) layer %layer outs(%q16 : memref<?x16xf32>) {cria.schedule = #h, heads = 1 : i64, kv_heads = 1 : i64, head_dim = 16 : i64, scale = 0.25 : f32}
   cria.attention_merge ins(%parts, %p : memref<?x1x8x48xf32>, memref<?xi32>) outs(%q16 : memref<?x16xf32>)
     {cria.schedule = #h, heads = 1 : i64, head_dim = 16 : i64, window = 100 : i64}
+  return
+}
+
+func.func @codes(%q: memref<1x128xf32>, %k: memref<2x?x1x2176xi16>, %v: memref<2x?x1x2176xi16>, %p: memref<1xi32>, %s: memref<1xi32>,
+                 %t: memref<?x?xi32>, %layer: index, %first: index, %y: memref<1x4x1x64xf32>) {
+  cria.attention_partials ins(%q, %k, %v, %p, %s, %t : memref<1x128xf32>, memref<2x?x1x2176xi16>, memref<2x?x1x2176xi16>, memref<1xi32>, memref<1xi32>, memref<?x?xi32>)
+    layer %layer first %first outs(%y : memref<1x4x1x64xf32>) {cria.schedule = #h, heads = 4 : i64, kv_heads = 1 : i64, head_dim = 32 : i64, scale = 0.176776692 : f32}
   return
 }

@@ -3,7 +3,9 @@
 bit between a batch and its tokens one by one and with what
 cria.attention_partials and cria.attention_merge make together, and (with
 --bench) with the speed at which memory can be read. With --halves, compares
-what groups of tokens give in f16."""
+what groups of tokens give in f16. Caches of i16 are compared with float64 that
+rounds queries and p to codes as cria.fused_attention has it, and, less closely,
+with float64 that does not."""
 
 import argparse
 import ctypes
@@ -16,7 +18,8 @@ import numpy as np
 
 PAGE, LANES, CHUNK = 64, 16, 256
 LOWER = ["--cria-vectorize-attention", "--cria-vectorize-attention-merge",
-         "--cria-vectorize-rope-table", "--cria-expand-math", "--canonicalize", "--cse",
+         "--cria-vectorize-rope-table", "--cria-expand-math", "--cria-lower-dot2-i16",
+         "--canonicalize", "--cse",
          "--convert-vector-to-scf", "--convert-scf-to-cf",
          "--expand-strided-metadata", "--lower-affine",
          "--convert-vector-to-llvm", "--finalize-memref-to-llvm",
@@ -67,18 +70,44 @@ def to_storage(values, element):
     return values.astype({"f32": np.float32, "f16": np.float16}[element])
 
 
-def to_int8(values):
+CODES = {"i8": (np.int8, 127), "i16": (np.int16, 8191)}
+
+
+def to_codes(values, element):
     """Codes, and the scale of each vector."""
+    code, largest = CODES[element]
     most = np.abs(values).max(axis=-1, keepdims=True)
-    codes = np.rint(values * (np.float32(127) / most)).astype(np.int8)
-    return codes, (most / np.float32(127)).astype(np.float32)
+    codes = np.rint(values * (np.float32(largest) / most)).astype(code)
+    return codes, (most / np.float32(largest)).astype(np.float32)
 
 
-def to_pages(codes, scales):
-    """Caches of i8: codes, then 64 scales, of each page and head."""
-    lead = codes.shape[:3]
+def to_pages(codes, scales, role):
+    """Caches of codes: those of each page and head, then 64 scales. Of i16 two
+    elements of a key lie side by side, and two positions of a value."""
+    lead, code = codes.shape[:3], codes.dtype
+    if code == np.int16 and role == "key":  # block, d, lane
+        codes = codes.reshape(*lead, 4, -1, 2, LANES).swapaxes(-1, -2)
+    elif code == np.int16:
+        codes = codes.reshape(*lead, 32, 2, -1).swapaxes(-1, -2)
     return np.concatenate([codes.reshape(*lead, -1),
-                           scales.view(np.int8).reshape(*lead, -1)], axis=3)
+                           scales.view(code).reshape(*lead, -1)], axis=3)
+
+
+def round_to_codes(values, count):
+    """Integers and their step: cria.fused_attention. In float32, and with sums
+    in the kernel's order, as one code of a query is 1e-4 of a score."""
+    values = values.astype(np.float32)
+    lanes = np.abs(np.pad(values, (0, -len(values) % LANES)))
+    total = np.zeros(LANES, np.float32)
+    for vector in lanes.reshape(-1, LANES):
+        total = total + vector
+    while len(total) > 1:
+        total = total[:len(total) // 2] + total[len(total) // 2:]
+    bound = (1 - 1e-5) * ((2**31 - 1) // 8191) - count / 2 - 1
+    step = np.maximum(lanes.max() * np.float32(1 / 32767),
+                      total[0] * np.float32(1 / bound))
+    inverse = np.float32(1) / step
+    return np.rint(values.astype(np.float64) * inverse), step
 
 
 def from_storage(values, element):
@@ -110,13 +139,15 @@ class Case:
         kshape = (layers, pages, kv, PAGE // LANES, head_dim, LANES)
         vshape = (layers, pages, kv, PAGE, head_dim)
         nan = np.full(1, np.nan, np.float32)
-        quantized = element == "i8"
-        nothing = np.int8(77) if quantized else to_storage(nan, element)[0]
+        quantized = element in CODES
+        nothing = (CODES[element][0](77) if quantized
+                   else to_storage(nan, element)[0])
         keys, values = np.full(kshape, nothing), np.full(vshape, nothing)
-        # Of i8 caches: unwritten ones are NaN.
+        # Of caches of codes: unwritten ones are NaN.
         kscales = np.full((layers, pages, kv, PAGE), np.nan, np.float32)
         vscales = kscales.copy()
         self.k, self.v = [], []
+        self.vcodes, self.vscales = [], []
         self.pages = []
         used = 0
         kv0 = 1 if sliced else 0
@@ -129,7 +160,10 @@ class Case:
             k, v = (rng.standard_normal((length, kv_heads, head_dim),
                                         np.float32) for _ in range(2))
             if quantized:
-                (k, kscale), (v, vscale) = to_int8(k), to_int8(v)
+                (k, kscale), (v, vscale) = (to_codes(x, element)
+                                            for x in (k, v))
+                self.vcodes.append(v)
+                self.vscales.append(vscale[:, :, 0])
             else:
                 k, v = to_storage(k, element), to_storage(v, element)
             for t in range(length):
@@ -145,8 +179,8 @@ class Case:
             self.k.append(k * kscale if quantized else from_storage(k, element))
             self.v.append(v * vscale if quantized else from_storage(v, element))
         if quantized:
-            keys = to_pages(keys, kscales)
-            values = to_pages(values, vscales)
+            keys = to_pages(keys, kscales, "key")
+            values = to_pages(values, vscales, "value")
         self.keys = keys[:, :, kv0:kv0 + kv_heads]
         self.values = values[:, :, kv0:kv0 + kv_heads]
         self.positions = np.concatenate(
@@ -168,8 +202,9 @@ class Case:
                 f"{self.element}, {dyn}>")
         values = (f"memref<{self.layers}x?x{self.kv_heads}x64x{d}x"
                   f"{self.element}, {dyn.replace('?, ', '', 1)}>")
-        if self.element == "i8":
-            page = f"{self.layers}x?x{self.kv_heads}x{64 * (d + 4)}xi8"
+        if self.element in CODES:
+            size = d + 4 // CODES[self.element][0]().itemsize
+            page = f"{self.layers}x?x{self.kv_heads}x{64 * size}x{self.element}"
             keys = f"memref<{page}, strided<[?, ?, ?, 1], offset: ?>>"
             values = keys
         rows = f"memref<?x{self.heads * d}xf32, strided<[?, 1], offset: ?>>"
@@ -244,7 +279,8 @@ func.func @split(%q: {rows}, %k: {keys}, %v: {values}, %p: memref<?xi32>,
             return alive
         return call
 
-    def reference(self):
+    def reference(self, codes=False):
+        """With `codes`, queries and p are rounded as with a cache of i16."""
         d, ratio = self.head_dim, self.heads // self.kv_heads
         out = np.zeros((self.n, self.heads, d))
         for i in range(self.n):
@@ -254,7 +290,11 @@ func.func @split(%q: {rows}, %k: {keys}, %v: {values}, %p: memref<?xi32>,
             for h in range(self.heads):
                 k = self.k[s][low:p + 1, h // ratio].astype(np.float64)
                 v = self.v[s][low:p + 1, h // ratio].astype(np.float64)
-                score = self.scale * (k @ q[h])
+                query = q[h]
+                if codes:
+                    rounded, step = round_to_codes(query, d)
+                    query = rounded * step
+                score = self.scale * (k @ query)
                 if self.softcap:
                     score = self.softcap * np.tanh(score / self.softcap)
                 top = score.max()
@@ -264,8 +304,24 @@ func.func @split(%q: {rows}, %k: {keys}, %v: {values}, %p: memref<?xi32>,
                 total = e.sum()
                 if self.sinks:
                     total += np.exp(self.sink[h] - top)
-                out[i, h] = e @ v / total
+                out[i, h] = (self.round_chunks(score, top, s, h // ratio, low)
+                             if codes else e @ v) / total
         return out.reshape(self.n, -1)
+
+
+    def round_chunks(self, score, top, s, head, low):
+        """The sum of p v, in chunks whose p times the scale are codes."""
+        out = np.zeros(self.head_dim)
+        end = low + len(score)
+        for begin in range(low // CHUNK * CHUNK, end, CHUNK):
+            part = slice(max(begin, low), min(begin + CHUNK, end))
+            mine = score[part.start - low:part.stop - low]
+            highest = mine.max()
+            p = np.exp(mine - highest) * self.vscales[s][part, head]
+            rounded, step = round_to_codes(p, CHUNK)
+            out += (np.exp(highest - top) * step
+                    * (rounded @ self.vcodes[s][part, head]))
+        return out
 
 
 CASES = [
@@ -275,6 +331,16 @@ CASES = [
     Case("gqa3_i8", 9, 3, 64, "i8"),
     Case("head_dim_20_i8", 6, 2, 20, "i8", sliced=True),
     Case("window_i8", 6, 2, 32, "i8", window=100),
+    Case("mha_i16", 2, 2, 128, "i16"),
+    Case("gqa3_i16", 9, 3, 64, "i16"),
+    Case("mqa9_i16", 9, 1, 96, "i16", sinks=True),
+    Case("head_dim_14_i16", 2, 1, 14, "i16"),
+    Case("head_dim_20_i16", 6, 2, 20, "i16", sliced=True),
+    Case("head_dim_80_i16", 4, 2, 80, "i16", window=256),
+    Case("head_dim_256_i16", 4, 2, 256, "i16", softcap=50.0),
+    Case("window_i16", 6, 2, 32, "i16", window=100),
+    Case("window_small_i16", 3, 1, 32, "i16", window=3),
+    Case("prefill_i16", 9, 3, 64, "i16", contexts=((0, 150), (250, 40))),
     Case("mqa8_f32", 8, 1, 16, "f32"),
     Case("mqa9", 9, 1, 32),
     Case("head_dim_80", 4, 2, 80),
@@ -300,8 +366,15 @@ def check(case, args):
     want = case.reference()
     # Scores are sums of head_dim products of about 3, in float32.
     error = np.abs(got - want).max()
-    if not error < 2e-5:
-        return f"differs from float64 by {error:.3g}, more than 2e-5"
+    most = 2e-5
+    if case.element == "i16":
+        if not error < 3e-3:
+            return f"differs from float64 by {error:.3g}, more than 3e-3"
+        error = np.abs(got - case.reference(codes=True)).max()
+        # Where last bits of p make other codes, 2^-15 of a value follows each.
+        most = 1e-4
+    if not error < most:
+        return f"differs from float64 by {error:.3g}, more than {most}"
     if case.run_split(library).tobytes() != got.tobytes():
         return "partials and their merge give other bits"
     for rows in ([i] for i in range(case.n)):
@@ -313,7 +386,8 @@ def check(case, args):
     if args.other_cflags:
         text, name = case.module(), case.name + "_other"
         other = compile_module(text, name, args, args.other_cflags,
-                               ["--cria-vectorize-attention=accumulators=6"])
+                               ["--cria-vectorize-attention=accumulators=6",
+                                "--cria-lower-dot2-i16=isa=sse2"])
         if case.run(other, range(case.n)).tobytes() != got.tobytes():
             return f"{args.other_cflags} gives other bits"
     return None
@@ -398,8 +472,10 @@ def bench(args):
     seconds = best_time(lambda: library._mlir_ciface_read(
         ctypes.byref(descriptor(source))))
     print(f"reading memory: {source.nbytes / seconds / 1e9:.1f} GB/s")
-    case = Case("bench", 9, 3, 64, layers=60, contexts=((4095, 1),))
-    library = compile_module(case.module(), "bench", args)
+    case = Case("bench", 9, 3, 64, args.bench, layers=60,
+                contexts=((4095, 1),))
+    library = compile_module(case.module(), "bench", args, first=[
+        "--cria-vectorize-attention", f"--cria-lower-dot2-i16=isa={args.isa}"])
     for layer in range(case.layers):
         case.keys[layer] = case.keys[case.layer]
         case.values[layer] = case.values[case.layer]
@@ -415,7 +491,7 @@ def bench(args):
 
     for depth in (16, 512, 4096):
         seconds = best_time(lambda: decode(depth))
-        size = depth * 3 * 64 * 2 * 2 * layers
+        size = depth * 3 * 64 * 2 * case.keys.itemsize * layers
         print(f"decode at {depth}: {seconds / layers * 1e6:.0f} us a layer, "
               f"{size / seconds / 1e9:.1f} GB/s")
     n = 512
@@ -443,7 +519,9 @@ def main():
     parser.add_argument("--case", help="only this case")
     parser.add_argument("--halves", action="store_true",
                         help="groups of tokens in f16")
-    parser.add_argument("--bench", action="store_true")
+    parser.add_argument("--bench", metavar="ELEMENT", help="of the cache")
+    parser.add_argument("--isa", default="generic",
+                        help="of cria-lower-dot2-i16, with --bench")
     args = parser.parse_args()
     os.makedirs(args.tmp, exist_ok=True)
     if args.bench:

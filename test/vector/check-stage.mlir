@@ -21,7 +21,7 @@ func.func @tensor() {
 
 cria.param @w : !cria.weight<64x64, f32, n16>
 func.func @load() {
-  // expected-error @+1 {{after stage 'vector': 'cria.load' must not be alive: of cria, allowed are param, dot2, dot4, dot_tile, dot_tile2, thread_id, num_threads, barrier and stamp}}
+  // expected-error @+1 {{after stage 'vector': 'cria.load' must not be alive: of cria, allowed are param, dot2, dot2_i16, dot4, dot_tile, dot_tile2, thread_id, num_threads, barrier and stamp}}
   %w = cria.load @w : !cria.weight<64x64, f32, n16>
   return
 }

@@ -94,6 +94,57 @@ func.func @decode_i8(%q: memref<1x32xf32>, %k: memref<2x?x1x1280xi8>,
 
 // -----
 
+// Codes of 16 bits are multiplied as they are, 32 a vector, with words of two
+// codes of a query, and of p times the scales of values. They are read ahead.
+
+// CHECK-LABEL: func @decode_i16
+// CHECK-SAME: %[[Q:[^:]*]]: memref<1x32xf32>, %[[K:[^:]*]]: memref<2x?x1x1152xi16>, %[[V:[^:]*]]: memref<2x?x1x1152xi16>
+// CHECK-DAG: %[[OUT:.*]] = memref.alloca() {{.*}} : memref<2x16xi32>
+// CHECK-DAG: %[[QUERIES:.*]] = memref.alloca() {{.*}} : memref<2x8xi32>
+// CHECK-DAG: %[[WEIGHTS:.*]] = memref.alloca() {{.*}} : memref<2x136xi32>
+// CHECK: vector.load %[[Q]]
+// CHECK: math.absf
+// CHECK: %[[QWORDS:.*]] = vector.bitcast %{{.*}} : vector<16xi16> to vector<8xi32>
+// CHECK: vector.store %[[QWORDS]], %[[QUERIES]]
+// Two pairs of elements of four blocks by two heads.
+// CHECK: scf.for %[[D:.*]] = %c0 to %c8 step %c2 iter_args({{.*}}) -> (vector<16xi32>,
+// CHECK: memref.prefetch %[[V]]{{.*}} locality<3>
+// CHECK: memref.prefetch %[[K]]{{.*}} locality<3>
+// CHECK: %[[KEYS:.*]] = vector.load %[[K]]{{.*}} vector<32xi16>
+// CHECK: %[[WORD:.*]] = memref.load %[[QUERIES]][%{{.*}}, %[[D]]]
+// CHECK: %[[ALL:.*]] = vector.broadcast %[[WORD]] : i32 to vector<16xi32>
+// CHECK: %[[QUERY:.*]] = vector.bitcast %[[ALL]] : vector<16xi32> to vector<32xi16>
+// CHECK: cria.dot2_i16 %{{.*}}, %[[KEYS]], %[[QUERY]]
+// CHECK: %[[SCALES:.*]] = vector.load %[[K]][%{{.*}}, %{{.*}}, %c0, %c1024] : {{.*}} vector<32xi16>
+// CHECK: vector.bitcast %[[SCALES]] : vector<32xi16> to vector<16xf32>
+// CHECK: arith.sitofp
+// Of p; behind it the scales of values.
+// CHECK: vector.load %[[V]]{{.*}} vector<32xi16>
+// CHECK: vector.store %{{.*}}, %[[WEIGHTS]]{{.*}} vector<8xi32>
+// Up to the pair that has the token's own position.
+// CHECK: %[[BEGIN:.*]] = arith.divui %{{.*}}, %c2
+// CHECK: %[[END:.*]] = arith.divui %{{.*}}, %c2
+// CHECK: scf.for %[[PAIR:.*]] = %[[BEGIN]] to %[[END]] step %c1 iter_args
+// CHECK: %[[VALUES:.*]] = vector.load %[[V]]{{.*}} vector<32xi16>
+// CHECK: memref.load %[[WEIGHTS]]
+// CHECK: cria.dot2_i16 %{{.*}}, %[[VALUES]],
+// CHECK: vector.store %{{.*}}, %[[OUT]]{{.*}} vector<16xi32>
+// CHECK: arith.sitofp
+// CHECK: vector.store %{{.*}} memref<1x32xf32>
+// CHECK-NOT: cria.
+func.func @decode_i16(%q: memref<1x32xf32>, %k: memref<2x?x1x1152xi16>,
+    %v: memref<2x?x1x1152xi16>, %p: memref<1xi32>, %s: memref<1xi32>,
+    %t: memref<?x?xi32>, %layer: index, %o: memref<1x32xf32>) {
+  cria.fused_attention ins(%q, %k, %v, %p, %s, %t : memref<1x32xf32>,
+      memref<2x?x1x1152xi16>, memref<2x?x1x1152xi16>, memref<1xi32>,
+      memref<1xi32>, memref<?x?xi32>)
+    layer %layer outs(%o : memref<1x32xf32>)
+    {heads = 2 : i64, kv_heads = 1 : i64, head_dim = 16 : i64, scale = 0.25 : f32}
+  return
+}
+
+// -----
+
 // Many tokens: tiles of two, up to eight of them together where 16 tokens fit,
 // else one token. Tiles read K and V from a page of f32, a single token the
 // cache itself.

@@ -76,7 +76,9 @@ typedef struct cria_forward_args {
   void *values; /* [layers][pages][kv_heads][64][head_dim], 64-byte aligned.
                  * Where kv_element_bytes is 1, each [kv_heads] part of a page
                  * of either holds its int8 codes in that order, then 64 f32
-                 * scales, one a position. */
+                 * scales, one a position; of int16 codes
+                 * [4][head_dim/2][16][2] for keys and [32][head_dim][2] for
+                 * values, and 64 f32 (kv_bytes_per_token tells it from f16). */
   int64_t pages;
   const void *const
       *weights; /* one pointer per cria_weight_info, 64-byte aligned */
