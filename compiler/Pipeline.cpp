@@ -39,10 +39,13 @@ void PipelineOptions::fit(const Target &own, llvm::ArrayRef<Target> targets) {
   linearDotTile2 = own.hasPairTiles;
   attentionHalves = own.hasHalves;
   halideRefusal = cria::halideRefusal(own);
+  linearPanels = own.linearPanels;
+  linearFloatPanels = own.linearFloatPanels;
+  linearBlockTokens = own.linearBlockTokens;
   if (own.isa != "avx512vnni") {
-    linearPanels = halidePanels = 1;
-    linearBlockTokens = halideBlockTokens = 0;
-    halideTokens = linearTokens;
+    halidePanels = 1;
+    halideBlockTokens = 0;
+    halideTokens = std::min<int64_t>(linearTokens, 4);
   }
 }
 
@@ -174,6 +177,7 @@ static void buildVector(OpPassManager &pm, const PipelineOptions &options) {
   VectorizeLinearOptions linear;
   linear.tokens = options.linearTokens;
   linear.panels = options.linearPanels;
+  linear.floatPanels = options.linearFloatPanels;
   linear.blockTokens = options.linearBlockTokens;
   linear.prefetch = options.linearPrefetch;
   linear.dotTile = options.linearDotTile;

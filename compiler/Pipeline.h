@@ -28,7 +28,7 @@ struct PipelineOptions {
   std::string kvType = "f16";
   /// Tokens that a linear kernel holds in registers, and accumulators of an
   /// attention kernel: speed only. 12 and 24 fill the 32 registers of AVX-512;
-  /// AVX2 has half as many of half the size (4 and 6).
+  /// AVX2 has half as many of half the size (6 and 6).
   int64_t linearTokens = 12;
   int64_t attentionAccumulators = 24;
   /// Row vectors that share a pass over K, and tokens that go over two row
@@ -36,6 +36,7 @@ struct PipelineOptions {
   /// 6 tokens are 12 chains of vpdpbusd, which takes 5 cycles at 2 a cycle;
   /// they fill the registers.
   int64_t linearPanels = 2;
+  int64_t linearFloatPanels = 2;
   int64_t linearBlockTokens = 6;
   /// Bytes of weights that are prefetched ahead of their use.
   int64_t linearPrefetch = 4096;

@@ -194,18 +194,34 @@ Target makeX86(const Backend &backend, llvm::StringRef cpu,
     if (!feature.isa.empty())
       target.isa = feature.isa.str();
   }
-  // A vector of 16 lanes is one of AVX-512's 32 registers, two of AVX2's 16,
-  // four of SSE's. VectorizeLinear.cpp has the count for a linear. Attention
-  // carries sums only: 24 of 32 leave 8 for operands, 12 of 16 (6 of twice two)
-  // leave 4.
-  if (target.vectorBits == 512)
-    target.attentionAccumulators = 24;
   target.dot2I16Isa = target.isa;
   // Where bytes have no 512-bit product, words do.
   if (target.vectorBits == 512 && target.isa != "avx512vnni")
     target.dot2I16Isa = "avx512bw";
-  if (target.isa == "avx512vnni")
+  // A vector of 16 lanes is one of AVX-512's 32 registers, two of AVX2's 16,
+  // four of SSE's. VectorizeLinear.cpp has the count for a linear. Attention
+  // carries sums only: 24 of 32 leave 8 for operands, 12 of 16 (6 of twice two)
+  // leave 4.
+  if (target.vectorBits == 512) {
+    target.attentionAccumulators = 24;
     target.linearTokens = 12;
+    target.linearPanels = target.linearFloatPanels = 2;
+    if (target.isa == "avx512vnni")
+      target.linearBlockTokens = 6;
+  }
+  // Two row vectors' codes of a block are 32 registers of 256 bits: they are
+  // unpacked to the stack, once for 64 tokens instead of for every 4, and each
+  // broadcast of four activations serves both. SmolLM2's prompts take 0.88 of
+  // the time in q4, 0.93 in q8, on AVX-VNNI 0.9 to 0.97. Two tokens at once
+  // need all 16 registers for sums and dots, and are no faster. (AVX-512
+  // without VNNI would take halves of the codes for each token: 1.4 of the time
+  // of 12 tokens' sums in registers, which is 0.95 of that of 4.) Floats: 6
+  // tokens are 12 chains of FMAs, which take 4 cycles at 2 a cycle: 0.95 of the
+  // time of 4; of two row vectors 3 tokens would fit, in 1.3 of the time.
+  if (target.vectorBits == 256) {
+    target.linearPanels = 2;
+    target.linearBlockTokens = 1;
+  }
   // One token's f32 sums and dots are half of SSE2's 16 registers; two tokens'
   // code is half as long again and no faster that one could measure, because
   // FMAs are calls, which no register survives.

@@ -56,9 +56,14 @@ struct Target {
   bool hasFma = false;
   /// LLVM's "prefer-vector-width" in bits.
   unsigned vectorBits = 128;
-  /// Of PipelineOptions: tokens that a linear kernel holds in registers, and
-  /// vectors of 16 floats that an attention kernel does. Speed only.
-  int64_t linearTokens = 4;
+  /// Of PipelineOptions: tokens that a linear kernel holds in registers, row
+  /// vectors that share a pass over K, of codes and of floats, and tokens that
+  /// go over a block's codes at once; and vectors of 16 floats that an
+  /// attention kernel holds. Speed only.
+  int64_t linearTokens = 6;
+  int64_t linearPanels = 1;
+  int64_t linearFloatPanels = 1;
+  int64_t linearBlockTokens = 0;
   int64_t attentionAccumulators = 6;
   /// Attention of prompts computes in f16.
   bool hasHalves = false;

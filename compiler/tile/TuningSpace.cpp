@@ -181,7 +181,7 @@ llvm::json::Object describe(FusedLinearOp op, bool decode,
   Values defaults = {
       {"prefetch", options.linearPrefetch},
       {"tokens", options.linearTokens},
-      {"panels", options.linearPanels},
+      {"panels", quantized ? options.linearPanels : options.linearFloatPanels},
       {"block-tokens", quantized ? options.linearBlockTokens : 0}};
   Model model(op, decode, machine);
   // The walk sees one tile of the op, or, where the last one is ragged, none

@@ -91,6 +91,8 @@ def VectorizeLinear : Pass<"cria-vectorize-linear"> {
            "tokens a tile, 1 to 64: what the registers hold (12 with AVX-512, 4 with AVX2)">,
     Option<"panels", "panels", "int64_t", "1",
            "vectors of 16 rows that share a pass over K, 1 or 2: floats, and codes with block-tokens">,
+    Option<"floatPanels", "float-panels", "int64_t", "0",
+           "the same of float weights, if not 0">,
     Option<"blockTokens", "block-tokens", "int64_t", "0",
            "tokens that go over a block's codes in registers at once, in other versions than decode; 0: sums are in registers, not codes">,
     Option<"dotTile", "dot-tile", "bool", "false",

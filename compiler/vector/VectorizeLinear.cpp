@@ -101,9 +101,9 @@ int64_t LinearKernel::stepsAhead(int64_t stepBytes) const {
 void LinearKernel::emitTiles(ArrayRef<Panel> panels) {
   // Tiles of shape.tokens tokens, then what is left in powers of two. A token
   // takes two registers (f32 sums, integer dots), a block five or six (codes,
-  // nibbles, scale, minimum, constants): 12 fill AVX-512's 32. On AVX2 a
-  // vector is two of 16 registers; 4 were measured fastest, with some spills.
-  // Of floats a token takes a register for each of two panels.
+  // nibbles, scale, minimum, constants): 12 fill AVX-512's 32. Of floats a
+  // token takes a register for each of two panels, of one on AVX2, whose
+  // vectors are two of 16 registers: 6 tokens leave 4 for operands.
   Value n = dimSize(b, op.getActs()[0], 0);
   std::optional<int64_t> staticCount = getConstantIntValue(n);
   Value from = constIndex(b, 0);
@@ -208,6 +208,7 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
       return false;
     };
     if (!isIn("tokens", tokens, 1, 64) || !isIn("panels", panels, 1, 2) ||
+        !isIn("float-panels", floatPanels, 0, 2) ||
         !isIn("block-tokens", blockTokens, 0, kTokenBlock) ||
         !isIn("prefetch", prefetch, 0, 1 << 20))
       return signalPassFailure();
@@ -223,8 +224,10 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
       if (failed(checkBufferized(op)) || failed(checkLinear(op)))
         return signalPassFailure();
       bool pairs = dot2 && op.getBf16();
-      KernelShape shape = {tokens, panels, blockTokens, prefetch,
-                           {},     {},     pairs,       false};
+      bool isFloat = !op.getWeightType().isQuantized();
+      int64_t usual = isFloat && floatPanels > 0 ? floatPanels : panels;
+      KernelShape shape = {tokens, usual, blockTokens, prefetch,
+                           {},     {},    pairs,       false};
       if (failed(takeSchedule(op, {{"tokens", shape.tokens},
                                    {"panels", shape.panels},
                                    {"block-tokens", shape.blockTokens},

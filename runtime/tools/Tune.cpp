@@ -109,8 +109,12 @@ Subject describeSubject(const std::string &Dir, const cria_artifact *Artifact) {
       Model.kv_bytes_per_token >
           4 * Model.layers * Model.kv_heads * Model.head_dim)
     KvType = "i16";
-  Found.Arguments = {Source,   "--start-after", "dialect", "--target",
-                     "native", "--kv-type",     KvType};
+  // A level of x86-64 with features behind it is what "native" stood for.
+  std::string Target = cria_artifact_clone(Artifact)->target;
+  if (Target.rfind("x86-64", 0) == 0 && Target.find('+') != std::string::npos)
+    Target = "native";
+  Found.Arguments = {Source, "--start-after", "dialect", "--target",
+                     Target, "--kv-type",     KvType};
   Json Metadata = Json::parse(
       Found.Model->metadata ? Found.Model->metadata : "", nullptr, false);
   if (Metadata.is_object() && Metadata.value("numerics", "") == "fast")

@@ -8,6 +8,7 @@
 // RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 panels=2 block-tokens=2 prefetch=0 dot2" -canonicalize -cse | FileCheck %s --check-prefix=DOT2
 // RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 panels=2 block-tokens=2 prefetch=0 dot2 dot-tile2" -canonicalize -cse | FileCheck %s --check-prefix=DOTTILE2
 // RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 panels=2 block-tokens=6 prefetch=0" -canonicalize -cse | FileCheck %s --check-prefix=SIX
+// RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 panels=2 float-panels=1 block-tokens=2 prefetch=0" -canonicalize -cse | FileCheck %s --check-prefix=FLOATPANEL
 // RUN: not cria-opt %s -split-input-file -cria-vectorize-linear=panels=3 2>&1 | FileCheck %s --check-prefix=PANELS
 // PANELS: cria-vectorize-linear: panels = 3 is not in 1 to 2
 // RUN: not cria-opt %s -split-input-file -cria-vectorize-linear=block-tokens=65 2>&1 | FileCheck %s --check-prefix=TOGETHER
@@ -58,6 +59,8 @@
 // PAIR:             %[[OLD:.*]] = vector.load %[[BUFFER]][%{{.*}}, %c1, %c0]
 // PAIR:             %[[SUM:.*]] = math.fma %{{.*}}, %{{.*}}, %[[OLD]]
 // PAIR:             vector.store %[[SUM]], %[[BUFFER]][%{{.*}}, %c1, %c0]
+// FLOATPANEL-LABEL: func.func @one_token
+// FLOATPANEL:         scf.for %{{.*}} = %c0 to %c6 step %c2
 // PREFETCH-LABEL: func.func @one_token
 // PREFETCH-COUNT-9: memref.prefetch {{.*}}, read, locality<3>, data
 func.func @one_token(%c: memref<1x16xi32>, %s: memref<1x2xf32>, %m: memref<1x2xi32>,
@@ -179,6 +182,8 @@ func.func @tiles(%c: memref<?x16xi32>, %s: memref<?x2xf32>, %m: memref<?x2xf32>,
 // CHECK:           %[[Y:.*]] = arith.addf %[[OLD]], %[[T]]
 // CHECK:           vector.maskedstore %{{.*}}[%c0, %[[LANE]]], %[[MASK]], %[[Y]]
 // Of the two groups only the second needs a mask.
+// FLOATPANEL-LABEL: func.func @masked
+// FLOATPANEL:         scf.for %{{.*}} = %c0 to %c2 step %c1
 // PAIR-LABEL: func.func @masked
 // PAIR:         %[[SUMS:.*]]:2 = scf.for
 // PAIR:           %[[A:.*]] = vector.broadcast
