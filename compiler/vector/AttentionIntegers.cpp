@@ -108,42 +108,37 @@ void AttentionKernel::quantizeQueries(const Tile &tile) {
 
 /// As emitScores.
 void AttentionKernel::emitIntegerScores(const Tile &tile, const Page &keys) {
-  int64_t rows = tile.rows();
+  int64_t rows = tile.rows(), pairs = headDim / 2;
   int64_t blocks = kPageBlocks;
   while (blocks > 1 && rows * blocks > accumulators)
     blocks /= 2;
-  int64_t pairs = headDim / 2, unroll = pairs % 2 ? 1 : 2;
-  int64_t steps = pairs / unroll, rounds = kPageBlocks / blocks;
+  int64_t rounds = kPageBlocks / blocks;
   loop(idx(0), idx(kPageBlocks), blocks, [&](Value block) {
     Value round = add(mul(tile.index, rounds), div(block, blocks));
+    // One pair at a time: of two products in a row LLVM makes one and a
+    // vpmaddwd with an addition.
     Values sums = loop(
-        idx(0), idx(pairs), unroll, Values(rows * blocks, intZero()),
-        [&](Value start, ValueRange carried) {
+        idx(0), idx(pairs), 1, Values(rows * blocks, intZero()),
+        [&](Value pair, ValueRange carried) {
           Values acc(carried);
-          Values places; // where each block's pairs are
+          Values places; // of the pair in each block
           for (int64_t k = 0; k < blocks; ++k)
-            places.push_back(
-                mul(add(mul(add(block, k), pairs), start), kCodes));
+            places.push_back(mul(add(mul(add(block, k), pairs), pair), kCodes));
           if (readsAhead())
-            prefetchNext(keys, keyCache, valueCache, tile, places,
-                         unroll * kCodes);
+            prefetchNext(keys, keyCache, valueCache, tile, places, kCodes);
           else
             prefetchPart(valueCache, keys.physical, tile,
-                         add(mul(round, steps), div(start, unroll)),
-                         mostTiles * rounds * steps);
-          for (int64_t u = 0; u < unroll; ++u) {
-            Values vectors;
-            for (Value place : places)
-              vectors.push_back(
-                  loadCodes(keyCache, {layer, keys.physical, tile.kvHead,
-                                       add(place, u * kCodes)}));
-            for (int64_t row = 0; row < rows; ++row) {
-              Value query =
-                  splatWord(queries, {scratchRow(tile, row), add(start, u)});
-              for (int64_t k = 0; k < blocks; ++k) {
-                Value &sum = acc[row * blocks + k];
-                sum = Dot2I16Op::create(b, intVecType, sum, vectors[k], query);
-              }
+                         add(mul(round, pairs), pair),
+                         mostTiles * rounds * pairs);
+          Values codes;
+          for (Value place : places)
+            codes.push_back(loadCodes(
+                keyCache, {layer, keys.physical, tile.kvHead, place}));
+          for (int64_t row = 0; row < rows; ++row) {
+            Value query = splatWord(queries, {scratchRow(tile, row), pair});
+            for (int64_t k = 0; k < blocks; ++k) {
+              Value &sum = acc[row * blocks + k];
+              sum = Dot2I16Op::create(b, intVecType, sum, codes[k], query);
             }
           }
           return acc;

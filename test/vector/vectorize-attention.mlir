@@ -106,8 +106,8 @@ func.func @decode_i8(%q: memref<1x32xf32>, %k: memref<2x?x1x1280xi8>,
 // CHECK: math.absf
 // CHECK: %[[QWORDS:.*]] = vector.bitcast %{{.*}} : vector<16xi16> to vector<8xi32>
 // CHECK: vector.store %[[QWORDS]], %[[QUERIES]]
-// Two pairs of elements of four blocks by two heads.
-// CHECK: scf.for %[[D:.*]] = %c0 to %c8 step %c2 iter_args({{.*}}) -> (vector<16xi32>,
+// A pair of elements of four blocks by two heads.
+// CHECK: scf.for %[[D:.*]] = %c0 to %c8 step %c1 iter_args({{.*}}) -> (vector<16xi32>,
 // CHECK: memref.prefetch %[[V]]{{.*}} locality<3>
 // CHECK: memref.prefetch %[[K]]{{.*}} locality<3>
 // CHECK: %[[KEYS:.*]] = vector.load %[[K]]{{.*}} vector<32xi16>
