@@ -72,7 +72,7 @@ define i32 @cria_gpu_dot4(i32 %acc, i32 %a, i32 %b) alwaysinline nounwind {
   ret i32 %sum
 }
 
-@team_memory = internal addrspace(3) global [$PLACES x float] undef, align 16
+@team_memory = internal addrspace(3) global [$PLACES x float] undef, align 128
 
 define i32 @cria_gpu_thread() alwaysinline nounwind {
   %thread = call i32 asm sideeffect "mov.u32 $0, %tid.x;", "=r"()
@@ -99,6 +99,90 @@ define float @cria_gpu_get(i32 %place) alwaysinline nounwind {
 define void @cria_gpu_team_sync() alwaysinline convergent nounwind {
   call void @llvm.nvvm.barrier.cta.sync.aligned.all(i32 0)
   ret void
+}
+
+declare void @llvm.nvvm.cp.async.cg.shared.global.16(ptr addrspace(3), ptr addrspace(1))
+declare void @llvm.nvvm.cp.async.commit.group()
+declare void @llvm.nvvm.cp.async.wait.group(i32 immarg)
+declare {i32, i32, i32, i32} @llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.b16.p3(ptr addrspace(3))
+declare {i32, i32, i32, i32} @llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.trans.b16.p3(ptr addrspace(3))
+declare <2 x half> @llvm.nvvm.ff2f16x2.rn(float, float)
+declare <2 x bfloat> @llvm.nvvm.ff2bf16x2.rn(float, float)
+
+define void @cria_gpu_copy(i32 %place, i64 %address) alwaysinline nounwind {
+  %at = getelementptr inbounds float, ptr addrspace(3) @team_memory, i32 %place
+  %from = inttoptr i64 %address to ptr addrspace(1)
+  call void @llvm.nvvm.cp.async.cg.shared.global.16(ptr addrspace(3) %at, ptr addrspace(1) %from)
+  ret void
+}
+
+define void @cria_gpu_copy_commit() alwaysinline nounwind {
+  call void @llvm.nvvm.cp.async.commit.group()
+  ret void
+}
+
+define void @cria_gpu_copy_wait(i32 %pending) alwaysinline nounwind {
+  switch i32 %pending, label %wait0 [i32 1, label %wait1 i32 2, label %wait2 i32 3, label %wait3 i32 4, label %wait4 i32 5, label %wait5 i32 6, label %wait6]
+wait0:
+  call void @llvm.nvvm.cp.async.wait.group(i32 0)
+  ret void
+wait1:
+  call void @llvm.nvvm.cp.async.wait.group(i32 1)
+  ret void
+wait2:
+  call void @llvm.nvvm.cp.async.wait.group(i32 2)
+  ret void
+wait3:
+  call void @llvm.nvvm.cp.async.wait.group(i32 3)
+  ret void
+wait4:
+  call void @llvm.nvvm.cp.async.wait.group(i32 4)
+  ret void
+wait5:
+  call void @llvm.nvvm.cp.async.wait.group(i32 5)
+  ret void
+wait6:
+  call void @llvm.nvvm.cp.async.wait.group(i32 6)
+  ret void
+}
+
+define {i32, i32, i32, i32} @cria_gpu_load_matrices(i32 %place, i32 %further) alwaysinline convergent nounwind {
+  %first = getelementptr inbounds float, ptr addrspace(3) @team_memory, i32 %place
+  %at = getelementptr inbounds float, ptr addrspace(3) %first, i32 %further
+  %words = call {i32, i32, i32, i32} @llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.b16.p3(ptr addrspace(3) %at)
+  ret {i32, i32, i32, i32} %words
+}
+
+define {i32, i32, i32, i32} @cria_gpu_load_transposed(i32 %place, i32 %further) alwaysinline convergent nounwind {
+  %first = getelementptr inbounds float, ptr addrspace(3) @team_memory, i32 %place
+  %at = getelementptr inbounds float, ptr addrspace(3) %first, i32 %further
+  %words = call {i32, i32, i32, i32} @llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.trans.b16.p3(ptr addrspace(3) %at)
+  ret {i32, i32, i32, i32} %words
+}
+
+define i32 @cria_gpu_pack_f16(float %low, float %high) alwaysinline nounwind {
+  %pair = call <2 x half> @llvm.nvvm.ff2f16x2.rn(float %high, float %low)
+  %word = bitcast <2 x half> %pair to i32
+  ret i32 %word
+}
+
+define i32 @cria_gpu_pack_bf16(float %low, float %high) alwaysinline nounwind {
+  %pair = call <2 x bfloat> @llvm.nvvm.ff2bf16x2.rn(float %high, float %low)
+  %word = bitcast <2 x bfloat> %pair to i32
+  ret i32 %word
+}
+
+declare {float, float, float, float} @llvm.nvvm.mma.m16n8k16.row.col.f32.f32(<2 x half>, <2 x half>, <2 x half>, <2 x half>, <2 x half>, <2 x half>, float, float, float, float)
+
+define {float, float, float, float} @cria_gpu_mma_f16(i32 %a0, i32 %a1, i32 %a2, i32 %a3, i32 %b0, i32 %b1, float %c0, float %c1, float %c2, float %c3) alwaysinline convergent nounwind {
+  %p0 = bitcast i32 %a0 to <2 x half>
+  %p1 = bitcast i32 %a1 to <2 x half>
+  %p2 = bitcast i32 %a2 to <2 x half>
+  %p3 = bitcast i32 %a3 to <2 x half>
+  %q0 = bitcast i32 %b0 to <2 x half>
+  %q1 = bitcast i32 %b1 to <2 x half>
+  %d = call {float, float, float, float} @llvm.nvvm.mma.m16n8k16.row.col.f32.f32(<2 x half> %p0, <2 x half> %p1, <2 x half> %p2, <2 x half> %p3, <2 x half> %q0, <2 x half> %q1, float %c0, float %c1, float %c2, float %c3)
+  ret {float, float, float, float} %d
 }
 
 declare {i32, i32, i32, i32} @llvm.nvvm.mma.m16n8k32.row.col.u8.s8(i32, i32, i32, i32, i32, i32, i32, i32, i32, i32)

@@ -101,6 +101,23 @@ Value TeamBuilder::get(Value place) {
 }
 void TeamBuilder::sync() { call("cria_gpu_team_sync", {}, {}); }
 
+Value TeamBuilder::shuffle(Value value, Value from) {
+  Type type = value.getType();
+  auto as = [&](Type other, Value x) -> Value {
+    return x.getType() == other ? x : arith::BitcastOp::create(b, other, x);
+  };
+  Value bits = as(b.getI32Type(), value);
+  return as(type, call(lanes::kShuffle, b.getI32Type(), {bits, from})[0]);
+}
+
+void TeamBuilder::store(ValueRange elements, Value memref, ValueRange indices) {
+  auto type = vectorOf(static_cast<int64_t>(elements.size()), b.getF32Type());
+  Value vector = own(vector::FromElementsOp::create(b, type, elements));
+  auto store = vector::StoreOp::create(b, vector, memref, indices);
+  store.setAlignment(elements.size() * sizeof(float));
+  store->setAttr(lanes::kOwnMark, b.getUnitAttr());
+}
+
 Value TeamBuilder::lanes(Value scalar) {
   return call(lanes::kScalars, vectorOf(cria::kLanes, b.getF32Type()),
               scalar)[0];
@@ -110,11 +127,36 @@ Value TeamBuilder::scalar(Value vector) {
   return call(lanes::kScalar, b.getF32Type(), vector)[0];
 }
 
-SmallVector<Value> TeamBuilder::mma(bool isBf16, ValueRange a, ValueRange words,
-                                    ValueRange c) {
+void TeamBuilder::copy(Value place, Value address) {
+  Value wide = arith::IndexCastUIOp::create(b, b.getI64Type(), address);
+  call("cria_gpu_copy", {}, {place, wide});
+}
+void TeamBuilder::copyCommit() { call("cria_gpu_copy_commit", {}, {}); }
+void TeamBuilder::copyWait(int64_t pending) {
+  assert(pending <= kMostCopyGroups);
+  call("cria_gpu_copy_wait", {}, i32(pending));
+}
+
+SmallVector<Value> TeamBuilder::loadMatrices(Value place, int64_t further,
+                                             bool transposed) {
+  SmallVector<Type> words(4, b.getI32Type());
+  return call(transposed ? "cria_gpu_load_transposed"
+                         : "cria_gpu_load_matrices",
+              words, {place, i32(further)});
+}
+
+Value TeamBuilder::pack(bool isBf16, Value low, Value high) {
+  return call(isBf16 ? "cria_gpu_pack_bf16" : "cria_gpu_pack_f16",
+              b.getI32Type(), {low, high})[0];
+}
+
+SmallVector<Value> TeamBuilder::mma(Product product, ValueRange a,
+                                    ValueRange words, ValueRange c) {
   SmallVector<Value> operands(a);
   llvm::append_range(operands, words);
   llvm::append_range(operands, c);
-  return call(isBf16 ? "cria_gpu_mma_bf16" : "cria_gpu_mma_u8s8", c.getTypes(),
-              operands);
+  StringRef name = product == Product::u8s8   ? "cria_gpu_mma_u8s8"
+                   : product == Product::bf16 ? "cria_gpu_mma_bf16"
+                                              : "cria_gpu_mma_f16";
+  return call(name, c.getTypes(), operands);
 }

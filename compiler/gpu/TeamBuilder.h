@@ -6,15 +6,28 @@
 // that a group shares:
 //
 //   cria_gpu_thread() -> i32           of the team, 0 to 255. It is read where
-//   the
-//                                      call is: what is computed from it is not
-//                                      moved out of a step's loops, to be kept
-//                                      in registers for all kernels at once
+//                                      the call is: what is computed from it is
+//                                      not moved out of a step's loops, to be
+//                                      kept in registers for all kernels at
+//                                      once
 //   cria_gpu_put(i32 place, f32)       memory of the team: 32-bit places
 //   cria_gpu_get(i32 place) -> f32
 //   cria_gpu_team_sync()               all threads of the team, and memory
 //   cria_gpu_fetch(i64 address)        asks for 128 bytes to be in L2
-//   cria_gpu_mma_u8s8(...), _bf16      one product of a warp: see Mma below
+//   cria_gpu_copy(i32 place, i64 address)
+//                                      begins to copy 16 bytes into 4 places
+//   cria_gpu_copy_commit()             the thread's copies since the last one
+//                                      are a group
+//   cria_gpu_copy_wait(i32 n)          until all but its last n groups (n is a
+//                                      constant of at most kMostCopyGroups) are
+//                                      done; a team_sync then shows them to the
+//                                      other threads
+//   cria_gpu_load_matrices(i32 place, i32 further) -> 4 x i32
+//   cria_gpu_load_transposed(...)      see loadMatrices below
+//   cria_gpu_pack_f16(f32, f32) -> i32 the two rounded, the first lowest
+//   cria_gpu_pack_bf16(f32, f32) -> i32
+//   cria_gpu_mma_u8s8(...), _bf16, _f16
+//                                      one product of a warp: see mma below
 //   cria_gpu_lanes(f32) -> vector<16xf32>
 //   cria_gpu_scalar(vector<16xf32>) -> f32
 //                                      the scalars of a group as a vector, and
@@ -38,6 +51,9 @@ constexpr llvm::StringLiteral kTeamAttr = "cria.team";
 /// Places of 32 bits that a team has: what fits into 48 KB, which a block has
 /// on every GPU without being asked for more.
 constexpr int64_t kTeamPlaces = 48 * 1024 / 4;
+
+/// Groups of a thread's copies that may be under way while it waits for one.
+constexpr int64_t kMostCopyGroups = 6;
 
 class TeamBuilder {
 public:
@@ -63,18 +79,46 @@ public:
   void put(mlir::Value place, mlir::Value value);
   mlir::Value get(mlir::Value place);
   void sync();
+  /// A value of 32 bits of lane `from` (i32) of the group.
+  mlir::Value shuffle(mlir::Value value, mlir::Value from);
   /// The group's scalars as a vector, and back.
   mlir::Value lanes(mlir::Value scalar);
   mlir::Value scalar(mlir::Value lanes);
 
+  /// Begins to copy 16 bytes from a global address that is a multiple of 16
+  /// into the team's memory, place (of i32) a multiple of 4. Nobody may touch
+  /// these places before copyWait and sync.
+  void copy(mlir::Value place, mlir::Value address);
+  void copyCommit();
+  void copyWait(int64_t pending);
+
+  /// Four matrices of 8 rows of 16 bytes of the team's memory, each row at a
+  /// place (of i32, plus a constant; a multiple of 4): those of matrix i are
+  /// the places of threads 8 i to 8 i + 7 of the warp. Of each matrix a thread
+  /// gets word quadLane of row quad; `transposed`, where the rows are of 16-bit
+  /// elements, those of column quad in rows 2 quadLane and the next (PTX ISA,
+  /// ldmatrix).
+  llvm::SmallVector<mlir::Value> loadMatrices(mlir::Value place,
+                                              int64_t further, bool transposed);
+  /// Two f32 as a word of f16 or bf16, the first lowest; to nearest even.
+  mlir::Value pack(bool isBf16, mlir::Value low, mlir::Value high);
+
+  enum class Product { u8s8, bf16, f16 };
+
   /// D = A B + C of a warp (PTX ISA, mma.m16n8k32 of .u8 and .s8, m16n8k16 of
-  /// .bf16). With q = quad, l = quadLane, and words of 4 bytes or 2 bf16 along
-  /// K: a thread has of A words l and l + 4 of rows q and q + 8, in the order
-  /// (q, l), (q + 8, l), (q, l + 4), (q + 8, l + 4); of B words l and l + 4 of
-  /// column q; of C and D columns 2 l and 2 l + 1 of row q, then of row q + 8.
-  llvm::SmallVector<mlir::Value> mma(bool isBf16, mlir::ValueRange a,
+  /// .bf16 and .f16). With q = quad, l = quadLane, and words of 4 bytes or 2
+  /// bf16 along K: a thread has of A words l and l + 4 of rows q and q + 8, in
+  /// the order (q, l), (q + 8, l), (q, l + 4), (q + 8, l + 4); of B words l and
+  /// l + 4 of column q; of C and D columns 2 l and 2 l + 1 of row q, then of
+  /// row q + 8.
+  llvm::SmallVector<mlir::Value> mma(Product product, mlir::ValueRange a,
                                      mlir::ValueRange words,
                                      mlir::ValueRange c);
+
+  /// Stores the calling thread's f32 side by side, from `indices` on, which are
+  /// multiples of as many.
+  void store(mlir::ValueRange elements, mlir::Value memref,
+             mlir::ValueRange indices);
 
   mlir::Value i32(int64_t value);
   mlir::Value index(mlir::Value i32);

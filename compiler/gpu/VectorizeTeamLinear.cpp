@@ -310,12 +310,13 @@ void TeamLinear::addCodes(Value block, ArrayRef<Value> raw, size_t tile,
       start = {offset.first, offset.second, offset.first, offset.second};
     if (isWide) {
       // High bytes count 256; the low ones go on top.
-      SmallVector<Value> dots =
-          team.mma(false, a, high, {zero, zero, zero, zero});
+      SmallVector<Value> dots = team.mma(TeamBuilder::Product::u8s8, a, high,
+                                         {zero, zero, zero, zero});
       for (auto [dot, more] : llvm::zip_equal(dots, start))
         more = add(arith::ShLIOp::create(b, dot, team.i32(8)), more);
     }
-    SmallVector<Value> dots = team.mma(false, a, low, start);
+    SmallVector<Value> dots =
+        team.mma(TeamBuilder::Product::u8s8, a, low, start);
     auto scales = team.halves(own[rawWords()], b.getF16Type());
     std::pair<Value, Value> mins;
     if (hasMins)
@@ -363,7 +364,8 @@ void TeamLinear::addFloats(Value step, ArrayRef<Value> raw, size_t tile,
         sums.slice((w * rowTokens.size() + tile) * 4, 4);
     SmallVector<Value> a = operandA(raw.slice(w * rawCount(), rawCount()));
     for (SmallVector<Value> &part : llvm::reverse(parts))
-      llvm::copy(team.mma(true, a, part, four), four.begin());
+      llvm::copy(team.mma(TeamBuilder::Product::bf16, a, part, four),
+                 four.begin());
   }
 }
 

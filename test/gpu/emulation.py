@@ -60,18 +60,67 @@ LOWERING = [
 # they are in.
 SHIMS = """
 declare void @fake_mma(i32, ptr)
+declare void @fake_load_matrices(i32, ptr)
+
+define i32 @cria_gpu_pack_f16(float %low, float %high) {
+  %l = fptrunc float %low to half
+  %h = fptrunc float %high to half
+  %lb = bitcast half %l to i16
+  %hb = bitcast half %h to i16
+  %lw = zext i16 %lb to i32
+  %hw = zext i16 %hb to i32
+  %up = shl i32 %hw, 16
+  %word = or i32 %lw, %up
+  ret i32 %word
+}
+
+; To nearest, even where two are, of numbers.
+define i32 @cria_gpu_pack_bf16(float %low, float %high) {
+  %lw = bitcast float %low to i32
+  %hw = bitcast float %high to i32
+  %lo = lshr i32 %lw, 16
+  %ho = lshr i32 %hw, 16
+  %lodd = and i32 %lo, 1
+  %hodd = and i32 %ho, 1
+  %lup = add i32 %lodd, 32767
+  %hup = add i32 %hodd, 32767
+  %lr = add i32 %lw, %lup
+  %hr = add i32 %hw, %hup
+  %l = lshr i32 %lr, 16
+  %h = and i32 %hr, -65536
+  %word = or i32 %l, %h
+  ret i32 %word
+}
 """
-for _name, _kind, _type in [("u8s8", 0, "i32"), ("bf16", 1, "float")]:
-    _operands = ["i32"] * 6 + [_type] * 4
-    _struct = "{ " + ", ".join([_type] * 4) + " }"
-    SHIMS += (f"define {_struct} @cria_gpu_mma_{_name}("
-              + ", ".join(f"{t} %{i}" for i, t in enumerate(_operands))
-              + ") {\n  %memory = alloca [10 x i32]\n")
-    for _i, _t in enumerate(_operands):
-        SHIMS += (f"  %p{_i} = getelementptr i32, ptr %memory, i32 {_i}\n"
-                  f"  store {_t} %{_i}, ptr %p{_i}\n")
-    SHIMS += (f"  call void @fake_mma(i32 {_kind}, ptr %memory)\n"
-              f"  %d = load {_struct}, ptr %memory\n  ret {_struct} %d\n}}\n")
+
+
+def shim(name, results, operands, callee, kind):
+    """@name of `operands`, which are in memory for @callee and then give way to
+    four results."""
+    struct = "{ " + ", ".join([results] * 4) + " }"
+    text = (f"define {struct} @cria_gpu_{name}("
+            + ", ".join(f"{t} %{i}" for i, t in enumerate(operands))
+            + ") {\n  %memory = alloca [10 x i32]\n")
+    for i, t in enumerate(operands):
+        text += (f"  %p{i} = getelementptr i32, ptr %memory, i32 {i}\n"
+                 f"  store {t} %{i}, ptr %p{i}\n")
+    return text + (f"  call void @{callee}(i32 {kind}, ptr %memory)\n"
+                   f"  %d = load {struct}, ptr %memory\n  ret {struct} %d\n}}\n")
+
+
+for _kind, (_name, _type) in enumerate(
+        [("u8s8", "i32"), ("bf16", "float"), ("f16", "float")]):
+    SHIMS += shim("mma_" + _name, _type, ["i32"] * 6 + [_type] * 4, "fake_mma",
+                  _kind)
+for _kind, _name in enumerate(["load_matrices", "load_transposed"]):
+    SHIMS += shim(_name + "_at", "i32", ["i32"], "fake_load_matrices", _kind)
+    SHIMS += f"""
+define {{ i32, i32, i32, i32 }} @cria_gpu_{_name}(i32 %place, i32 %further) {{
+  %at = add i32 %place, %further
+  %words = call {{ i32, i32, i32, i32 }} @cria_gpu_{_name}_at(i32 %at)
+  ret {{ i32, i32, i32, i32 }} %words
+}}
+"""
 
 
 def run(*command, **more):
@@ -87,13 +136,13 @@ def build_fake(folder):
     os.makedirs(folder, exist_ok=True)
     library = os.path.join(folder, "libcuda.so.1")
     run(*compiler("CXX", "c++"), "-std=c++17", "-Wall", "-Wextra", "-Werror",
-        "-O1", "-fPIC", "-shared", os.path.join(HERE, "fake_cuda.cpp"),
+        "-O2", "-fPIC", "-shared", os.path.join(HERE, "fake_cuda.cpp"),
         "-o", library, "-ldl")
     return folder
 
 
-def build_kernels(folder, source, flags, mutate):
-    """Libraries of the GPU's kernels for the CPU, and without their syncs."""
+def lower_kernels(folder, source, flags):
+    """LLVM IR of the GPU's kernels for the CPU."""
     run("cria-compile", source, *flags, "--target", "native,sm_90",
         "--stop-after", "vector", "-o", folder, stdout=subprocess.DEVNULL)
     lowered = run("cria-opt", os.path.join(folder, "06-vector-gpu.mlir"),
@@ -102,22 +151,27 @@ def build_kernels(folder, source, flags, mutate):
                stdout=subprocess.PIPE).stdout
     text = text.replace("define hidden void @model_forward",
                         "define void @model_forward")
-    text = re.sub(r"declare .*@cria_gpu_mma_.*\n", "", text) + SHIMS
-    libraries = []
-    for name in ["kernels", "unsynced"][: 1 + mutate]:
-        if name == "unsynced":
-            text, count = re.subn(r"\n *call void @cria_gpu_sync\(\)", "", text)
-            assert count > 0
-        source = os.path.join(folder, name + ".ll")
-        with open(source, "w", encoding="utf-8") as file:
-            file.write(text)
-        libraries.append(os.path.join(folder, name + ".so"))
-        # Nothing contracts or reorders: LLVM is told by what the IR says.
-        run("llc", "-O1", "-relocation-model=pic", "-filetype=obj", source,
-            "-o", source + ".o", "-mcpu=x86-64-v3")
-        run(*compiler("CC", "cc"), "-shared", source + ".o", "-lm",
-            "-o", libraries[-1])
-    return libraries
+    return re.sub(r"declare .*@cria_gpu_(mma|load|pack)_.*\n", "", text) + SHIMS
+
+
+def build_kernels(folder, name, text):
+    """A library of the kernels."""
+    source = os.path.join(folder, name + ".ll")
+    with open(source, "w", encoding="utf-8") as file:
+        file.write(text)
+    library = os.path.join(folder, name + ".so")
+    # Nothing contracts or reorders: LLVM is told by what the IR says.
+    run("llc", "-O1", "-relocation-model=pic", "-filetype=obj", source,
+        "-o", source + ".o", "-mcpu=x86-64-v3")
+    run(*compiler("CC", "cc"), "-shared", source + ".o", "-lm", "-o", library)
+    return library
+
+
+def mutant(text, pattern, replacement=""):
+    """The kernels with a fault at all places of a pattern."""
+    text, count = re.subn(pattern, replacement, text)
+    assert count > 0, pattern
+    return text
 
 
 def logits(artifact, output, tokens, device, environment=None, *more):
@@ -143,9 +197,9 @@ def check(name, work, fake, mutate):
     flags = ["--seed", "5", "--context", "512", *CASES[name]]
     run("cria-compile", model(name), *flags, "--target", "native,sm_90",
         "-o", folder, stdout=subprocess.DEVNULL)
-    libraries = build_kernels(os.path.join(folder, "gpu"), model(name), flags,
-                              mutate)
-    kernels = libraries[0]
+    inner = os.path.join(folder, "gpu")
+    text = lower_kernels(inner, model(name), flags)
+    kernels = build_kernels(inner, "kernels", text)
     source = random.Random(7)
     tokens = ",".join(str(source.randrange(256)) for _ in range(300))
     short = ",".join(tokens.split(",")[:41])
@@ -174,7 +228,9 @@ def check(name, work, fake, mutate):
     assert gpu(tokens, "3", kernels, "--batch-split", "4") == long_first
     assert gpu(short, "4", kernels, "--batch-split", "1",
                "--beside", "2") == first, f"{name}: beside others"
-    for library in libraries[1:]:
+    if mutate:
+        text = mutant(text, r"\n *call void @cria_gpu_sync\(\)")
+        library = build_kernels(inner, "unsynced", text)
         found = [gpu(short, order, library) for order in ["forward", "reverse"]]
         assert found != [first, first], f"{name}: syncs are not missed"
     print(f"{name}: same bits")

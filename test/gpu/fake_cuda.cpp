@@ -7,7 +7,8 @@
 // below. Each thread of the GPU is a fiber, and goes on until it waits for
 // others, in the order that FAKE_CUDA_ORDER says: forward, reverse, or a number
 // that seeds a random one. Memory that one thread reads without waiting for the
-// one that writes it then differs between orders.
+// one that writes it then differs between orders. What an asynchronous copy
+// writes is no number from its begin until the thread that began it waits.
 //
 //   FAKE_CUDA_KERNELS   the library; without it a launch does nothing
 //   FAKE_CUDA_ORDER     see above (forward)
@@ -35,7 +36,7 @@
 namespace {
 
 constexpr int kGroup = 16, kMultiprocessors = 3, kWarpGroups = 2,
-              kPlaces = 48 * 1024 / 4;
+              kPlaces = 48 * 1024 / 4, kMostCopyGroups = 6;
 
 const char *setting(const char *Name, const char *Default) {
   const char *Value = std::getenv(Name);
@@ -57,9 +58,14 @@ struct Fiber {
   ucontext_t Context; // to begin with; then jumps, which ask no kernel
   std::jmp_buf Place;
   bool Started = false;
-  std::unique_ptr<char[]> Stack;
   Wait Waits = Wait::None;
-  int Parity = 0, WarpParity = 0; // groups of a warp shuffle on their own
+  int Parity = 0;        // of shuffles, which groups of a warp do on their own
+  uint64_t Together = 0; // products and loads of the warp, so far
+  struct Copy {
+    int32_t Place;
+    uint64_t From;
+  };
+  std::vector<std::vector<Copy>> Copies{1}; // groups; the last one is open
 };
 
 struct Group {
@@ -68,12 +74,19 @@ struct Group {
   uint32_t Operands[2][kGroup][10]; // of a product of the warp
 };
 
+/// What a warp multiplies, as numbers: done once for its 32 threads.
+struct Product {
+  uint64_t Number = 0; // of the warp's, from 1 on
+  double A[16][32], B[8][32];
+};
+
 using Forward = void (*)(const void *Args, int64_t Thread, int64_t Threads);
 
 struct Machine {
   std::vector<Group> Groups;
   size_t TeamGroups = 1;                  // of a block
   std::vector<std::vector<float>> Memory; // of each
+  std::vector<Product> Products;          // of each warp, two
   std::jmp_buf Back;
   Forward Code;
   const void *Args;
@@ -83,6 +96,9 @@ struct Machine {
   std::string Order;
 
   Fiber &current() { return Groups[AtGroup].Lanes[AtLane]; }
+  int threadOfWarp() const {
+    return static_cast<int>(AtGroup % kWarpGroups) * kGroup + AtLane;
+  }
 
   void wait(Wait For) {
     Fiber &Self = current();
@@ -185,6 +201,9 @@ void enter() {
   Machine &M = *TheMachine;
   M.Code(M.Args, static_cast<int64_t>(M.AtGroup),
          static_cast<int64_t>(M.Groups.size()));
+  for (const auto &Copies : M.current().Copies)
+    if (!Copies.empty())
+      stop("a thread ends and does not wait for its copies");
   M.wait(Wait::Done);
 }
 
@@ -194,11 +213,15 @@ void Machine::run(size_t Count) {
   Random.seed(static_cast<unsigned>(std::atoi(Order.c_str())));
   Groups = std::vector<Group>(Count);
   Memory.assign(Count / TeamGroups, std::vector<float>(kPlaces, NAN));
+  Products = std::vector<Product>(Count);
+  static auto *Stacks = new std::vector<std::unique_ptr<char[]>>;
+  while (Stacks->size() < Count * kGroup)
+    Stacks->emplace_back(new char[StackBytes]);
+  size_t Number = 0;
   for (Group &Each : Groups)
     for (Fiber &Lane : Each.Lanes) {
-      Lane.Stack.reset(new char[StackBytes]);
       getcontext(&Lane.Context);
-      Lane.Context.uc_stack.ss_sp = Lane.Stack.get();
+      Lane.Context.uc_stack.ss_sp = (*Stacks)[Number++].get();
       Lane.Context.uc_stack.ss_size = StackBytes;
       Lane.Context.uc_link = nullptr;
       makecontext(&Lane.Context, enter, 0);
@@ -218,6 +241,27 @@ void Machine::run(size_t Count) {
 }
 
 } // namespace
+
+/// Element `I` of a word of an operand, of the kinds of fake_mma.
+static double element(uint32_t Word, int I, int Kind, bool IsB) {
+  if (Kind == 0) {
+    uint32_t Byte = Word >> (8 * I) & 255;
+    return IsB ? static_cast<int8_t>(Byte) : static_cast<double>(Byte);
+  }
+  uint32_t Bits = Word >> (16 * I) & 0xffff;
+  if (Kind == 1) {
+    Bits <<= 16;
+    float Value;
+    std::memcpy(&Value, &Bits, sizeof(Value));
+    return Value;
+  }
+  int Exponent = static_cast<int>(Bits >> 10 & 31);
+  double Mantissa = Bits & 1023;
+  double Value = Exponent == 31  ? (Mantissa ? NAN : INFINITY)
+                 : Exponent == 0 ? std::ldexp(Mantissa, -24)
+                                 : std::ldexp(Mantissa + 1024, Exponent - 25);
+  return Bits >> 15 ? -Value : Value;
+}
 
 // What the kernels call; see cria-distribute-lanes.
 extern "C" {
@@ -247,63 +291,80 @@ static float &place(int32_t Place) {
 }
 void cria_gpu_put(int32_t Place, float Value) { place(Place) = Value; }
 float cria_gpu_get(int32_t Place) { return place(Place); }
-/// A thread's operands A (4), B (2) and C (4) of mma.m16n8k32 (u8 and s8) or,
-/// with `Bf16`, m16n8k16, which D takes the place of. Where elements are is
-/// from the figures of the PTX ISA, "Matrix fragments for mma.m16n8k32" and
-/// "... m16n8k16 with floating point type".
-void fake_mma(int32_t Bf16, uint32_t *Own) {
+/// A thread's operands A (4), B (2) and C (4) of mma.m16n8k32 of u8 and s8
+/// (`Kind` 0) or m16n8k16 of bf16 (1) or f16 (2), which D takes the place of.
+/// Where elements are is from the figures of the PTX ISA, "Matrix fragments for
+/// mma.m16n8k32" and "... m16n8k16 with floating point type".
+void fake_mma(int32_t Kind, uint32_t *Own) {
   Machine &M = *TheMachine;
   Fiber &Self = M.current();
-  int Parity = Self.WarpParity;
-  Self.WarpParity ^= 1;
+  uint64_t Number = ++Self.Together;
+  int Parity = static_cast<int>(Number % 2);
   std::memcpy(M.Groups[M.AtGroup].Operands[Parity][M.AtLane], Own, 40);
   M.wait(Wait::Warp);
-  size_t First = M.AtGroup / kWarpGroups * kWarpGroups;
-  auto Of = [&](int Thread, int Operand) {
-    return M.Groups[First + Thread / kGroup]
-        .Operands[Parity][Thread % kGroup][Operand];
-  };
-  int Thread = static_cast<int>(M.AtGroup - First) * kGroup + M.AtLane;
-  int PerWord = Bf16 ? 2 : 4, Columns = 8 * PerWord;
-  auto Element = [&](uint32_t Word, int I, bool Signed) -> float {
-    if (Bf16) {
-      uint32_t Bits = (Word >> (16 * I)) << 16;
-      float Value;
-      std::memcpy(&Value, &Bits, sizeof(Value));
-      return Value;
+  size_t Warp = M.AtGroup / kWarpGroups, First = Warp * kWarpGroups;
+  Product &P = M.Products[2 * Warp + Parity];
+  int PerWord = Kind ? 2 : 4, Columns = 8 * PerWord;
+  if (P.Number != Number) {
+    P.Number = Number;
+    // Thread 4 q + l has word l and word l + 4 of rows q and q + 8 of A, and of
+    // column q of B.
+    for (int Thread = 0; Thread < kGroup * kWarpGroups; ++Thread) {
+      const uint32_t *Words =
+          M.Groups[First + Thread / kGroup].Operands[Parity][Thread % kGroup];
+      for (int Word = 0; Word < 6; ++Word) {
+        bool IsB = Word >= 4;
+        int Upper = IsB ? Word - 4 : Word / 2;
+        double *Row = IsB ? P.B[Thread / 4] : P.A[Thread / 4 + Word % 2 * 8];
+        for (int I = 0; I < PerWord; ++I)
+          Row[(Thread % 4 + 4 * Upper) * PerWord + I] =
+              element(Words[Word], I, Kind, IsB);
+      }
     }
-    uint32_t Byte = Word >> (8 * I) & 255;
-    return Signed ? static_cast<int8_t>(Byte) : static_cast<float>(Byte);
-  };
-  // a_i: row groupID + 8 for i in words 1 and 3, columns of the upper half for
-  // i in words 2 and 3; groupID = thread / 4, threadID_in_group = thread % 4.
-  auto A = [&](int Row, int K) {
-    int Half = K / (4 * PerWord), InHalf = K % (4 * PerWord);
-    return Element(Of(Row % 8 * 4 + InHalf / PerWord, Row / 8 + 2 * Half),
-                   InHalf % PerWord, false);
-  };
-  auto B = [&](int K, int Column) {
-    int Half = K / (4 * PerWord), InHalf = K % (4 * PerWord);
-    return Element(Of(Column * 4 + InHalf / PerWord, 4 + Half),
-                   InHalf % PerWord, true);
-  };
+  }
   for (int I = 0; I < 4; ++I) {
-    int Row = Thread / 4 + I / 2 * 8, Column = Thread % 4 * 2 + I % 2;
-    if (Bf16) {
-      // The order within a product is the tensor core's.
-      float Sum;
-      std::memcpy(&Sum, &Own[6 + I], sizeof(Sum));
-      double Wide = Sum;
-      for (int K = 0; K < Columns; ++K)
-        Wide += static_cast<double>(A(Row, K)) * B(K, Column);
-      Sum = static_cast<float>(Wide);
-      std::memcpy(&Own[I], &Sum, sizeof(Sum));
-    } else {
-      auto Sum = static_cast<int32_t>(Own[6 + I]);
-      for (int K = 0; K < Columns; ++K)
-        Sum += static_cast<int32_t>(A(Row, K) * B(K, Column));
-      std::memcpy(&Own[I], &Sum, sizeof(Sum));
+    const double *A = P.A[M.threadOfWarp() / 4 + I / 2 * 8];
+    const double *B = P.B[M.threadOfWarp() % 4 * 2 + I % 2];
+    double Sum = 0; // exact for integers; else the order is the tensor core's
+    if (Kind) {
+      float Start;
+      std::memcpy(&Start, &Own[6 + I], sizeof(Start));
+      Sum = Start;
     }
+    for (int K = 0; K < Columns; ++K)
+      Sum += A[K] * B[K];
+    if (Kind) {
+      auto Result = static_cast<float>(Sum);
+      std::memcpy(&Own[I], &Result, sizeof(Result));
+    } else {
+      Own[I] = Own[6 + I] + static_cast<uint32_t>(static_cast<int32_t>(Sum));
+    }
+  }
+}
+/// ldmatrix .x4: a row's place of each thread in, four words out.
+void fake_load_matrices(int32_t Transposed, uint32_t *Own) {
+  Machine &M = *TheMachine;
+  int Parity = static_cast<int>(++M.current().Together % 2);
+  auto Place = static_cast<int32_t>(Own[0]);
+  if (Place % 4)
+    stop("a row of a matrix is not at a multiple of 16 bytes");
+  place(Place + 3);
+  M.Groups[M.AtGroup].Operands[Parity][M.AtLane][0] = Own[0];
+  M.wait(Wait::Warp);
+  size_t First = M.AtGroup / kWarpGroups * kWarpGroups;
+  int Quad = M.threadOfWarp() / 4, Lane = M.threadOfWarp() % 4;
+  for (int Matrix = 0; Matrix < 4; ++Matrix) {
+    auto Half = [&](int Row, int Column) {
+      int Thread = 8 * Matrix + Row;
+      uint32_t At = M.Groups[First + Thread / kGroup]
+                        .Operands[Parity][Thread % kGroup][0];
+      uint32_t Word;
+      std::memcpy(&Word, &place(static_cast<int32_t>(At) + Column / 2), 4);
+      return Word >> (Column % 2 * 16) & 0xffff;
+    };
+    Own[Matrix] = Transposed
+                      ? Half(2 * Lane, Quad) | Half(2 * Lane + 1, Quad) << 16
+                      : Half(Quad, 2 * Lane) | Half(Quad, 2 * Lane + 1) << 16;
   }
 }
 int32_t cria_gpu_dot4(int32_t Sum, int32_t A, int32_t B) {
@@ -406,6 +467,24 @@ extern "C" {
 void cria_gpu_fetch(uint64_t At) {
   if (!inside(At, 1))
     stop("a thread asks for memory that nobody allocated");
+}
+void cria_gpu_copy(int32_t Place, uint64_t From) {
+  if (!inside(From, 16) || From % 16 || Place % 4)
+    stop("a copy of 16 bytes from or to where there are none");
+  place(Place + 3);
+  std::memset(&place(Place), 0xff, 16);
+  TheMachine->current().Copies.back().push_back({Place, From});
+}
+void cria_gpu_copy_commit() { TheMachine->current().Copies.emplace_back(); }
+void cria_gpu_copy_wait(int32_t Pending) {
+  auto &Groups = TheMachine->current().Copies;
+  if (Pending < 0 || Pending > kMostCopyGroups)
+    stop("a wait for copies with a number that no instruction has");
+  while (Groups.size() > static_cast<size_t>(Pending) + 1) {
+    for (Fiber::Copy Each : Groups.front())
+      std::memcpy(&place(Each.Place), reinterpret_cast<void *>(Each.From), 16);
+    Groups.erase(Groups.begin());
+  }
 }
 
 Result cuInit(unsigned) {

@@ -28,27 +28,32 @@ def check_text(text):
         assert not found, f"{found.group(0)}: {why}"
 
 
+def check(folder, case, model, flags):
+    emulation.run(
+        "cria-compile", model, "--seed", "5", "--context", "512", *flags,
+        "--target", ",".join(["native", *TARGETS]), "--emit", "asm",
+        "-o", folder, stdout=subprocess.DEVNULL)
+    for target in TARGETS:
+        path = os.path.join(folder, f"model-{target}.ptx")
+        with open(path, encoding="utf-8") as file:
+            check_text(file.read())
+        said = emulation.run(
+            "ptxas", f"-arch={target}", "-v", path, "-o", os.devnull,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+        spills = re.findall(r"(\d+) bytes spill (?:stores|loads)", said)
+        registers = re.findall(r"Used (\d+) registers", said)
+        assert len(registers) == 2 and len(spills) == 4, said
+        print(f"{case} {target}: {' and '.join(registers)} registers,"
+              f" {'+'.join(spills)} bytes spilled")
+        assert set(spills) == {"0"}, said
+
+
 def main():
     work, cases = sys.argv[1], sys.argv[2:]
     for case in cases:
-        folder = os.path.join(work, case)
-        emulation.run(
-            "cria-compile", emulation.model(case), "--seed", "5", "--context", "512",
-            *emulation.CASES[case], "--target", ",".join(["native", *TARGETS]),
-            "--emit", "asm", "-o", folder, stdout=subprocess.DEVNULL)
-        for target in TARGETS:
-            path = os.path.join(folder, f"model-{target}.ptx")
-            with open(path, encoding="utf-8") as file:
-                check_text(file.read())
-            said = emulation.run(
-                "ptxas", f"-arch={target}", "-v", path, "-o", os.devnull,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
-            spills = re.findall(r"(\d+) bytes spill (?:stores|loads)", said)
-            registers = re.findall(r"Used (\d+) registers", said)
-            assert len(registers) == 2 and len(spills) == 4, said
-            print(f"{case} {target}: {' and '.join(registers)} registers,"
-                  f" {'+'.join(spills)} bytes spilled")
-            assert set(spills) == {"0"}, said
+        check(os.path.join(work, case), case, emulation.model(case),
+              emulation.CASES[case])
 
 
-main()
+if __name__ == "__main__":
+    main()
