@@ -172,8 +172,10 @@ static void buildVector(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createVectorizeRows(rows));
   pm.addPass(createVectorizeHeadRows());
   // Before the rest, which are the same op.
-  if (options.teams)
+  if (options.teams) {
     pm.addPass(createVectorizeTeamLinear());
+    pm.addPass(createVectorizeTeamAttention());
+  }
   VectorizeLinearOptions linear;
   linear.tokens = options.linearTokens;
   linear.panels = options.linearPanels;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/Passes.h"
+#include "compiler/gpu/TeamAttention.h"
 #include "compiler/gpu/TeamBuilder.h"
 #include "compiler/gpu/TeamPartials.h"
 #include "compiler/target/GpuTarget.h"
@@ -40,8 +41,12 @@ struct FormTeams : cria::impl::FormTeamsBase<FormTeams> {
       if (takes(op.getWeightType()) && !op.getBf16())
         op->setAttr(kTeamAttr, team);
     });
+    getOperation().walk([&](FusedAttentionOp op) {
+      if (isForTensorCores(op))
+        op->setAttr(kTeamAttr, team);
+    });
     getOperation().walk([&](AttentionPartialsOp op) {
-      if (!isForTeam(op))
+      if (!isForTensorCores(op) && !isForTeam(op))
         return;
       op->setAttr(kTeamAttr, team);
       // Whole heads are for threads, which are too few to wait for memory.

@@ -14,8 +14,11 @@ def FormTeams : Pass<"cria-form-teams", "::mlir::func::FuncOp"> {
     `cria-spmd` deals their tasks out to teams; the others stay with groups:
     - linears whose weights are codes of 4 or 8 bits, or bf16 with a multiple of
       16 columns;
-    - attention of decode steps over chunks of the cache, which is then taken at
-      any depth, as whole heads would be too few threads to wait for memory;
+    - attention over caches of f16 or bf16 with a head_dim that is a multiple of
+      16, at most 256, for `cria-vectorize-team-attention`;
+    - attention of decode steps over chunks of the cache, also of f32; it is
+      then taken at any depth, as whole heads would be too few threads to wait
+      for memory;
     - rows of a multiple of 32 columns, unless a norm goes by heads.
 
     Before:
@@ -87,6 +90,68 @@ def VectorizeTeamLinear : Pass<"cria-vectorize-team-linear", "::mlir::ModuleOp">
     "::mlir::func::FuncDialect", "::mlir::math::MathDialect",
     "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
     "::mlir::vector::VectorDialect"
+  ];
+}
+
+def VectorizeTeamAttention : Pass<"cria-vectorize-team-attention", "::mlir::ModuleOp"> {
+  let summary = "attention of a team to products of tensor cores";
+  let description = [{
+    `cria.fused_attention` and `cria.attention_partials` with `cria.team`, over
+    caches of f16 or bf16. A tile is up to 128 rows: consecutive tokens of a
+    sequence times the query heads of one kv head. A warp has 16 rows of it, and
+    where rows are fewer, or heads wide, several warps have the same rows and
+    different columns of their output (gpu/AttentionTiles.h). K and V come by
+    asynchronous copies into places of shared memory that take turns, while the
+    ones before are multiplied. A row goes over its positions in steps of 64 (of
+    heads wider than 128: 32) from multiples of that on:
+
+        s = (scale q) K, as bf16 or f16 with f32 sums; soft cap, slopes, bias
+        s = -inf where the row does not see the position
+        m' = max(m, s),  f = exp(m - m'),  p = exp(s - m')
+        l = l f + sum of p,  o = o f + P V, p as bf16 or f16 with f32 sums
+
+    Each chunk of 256 positions begins anew and is merged as
+    `cria-vectorize-attention-merge` does it, or stored as it is for that. So a
+    token's bits are the same in a prompt, cut up in any way, and in a decode
+    step. They are not the CPU's: q and p are rounded to the cache's type.
+
+    Partials of sums are the whole sum in the first of the 16 elements, and 0.
+
+    Before:
+    ```mlir
+    cria.fused_attention ins(%q, %k, %v, %p, %s, %t : memref<?x128xf32>, memref<2x?x1x4x64x16xf16>, memref<2x?x1x64x64xf16>, memref<?xi32>, memref<?xi32>, memref<?x?xi32>)
+      layer %layer outs(%o : memref<?x128xf32>) {cria.team = 16 : i64, heads = 2 : i64, kv_heads = 1 : i64, head_dim = 64 : i64, scale = 1.25e-01 : f32}
+    ```
+    After:
+    ```mlir
+    scf.while (%row = 0) { %row < %tokens } do {
+      %run = ...                                   // tokens of a tile
+      call @cria_gpu_copy(%place, %address)        // of the first steps
+      call @cria_gpu_copy_commit()
+      %a0 = call @cria_gpu_pack_f16(%q0, %q1)      // and the other queries
+      scf.for %chunk = ... iter_args(%M = -inf, ..., %L = 0, ..., %O = 0, ...) {
+        scf.for %step = ... iter_args(%m = -inf, ..., %l = 0, ..., %o = 0, ...) {
+          call @cria_gpu_copy_wait(3)
+          call @cria_gpu_team_sync()
+          ...                                      // further copies
+          %w:4 = call @cria_gpu_load_transposed(%stage, 0)
+          %s:4 = call @cria_gpu_mma_f16(%a0, %a1, %a2, %a3, %w#0, %w#1, 0, 0, 0, 0)
+          ...                                      // m', f, p
+          call @cria_gpu_copy_wait(3)
+          call @cria_gpu_team_sync()
+          ...
+          %o1:4 = call @cria_gpu_mma_f16(%p0, %p1, %p2, %p3, %v#0, %v#1, %o#0, %o#1, %o#2, %o#3)
+        }
+        ...                                        // merge
+      }
+      vector.store %result, %o[%token, %column] {cria.lane} : memref<?x128xf32>, vector<2xf32>
+    }
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+    "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"
   ];
 }
 

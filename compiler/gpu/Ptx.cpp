@@ -61,6 +61,13 @@ define i32 @cria_gpu_shuffle(i32 %value, i32 %from) alwaysinline convergent noun
   ret i32 %other
 }
 
+declare i32 @llvm.nvvm.shfl.sync.bfly.i32(i32, i32, i32, i32)
+
+define i32 @cria_gpu_shuffle_xor(i32 %value, i32 %bits) alwaysinline convergent nounwind {
+  %other = call i32 @llvm.nvvm.shfl.sync.bfly.i32(i32 -1, i32 %value, i32 %bits, i32 4127)
+  ret i32 %other
+}
+
 define void @cria_gpu_sync() alwaysinline convergent nounwind {
   %mask = call i32 @group_mask()
   call void @llvm.nvvm.bar.warp.sync(i32 %mask)

@@ -9,12 +9,18 @@
 using namespace mlir;
 using namespace cria;
 
-TeamBuilder::TeamBuilder(ImplicitLocOpBuilder &b)
-    : b(b), module(b.getInsertionBlock()->getParentOp()) {
-  // Found here, as a loop's body is built before it is in the module.
-  while (module->getParentOp())
-    module = module->getParentOp();
+static Operation *outermost(ImplicitLocOpBuilder &b) {
+  Operation *op = b.getInsertionBlock()->getParentOp();
+  while (op->getParentOp())
+    op = op->getParentOp();
+  return op;
+}
 
+TeamBuilder::TeamBuilder(ImplicitLocOpBuilder &b)
+    : TeamBuilder(b, outermost(b)) {}
+
+TeamBuilder::TeamBuilder(ImplicitLocOpBuilder &b, Operation *module)
+    : b(b), module(module) {
   thread = index(call("cria_gpu_thread", b.getI32Type(), {})[0]);
   auto divide = [&](Value value, int64_t by) -> Value {
     return arith::DivUIOp::create(b, value, constIndex(b, by));
@@ -101,13 +107,13 @@ Value TeamBuilder::get(Value place) {
 }
 void TeamBuilder::sync() { call("cria_gpu_team_sync", {}, {}); }
 
-Value TeamBuilder::shuffle(Value value, Value from) {
-  Type type = value.getType();
-  auto as = [&](Type other, Value x) -> Value {
-    return x.getType() == other ? x : arith::BitcastOp::create(b, other, x);
+Value TeamBuilder::shuffleXor(Value value, int64_t bits) {
+  auto as = [&](Type type, Value x) -> Value {
+    return x.getType() == type ? x : arith::BitcastOp::create(b, type, x);
   };
-  Value bits = as(b.getI32Type(), value);
-  return as(type, call(lanes::kShuffle, b.getI32Type(), {bits, from})[0]);
+  Value moved = call("cria_gpu_shuffle_xor", b.getI32Type(),
+                     {as(b.getI32Type(), value), i32(bits)})[0];
+  return as(value.getType(), moved);
 }
 
 void TeamBuilder::store(ValueRange elements, Value memref, ValueRange indices) {

@@ -24,6 +24,8 @@
 //                                      other threads
 //   cria_gpu_load_matrices(i32 place, i32 further) -> 4 x i32
 //   cria_gpu_load_transposed(...)      see loadMatrices below
+//   cria_gpu_shuffle_xor(i32, i32 bits) -> i32
+//                                      what another lane of the group passes
 //   cria_gpu_pack_f16(f32, f32) -> i32 the two rounded, the first lowest
 //   cria_gpu_pack_bf16(f32, f32) -> i32
 //   cria_gpu_mma_u8s8(...), _bf16, _f16
@@ -59,6 +61,9 @@ class TeamBuilder {
 public:
   /// Emits code at `b`, which says who the calling thread is.
   explicit TeamBuilder(mlir::ImplicitLocOpBuilder &b);
+  /// The same again, where the builder is now: in the body of a loop that is
+  /// not in the module yet.
+  TeamBuilder again() const { return TeamBuilder(b, module); }
 
   mlir::Value thread;   // of the team
   mlir::Value lane;     // of the group, 0 to 15
@@ -79,8 +84,9 @@ public:
   void put(mlir::Value place, mlir::Value value);
   mlir::Value get(mlir::Value place);
   void sync();
-  /// A value of 32 bits of lane `from` (i32) of the group.
-  mlir::Value shuffle(mlir::Value value, mlir::Value from);
+  /// A value of 32 bits of the lane of the group whose number differs by
+  /// `bits`; all of the warp must be there.
+  mlir::Value shuffleXor(mlir::Value value, int64_t bits);
   /// The group's scalars as a vector, and back.
   mlir::Value lanes(mlir::Value scalar);
   mlir::Value scalar(mlir::Value lanes);
@@ -125,6 +131,7 @@ public:
   mlir::Value word(mlir::Value index);
 
 private:
+  TeamBuilder(mlir::ImplicitLocOpBuilder &b, mlir::Operation *module);
   llvm::SmallVector<mlir::Value> call(llvm::StringRef name,
                                       mlir::TypeRange results,
                                       mlir::ValueRange operands);

@@ -9,7 +9,8 @@
 
 namespace cria {
 
-/// Whether a team can compute the partials: caches of floats, heads whose
+/// Whether a team can compute the partials that no tensor core takes
+/// (gpu/TeamAttention.h), of f32 mostly: caches of floats, heads whose
 /// columns the 16 groups share out, and scores that fit in the team's memory.
 bool isForTeam(AttentionPartialsOp op);
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/Passes.h"
+#include "compiler/gpu/TeamAttention.h"
+#include "compiler/gpu/TeamBuilder.h"
+#include "compiler/target/GpuTarget.h"
 #include "compiler/target/Tiles.h"
 #include "compiler/tile/Schedule.h"
 #include "dialect/CriaOps.h"
@@ -61,16 +64,19 @@ int64_t tileRows(FusedLinearOp linear, int64_t wanted, bool paired) {
   return tile;
 }
 
-/// Tokens of a prefill task: fewer than kAttentionTokenTile where that leaves
-/// threads idle. Those of one sequence keep tiles that share K and V; tokens of
-/// several share nothing, as in a batched decode.
+/// Tokens of a prefill task: fewer than kAttentionTokenTile, or than a team's
+/// tile has rows for, where that leaves threads or teams idle. Those of one
+/// sequence keep tiles that share K and V; tokens of several share nothing, as
+/// in a batched decode.
 OpFoldResult attentionTokens(OpBuilder &b, FusedAttentionOp op,
                              func::FuncOp func) {
   // A loop's step is a symbol of the function, not of a loop in it.
   Block *entry = &func.getBody().front();
   auto sequences = dyn_cast<BlockArgument>(op.getSequences());
+  bool isTeam = op->hasAttr(kTeamAttr);
+  int64_t most = isTeam ? teamAttentionTokens(op) : kAttentionTokenTile;
   if (!sequences || sequences.getOwner() != entry)
-    return b.getIndexAttr(kAttentionTokenTile);
+    return b.getIndexAttr(most);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(entry);
   Location loc = op.getLoc();
@@ -79,11 +85,13 @@ OpFoldResult attentionTokens(OpBuilder &b, FusedAttentionOp op,
   };
   Value zero = idx(0);
   Value tokens = b.createOrFold<tensor::DimOp>(loc, sequences, zero);
-  Value tiles =
-      arith::CeilDivUIOp::create(b, loc, tokens, idx(kAttentionTokenTile));
+  Value tiles = arith::CeilDivUIOp::create(b, loc, tokens, idx(most));
   Value tasks = arith::MulIOp::create(b, loc, tiles, idx(op.getKvHeads()));
-  Value wanted = arith::MulIOp::create(b, loc, NumThreadsOp::create(b, loc),
-                                       idx(kAttentionTasks));
+  Value wanted = NumThreadsOp::create(b, loc);
+  if (isTeam) // one each: its warps are as even
+    wanted = arith::DivUIOp::create(b, loc, wanted, idx(kGpuTeam));
+  else
+    wanted = arith::MulIOp::create(b, loc, wanted, idx(kAttentionTasks));
   Value last = arith::MaxSIOp::create(
       b, loc, arith::SubIOp::create(b, loc, tokens, idx(1)), zero);
   auto sequence = [&](Value i) -> Value {
@@ -91,13 +99,11 @@ OpFoldResult attentionTokens(OpBuilder &b, FusedAttentionOp op,
   };
   Value isOne = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq,
                                       sequence(zero), sequence(last));
-  Value few = arith::SelectOp::create(b, loc, isOne,
-                                      idx(kAttentionTokenTile / 4), idx(1));
+  Value few = arith::SelectOp::create(
+      b, loc, isOne, idx(std::max<int64_t>(1, most / 4)), idx(1));
   Value isEnough =
       arith::CmpIOp::create(b, loc, arith::CmpIPredicate::uge, tasks, wanted);
-  return arith::SelectOp::create(b, loc, isEnough, idx(kAttentionTokenTile),
-                                 few)
-      .getResult();
+  return arith::SelectOp::create(b, loc, isEnough, idx(most), few).getResult();
 }
 
 /// Tokens of a prefill task of a linear. Where there are enough, every thread
@@ -136,7 +142,7 @@ struct Tile : cria::impl::TileBase<Tile> {
   std::optional<TilePlan> planFor(Operation *op) {
     if (auto linear = dyn_cast<FusedLinearOp>(op)) {
       // A team has 16 rows at a time, of any number of tokens.
-      bool isTeam = linear->hasAttr("cria.team");
+      bool isTeam = linear->hasAttr(kTeamAttr);
       bool paired =
           !isTeam && (!decode || !linear.getWeightType().isQuantized());
       int64_t wanted =

@@ -49,8 +49,9 @@ AttentionBuilder::Values
 AttentionBuilder::loop(Value from, Value to, int64_t step, ValueRange init,
                        function_ref<Values(Value, ValueRange)> body) {
   auto forOp = scf::ForOp::create(
-      b, from, to, idx(step), init,
-      [&](OpBuilder &, Location, Value iv, ValueRange carried) {
+      b, from, to,
+      arith::ConstantOp::create(b, b.getIntegerAttr(from.getType(), step)),
+      init, [&](OpBuilder &, Location, Value iv, ValueRange carried) {
         OpBuilder::InsertionGuard guard(b);
         // The nested builder's block.
         b.setInsertionPointToEnd(iv.getParentBlock());
@@ -136,33 +137,40 @@ Value AttentionBuilder::expNonPositive(Value x) {
   constexpr float coefficients[] = {
       0.00138131320f, 0.00836941972f, 0.0416684560f, 0.166665152f,
       0.499999940f,   1.0f,           1.0f};
+  Type type = x.getType();
+  bool isVector = isa<VectorType>(type);
+  Type intType = isVector ? Type(intVecType) : b.getI32Type();
+  auto number = [&](double v) { return f32(v, type); };
   // Adding 1.5 * 2^23 rounds to an integer, kept in the low mantissa bits.
-  Value magic = vec(12582912.0);
-  Value shifted = fma(x, vec(1.44269504088896341), magic);
+  Value magic = number(12582912.0);
+  Value shifted = fma(x, number(1.44269504088896341), magic);
   Value n = fsub(shifted, magic);
   constexpr float ln2High = 0.693147180559945309f;
-  Value r = fma(n, vec(-ln2High), x);
-  r = fma(n, vec(ln2High - 0.693147180559945309), r);
-  Value y = vec(coefficients[0]);
+  Value r = fma(n, number(-ln2High), x);
+  r = fma(n, number(ln2High - 0.693147180559945309), r);
+  Value y = number(coefficients[0]);
   for (float c : ArrayRef(coefficients).drop_front())
-    y = fma(y, r, vec(c));
-  auto mantissaBits = DenseElementsAttr::get(
-      intVecType, cast<Attribute>(b.getI32IntegerAttr(23)));
+    y = fma(y, r, number(c));
+  TypedAttr mantissaBits = b.getI32IntegerAttr(23);
+  if (isVector)
+    mantissaBits =
+        DenseElementsAttr::get(intVecType, cast<Attribute>(mantissaBits));
   Value bits =
-      arith::ShLIOp::create(b, arith::BitcastOp::create(b, intVecType, shifted),
+      arith::ShLIOp::create(b, arith::BitcastOp::create(b, intType, shifted),
                             arith::ConstantOp::create(b, mantissaBits));
-  bits = add(bits, arith::BitcastOp::create(b, intVecType, y));
-  y = arith::BitcastOp::create(b, vecType, bits);
+  bits = add(bits, arith::BitcastOp::create(b, intType, y));
+  y = arith::BitcastOp::create(b, type, bits);
   Value tiny =
-      arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, x, vec(-87.0));
-  return arith::SelectOp::create(b, tiny, vec(0.0), y);
+      arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, x, number(-87.0));
+  return arith::SelectOp::create(b, tiny, number(0.0), y);
 }
 
 Value AttentionBuilder::capped(Value scores, std::optional<double> cap) {
   if (!cap)
     return scores;
-  Value ratio = fmul(scores, vec(1.0 / *cap));
-  return fmul(math::TanhOp::create(b, ratio), vec(*cap));
+  auto number = [&](double v) { return f32(v, scores.getType()); };
+  Value ratio = fmul(scores, number(1.0 / *cap));
+  return fmul(math::TanhOp::create(b, ratio), number(*cap));
 }
 
 Value AttentionBuilder::addByDistance(Value scores, Value slopes, Value bias,

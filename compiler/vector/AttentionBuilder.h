@@ -93,7 +93,8 @@ protected:
     return broadcast(word, intVecType);
   }
 
-  /// body gets the induction variable and the carried values.
+  /// body gets the induction variable, of the type of `from`, and the carried
+  /// values.
   Values loop(Value from, Value to, int64_t step, ValueRange init,
               llvm::function_ref<Values(Value, ValueRange)> body);
   void loop(Value from, Value to, int64_t step,

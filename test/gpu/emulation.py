@@ -10,7 +10,8 @@ from, fake_cuda.cpp stands in for libcuda.so.1 and runs them, and `cria logits
 sequences, and in whatever order the threads of a group run. That the last one
 sees what it should is tried too: without their syncs the kernels must give
 other logits. They are those of `--device cpu` but for the order of sums over K
-and in norms (`close`).
+and in norms, and what tensor cores round in attention (`close`; attention.py
+has that alone).
 """
 
 import io
@@ -154,6 +155,11 @@ def lower_kernels(folder, source, flags):
     return re.sub(r"declare .*@cria_gpu_(mma|load|pack)_.*\n", "", text) + SHIMS
 
 
+def on_tensor_cores(text):
+    """Whether the attention of these kernels is."""
+    return re.search(r"= call .*@cria_gpu_load_transposed\(", text) is not None
+
+
 def build_kernels(folder, name, text):
     """A library of the kernels."""
     source = os.path.join(folder, name + ".ll")
@@ -181,15 +187,17 @@ def logits(artifact, output, tokens, device, environment=None, *more):
         return file.read()
 
 
-def close(found, wanted):
+def close(found, wanted, rounds):
     """Whether logits differ as sums do in another order. Where that makes a
     code of an activation another one, all that follows is off by as much as a
-    code is; one token of 32 at least must be spared."""
+    code is; one token of 32 at least must be spared, unless attention `rounds`
+    what the CPU does not."""
     rows = [numpy.lib.format.read_array(io.BytesIO(each))
             for each in [found, wanted]]
     error = numpy.abs(rows[0] - rows[1]).max(axis=1) / numpy.abs(rows[1]).max()
     print(f"off by {numpy.quantile(error, 1 / 32):.1e} and {error.max():.1e}")
-    return numpy.quantile(error, 1 / 32) < 1e-4 and error.max() < 2e-2
+    return (error.max() < 2e-2
+            and (rounds or numpy.quantile(error, 1 / 32) < 1e-4))
 
 
 def check(name, work, fake, mutate):
@@ -212,20 +220,20 @@ def check(name, work, fake, mutate):
     def cpu(tokens):
         return logits(folder, os.path.join(folder, "cpu.npy"), tokens, "cpu")
 
-    expected, long_expected = cpu(short), cpu(tokens)
-    # Past a chunk of attention, and several pages.
-    first, long_first = gpu(short, "forward", kernels), gpu(tokens, "forward",
-                                                            kernels)
-    for found, wanted in [(first, expected), (long_first, long_expected)]:
-        assert close(found, wanted), f"{name}: not the logits of the CPU"
+    expected, first = cpu(short), gpu(short, "forward", kernels)
+    rounds = on_tensor_cores(text)
+    assert close(first, expected, rounds), f"{name}: not the logits of the CPU"
     # One case tries all orders.
     for order in ["forward", "reverse", "1", "2"][:: 1 if mutate else 3]:
         for split in [[], ["--batch-split", "3"]]:
             found = gpu(short, order, kernels, *split)
             assert found == first, f"{name}: {order} {split}: other bits"
-    # Decode of long texts, whose attention goes by chunks; and of several
-    # sequences in one batch.
-    assert gpu(tokens, "3", kernels, "--batch-split", "4") == long_first
+    if name == "q8-i8":
+        # Past several pages, and a chunk of attention.
+        long_first = gpu(tokens, "forward", kernels)
+        assert close(long_first, cpu(tokens), rounds), f"{name}: not the CPU's"
+        assert gpu(tokens, "3", kernels, "--batch-split", "37") == long_first
+    # Several sequences in one batch.
     assert gpu(short, "4", kernels, "--batch-split", "1",
                "--beside", "2") == first, f"{name}: beside others"
     if mutate:
@@ -240,7 +248,7 @@ def main():
     work, cases = sys.argv[1], sys.argv[2:]
     fake = build_fake(os.path.join(work, "driver"))
     for name in cases:
-        check(name, work, fake, mutate=name == "q4")
+        check(name, work, fake, mutate=name == "q8-i8")
 
 
 if __name__ == "__main__":

@@ -278,6 +278,9 @@ int32_t cria_gpu_shuffle(int32_t Value, int32_t From) {
     stop("a shuffle from a lane that no group has");
   return M.Groups[M.AtGroup].Passed[Parity][From];
 }
+int32_t cria_gpu_shuffle_xor(int32_t Value, int32_t Bits) {
+  return cria_gpu_shuffle(Value, TheMachine->AtLane ^ Bits);
+}
 int32_t cria_gpu_thread() {
   Machine &M = *TheMachine;
   return static_cast<int32_t>(M.AtGroup % M.TeamGroups) * kGroup + M.AtLane;

@@ -24,3 +24,29 @@ func.func @ragged(%x: tensor<?x72xf32>, %w: !cria.weight<96x72, bf16, n16k2>, %0
   } -> tensor<?x96xf32>
   return %y : tensor<?x96xf32>
 }
+
+// Products have 16 columns, of f16 or bf16.
+
+// CHECK-LABEL: func @attention
+// CHECK: cria.fused_attention {{.*}}cria.team = 16
+func.func @attention(%q: tensor<?x96xf32>, %k: tensor<2x?x1x4x48x16xf16>, %v: tensor<2x?x1x64x48xf16>, %p: tensor<?xi32>, %s: tensor<?xi32>, %t: tensor<?x?xi32>, %layer: index, %0: tensor<?x96xf32>) -> tensor<?x96xf32> {
+  %y = cria.fused_attention ins(%q, %k, %v, %p, %s, %t : tensor<?x96xf32>, tensor<2x?x1x4x48x16xf16>, tensor<2x?x1x64x48xf16>, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>)
+    layer %layer outs(%0 : tensor<?x96xf32>) {heads = 2 : i64, kv_heads = 1 : i64, head_dim = 48 : i64, scale = 0.25 : f32} -> tensor<?x96xf32>
+  return %y : tensor<?x96xf32>
+}
+
+// CHECK-LABEL: func @narrow
+// CHECK-NOT: cria.team
+func.func @narrow(%q: tensor<?x40xf32>, %k: tensor<2x?x1x4x40x16xf16>, %v: tensor<2x?x1x64x40xf16>, %p: tensor<?xi32>, %s: tensor<?xi32>, %t: tensor<?x?xi32>, %layer: index, %0: tensor<?x40xf32>) -> tensor<?x40xf32> {
+  %y = cria.fused_attention ins(%q, %k, %v, %p, %s, %t : tensor<?x40xf32>, tensor<2x?x1x4x40x16xf16>, tensor<2x?x1x64x40xf16>, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>)
+    layer %layer outs(%0 : tensor<?x40xf32>) {heads = 1 : i64, kv_heads = 1 : i64, head_dim = 40 : i64, scale = 0.25 : f32} -> tensor<?x40xf32>
+  return %y : tensor<?x40xf32>
+}
+
+// CHECK-LABEL: func @i8
+// CHECK-NOT: cria.team
+func.func @i8(%q: tensor<?x32xf32>, %k: tensor<2x?x1x2304xi8>, %v: tensor<2x?x1x2304xi8>, %p: tensor<?xi32>, %s: tensor<?xi32>, %t: tensor<?x?xi32>, %layer: index, %0: tensor<?x32xf32>) -> tensor<?x32xf32> {
+  %y = cria.fused_attention ins(%q, %k, %v, %p, %s, %t : tensor<?x32xf32>, tensor<2x?x1x2304xi8>, tensor<2x?x1x2304xi8>, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>)
+    layer %layer outs(%0 : tensor<?x32xf32>) {heads = 1 : i64, kv_heads = 1 : i64, head_dim = 32 : i64, scale = 0.25 : f32} -> tensor<?x32xf32>
+  return %y : tensor<?x32xf32>
+}
