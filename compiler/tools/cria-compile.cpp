@@ -335,10 +335,16 @@ llvm::Error Driver::runStage(Stage stage) {
   if (stage == Stage::import)
     return load();
   // Not for the description, which the plain lowering has as well.
-  if (stage == Stage::tile && isFast)
-    if (llvm::Error error =
-            addMetadata(llvm::json::Object{{"numerics", "fast"}}))
-      return error;
+  if (stage == Stage::tile) {
+    llvm::json::Object chosen;
+    if (isFast)
+      chosen["numerics"] = "fast";
+    if (options->kvType != "f16")
+      chosen["kv_type"] = options->kvType.getValue();
+    if (!chosen.empty())
+      if (llvm::Error error = addMetadata(std::move(chosen)))
+        return error;
+  }
   if (stage == Stage::vector)
     split();
   if (start && stage <= *start)

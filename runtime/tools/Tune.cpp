@@ -20,6 +20,7 @@
 #include <set>
 #include <sstream>
 #include <thread>
+#include <tuple>
 
 namespace fs = std::filesystem;
 
@@ -100,25 +101,20 @@ Subject describeSubject(const std::string &Dir, const cria_artifact *Artifact) {
     throw Failure{format("%s: not found; variants of the code are compiled "
                          "from it",
                          Source.c_str())};
-  std::string KvType = Found.Model->kv_element_bytes == 1   ? "i8"
-                       : Found.Model->kv_element_bytes == 4 ? "f32"
-                                                            : "f16";
-  const cria_model &Model = *Found.Model;
-  // With scales.
-  if (Model.kv_element_bytes == 2 &&
-      Model.kv_bytes_per_token >
-          4 * Model.layers * Model.kv_heads * Model.head_dim)
-    KvType = "i16";
   // A level of x86-64 with features behind it is what "native" stood for.
   std::string Target = cria_artifact_clone(Artifact)->target;
   if (Target.rfind("x86-64", 0) == 0 && Target.find('+') != std::string::npos)
     Target = "native";
-  Found.Arguments = {Source, "--start-after", "dialect", "--target",
-                     Target, "--kv-type",     KvType};
+  Found.Arguments = {Source, "--start-after", "dialect", "--target", Target};
   Json Metadata = Json::parse(
       Found.Model->metadata ? Found.Model->metadata : "", nullptr, false);
-  if (Metadata.is_object() && Metadata.value("numerics", "") == "fast")
-    Found.Arguments.insert(Found.Arguments.end(), {"--numerics", "fast"});
+  if (!Metadata.is_object())
+    Metadata = Json::object();
+  for (auto [Option, Key, Default] :
+       {std::tuple("--kv-type", "kv_type", "f16"),
+        std::tuple("--numerics", "numerics", "exact")})
+    Found.Arguments.insert(Found.Arguments.end(),
+                           {Option, Metadata.value(Key, Default)});
   return Found;
 }
 
