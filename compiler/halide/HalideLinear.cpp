@@ -138,6 +138,8 @@ HalideKernel HalideLinear::kernel(bool whole, bool single) {
   } else {
     made.generator = "linear_floats";
     add("columns", number(weight.getK()));
+    int64_t bytes = weight.getElement() == ElementKind::f16 ? 2 : 4;
+    add("ahead", number(cut.prefetch / cut.panels / (bytes * kLanes)));
   }
   if (isAutomatic()) {
     add("autoscheduler", b.getStringAttr(autoscheduler(binding.provider)));

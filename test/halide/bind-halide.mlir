@@ -55,7 +55,7 @@ func.func @glu(%c: memref<?x16xi32>, %s: memref<?x2xf32>, %m: memref<?x2xf32>,
 
 // CHECK-LABEL: func.func @decode
 // CHECK:         scf.for {{.*}} step %c4
-// CHECK:           call @halide_linear_floats_columns64_elementf32_panels1_tokens1_whole1(
+// CHECK:           call @halide_linear_floats_ahead64_columns64_elementf32_panels1_tokens1_whole1(
 // CHECK:           call @halide_linear_epilogue_operandss_programcopy0_ragged0(
 // CHECK:           call @halide_linear_epilogue_operandss_programcopy0_ragged1(
 func.func @decode(%x: memref<?x64xf32>, %w: !cria.weight<100x64, f32, n16>, %y: memref<?x100xf32>) attributes {cria.version = "decode"} {

@@ -270,6 +270,8 @@ public:
   /// There are whole tiles only. Else every index of a row is bounded, which
   /// makes a prefill 5 to 10 % slower.
   GeneratorParam<bool> whole{"whole", false};
+  /// Steps over K whose weights are prefetched ahead of their use.
+  GeneratorParam<int> ahead{"ahead", 0};
 
   void configure() {
     Type type = element.value() == "f16" ? Float(16) : Float(32);
@@ -320,6 +322,10 @@ public:
         .unroll(t)
         .unroll(g)
         .unroll(half);
+    // Past the end it is of the next group, or asks for nothing.
+    if (ahead > 0)
+      acc.update().prefetch(*weights, pair, pair, ahead,
+                            PrefetchBoundStrategy::NonFaulting);
   }
 
 private:
