@@ -6,6 +6,8 @@
 #ifndef CRIA_COMPILER_PASSES_H
 #define CRIA_COMPILER_PASSES_H
 
+#include "compiler/target/GpuTarget.h"
+
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/Pass.h"
 #include "mlir/Pass/PassRegistry.h"

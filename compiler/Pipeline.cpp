@@ -106,7 +106,9 @@ static void buildFuse(OpPassManager &pm, const PipelineOptions &options) {
 /// Alive after: as after fuse, kernel ops inside scf.forall, affine. Rows ops
 /// may be outside: in a decode step every thread runs them for itself.
 static void buildTile(OpPassManager &pm, const PipelineOptions &options) {
-  pm.addPass(createSpecialize());
+  SpecializeOptions versions;
+  versions.batch = options.teams;
+  pm.addPass(createSpecialize(versions));
   OpPassManager &func = pm.nest<func::FuncOp>();
   // Of the prefill version, and while rows still feed linears directly.
   if (options.roundActivations)
@@ -173,6 +175,7 @@ static void buildVector(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createVectorizeHeadRows());
   // Before the rest, which are the same op.
   if (options.teams) {
+    pm.addPass(createVectorizeTeamGemm());
     pm.addPass(createVectorizeTeamLinear());
     pm.addPass(createVectorizeTeamAttention());
   }

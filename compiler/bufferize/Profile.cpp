@@ -179,6 +179,12 @@ void describeAttention(Operation *attention, ProfileOp &entry) {
   auto q = cast<MemRefType>(bufferRoot(attention->getOperand(0)).getType());
   // Q times K and probabilities times V, all heads.
   entry.positionFlops = 4 * innerBytes(q, 1) / sizeof(float);
+  // An instruction has half as many products of 16-bit codes as of bytes.
+  auto keys = cast<MemRefType>(bufferRoot(attention->getOperand(1)).getType());
+  if (keys.getElementType().isInteger(16)) {
+    entry.int8 = true;
+    entry.positionFlops *= 2;
+  }
   if (auto window = attention->getAttrOfType<IntegerAttr>("window"))
     entry.window = window.getInt();
 }

@@ -327,9 +327,10 @@ struct ConvertBitCast : LanePattern<vector::BitCastOp> {
       return success();
     }
     // 16 halves of words to 8 words.
-    if (from.getDimSize(0) != 2 * kLanes || bits(from) != 16 ||
-        to.getDimSize(0) != kLanes / 2 || !to.getElementType().isInteger(32))
+    if (from.getDimSize(0) < kLanes || bits(from) != 16 ||
+        to.getDimSize(0) != kLanes / 2 || to.getElementTypeBitWidth() != 32)
       return rewriter.notifyMatchFailure(op, "elements change their lanes");
+    value = b.reinterpret(value, b.getI16Type());
     LaneTable even, odd;
     for (int l = 0; l < kLanes; ++l) {
       even[l] = l < kLanes / 2 ? 2 * l : -1;
@@ -340,7 +341,8 @@ struct ConvertBitCast : LanePattern<vector::BitCastOp> {
     Value high =
         arith::ExtUIOp::create(b, b.getI32Type(), b.gather(value, odd));
     high = arith::ShLIOp::create(b, high, b.i32(16));
-    rewriter.replaceOpWithNewOp<arith::OrIOp>(op, low, high);
+    Value word = arith::OrIOp::create(b, low, high);
+    rewriter.replaceOp(op, b.reinterpret(word, to.getElementType()));
     return success();
   }
 };

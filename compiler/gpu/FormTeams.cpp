@@ -30,16 +30,46 @@ bool takes(WeightType weight) {
 bool takes(RowsOp op) {
   NormOp norm = op.getNorm();
   int64_t k = cast<ShapedType>(op.getX().getType()).getDimSize(1);
-  return k % CriaDialect::kQuantBlock == 0 && !op.getBf16() &&
+  return k % CriaDialect::kQuantBlock == 0 &&
          !(norm && norm.getKind() == NormKind::per_head);
 }
 
 struct FormTeams : cria::impl::FormTeamsBase<FormTeams> {
+  using FormTeamsBase::FormTeamsBase;
+
+  /// Rows that were to be rounded to bf16 for linears of which one is not to
+  /// take them so.
+  void keepRowsExact(bool isPrefill) {
+    getOperation().walk([&](RowsOp rows) {
+      if (!rows.getBf16())
+        return;
+      auto users = llvm::to_vector(rows->getUsers());
+      if (isPrefill && takes(rows) && llvm::all_of(users, [](Operation *user) {
+            return takes(cast<FusedLinearOp>(user).getWeightType());
+          }))
+        return;
+      rows.setBf16(false);
+      for (Operation *user : users)
+        cast<FusedLinearOp>(user).setBf16(false);
+    });
+  }
+
   void runOnOperation() override {
     auto team = IntegerAttr::get(IntegerType::get(&getContext(), 64), kGpuTeam);
+    auto version = getOperation()->getAttrOfType<StringAttr>("cria.version");
+    bool isPrefill = version && version.getValue() == "prefill";
+    keepRowsExact(isPrefill);
     getOperation().walk([&](FusedLinearOp op) {
-      if (takes(op.getWeightType()) && !op.getBf16())
-        op->setAttr(kTeamAttr, team);
+      if (!takes(op.getWeightType()))
+        return;
+      op->setAttr(kTeamAttr, team);
+      auto weights = static_cast<int64_t>(op.getWeights().size());
+      int64_t rows = op.getBf16() ? gemmRoundedRows : gemmRows;
+      int64_t tokens =
+          op.getWeightType().isQuantized() ? gemmCodeTokens : gemmTokens;
+      if (isPrefill)
+        op->setAttr(kGemmAttr, DenseI64ArrayAttr::get(
+                                   &getContext(), {tokens, rows / weights}));
     });
     getOperation().walk([&](FusedAttentionOp op) {
       if (isForTensorCores(op))

@@ -39,8 +39,9 @@ void GpuClones::adjust(PipelineOptions &options) {
   options.attentionAccumulators = kGpuAttentionAccumulators;
   options.linearPanels = 1;
   options.linearBlockTokens = 0;
-  options.linearDotTile = options.linearDot2 = options.linearDotTile2 = false;
-  options.roundActivations = options.narrowCodes = false;
+  options.linearDotTile = options.linearDotTile2 = false;
+  // What is narrowed says whether numerics are fast.
+  options.roundActivations = options.linearDot2 = options.narrowCodes;
   options.attentionHalves = false;
   options.sharedRows = options.teams = true;
   options.tuningRecord.clear(); // it is of a CPU

@@ -31,7 +31,23 @@ def FormTeams : Pass<"cria-form-teams", "::mlir::func::FuncOp"> {
     %y = cria.fused_linear acts(%x : tensor<?x64xf32>) weights(%w : !cria.weight<96x64, bf16, n16k2>) outs(%0 : tensor<?x96xf32>)
       attributes {cria.team = 16 : i64, extra_kinds = [], out = #cria<out rows>} ...
     ```
+    and in a function with `cria.version = "prefill"`, for
+    `cria-vectorize-team-gemm`:
+    ```mlir
+      attributes {cria.gemm = array<i64: 128, 128>, cria.team = 16 : i64, extra_kinds = [], out = #cria<out rows>} ...
+    ```
   }];
+  let options = [
+    Option<"gemmTokens", "gemm-tokens", "int64_t", "::cria::kGpuGemmTokens",
+           "tokens of a team's tile in the prefill version">,
+    Option<"gemmCodeTokens", "gemm-code-tokens", "int64_t",
+           "::cria::kGpuGemmCodeTokens", "the same where weights are codes">,
+    Option<"gemmRows", "gemm-rows", "int64_t", "::cria::kGpuGemmRows",
+           "rows of it, of all weights of the op together">,
+    Option<"gemmRoundedRows", "gemm-rounded-rows", "int64_t",
+           "::cria::kGpuGemmRoundedRows",
+           "the same where activations are rounded to bf16">
+  ];
 }
 
 def VectorizeTeamLinear : Pass<"cria-vectorize-team-linear", "::mlir::ModuleOp"> {
@@ -51,8 +67,9 @@ def VectorizeTeamLinear : Pass<"cria-vectorize-team-linear", "::mlir::ModuleOp">
 
     The instruction and the order of K are the same for any number of tokens,
     so that a token's result does not depend on the others: 8 tokens a product,
-    up to 8 products to a pass over the weights in the prefill version. They
-    are not the bits of a CPU, whose sums have one slice.
+    up to 4 products to a pass over the weights in the version for batches.
+    Linears with `cria.gemm` are left to `cria-vectorize-team-gemm`. They are
+    not the bits of a CPU, whose sums have one slice.
 
     A thread (q, l) of a warp, q = 0 to 7 and l = 0 to 3, has rows 2 q and 2 q +
     1 of the 16: in the layouts n16k4 and n16k2 they lie side by side for each
@@ -152,6 +169,75 @@ def VectorizeTeamAttention : Pass<"cria-vectorize-team-attention", "::mlir::Modu
     "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
     "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
     "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"
+  ];
+}
+
+def VectorizeTeamGemm : Pass<"cria-vectorize-team-gemm", "::mlir::ModuleOp"> {
+  let summary = "cria.fused_linear of a team to products of a tile in the block's memory";
+  let description = [{
+    The linears with `cria.gemm`: those of the prefill version, by tiles of so
+    many tokens and rows. The 8 warps share a tile as 2 times 4. Steps of K (of
+    codes: a block of 32; of bf16: 16 columns) go from global memory to the
+    block's by `cp.async`, several on their way at once (`stages`), in pieces of
+    16 bytes whose places are swapped so that what a warp reads lies in all
+    banks. Every number is what `cria-vectorize-team-linear` computes, so that
+    bits do not depend on how many tokens there are: the same products, step by
+    step in the order of K, slice by slice, and each slice's sum is added to
+    those before it, here by one warp.
+
+    A linear with `bf16` (`--numerics fast`) takes rows that are rounded to
+    bf16, one product instead of three, and no slices: other bits than a decode
+    step's, which rounds nothing.
+
+    A thread (q, l) has rows 4 q to 4 q + 3 of 32, one piece of a word of their
+    weights, which are rows q and q + 8 of two products.
+
+    Before:
+    ```mlir
+    cria.fused_linear acts(%a : memref<?x64xf32>) weights(%w : !cria.weight<128x64, bf16, n16k2>) outs(%y : memref<?x128xf32>)
+      attributes {cria.gemm = array<i64: 128, 128>, cria.team = 16 : i64, extra_kinds = [], out = #cria<out rows>} ...
+    ```
+    After:
+    ```mlir
+    call @cria_gpu_copy(%place, %address)             // of stage 0
+    call @cria_gpu_copy_commit()
+    ...                                               // and 1 and 2
+    %totals:64 = scf.for %from = 0 to 4 step 1 iter_args(%t = -0.0, ...) {
+      %sums:64 = scf.for %step = %from to min(%from + 1, 4) iter_args(%s = 0.0, ...) {
+        call @cria_gpu_copy_wait(2)
+        call @cria_gpu_team_sync()
+        scf.if %step + 3 < 4 { call @cria_gpu_copy(...) ... }
+        call @cria_gpu_copy_commit()
+        %a:4 = call @cria_gpu_words4(%rows)
+        %x:2 = call @cria_gpu_words2(%tokens)
+        ...
+        %lo:4 = call @cria_gpu_mma_bf16(%a#0, %a#1, %a#2, %a#3, %x0_lo, %x1_lo, %s#0, %s#1, %s#2, %s#3)
+        ...
+      }
+      %t + %sums
+    }
+    call @cria_gpu_copy_wait(0)
+    call @cria_gpu_team_sync()
+    scf.for %tile = 0 to 4 {
+      call @cria_gpu_put(%place, %totals#0)           // of this tile
+      call @cria_gpu_team_sync()
+      scf.for %item = %group to 32 step 2 {
+        %acc = call @cria_gpu_lanes(call @cria_gpu_get(%own))
+        vector.store %acc, %y[%token, %row]
+      }
+      call @cria_gpu_team_sync()
+    }
+    ```
+  }];
+  let options = [
+    Option<"stages", "stages", "int64_t", "::cria::kGpuGemmStages",
+           "steps of K in the block's memory at most; fewer where they do not fit">
+  ];
+  let dependentDialects = [
+    "::cria::CriaDialect", "::mlir::arith::ArithDialect",
+    "::mlir::func::FuncDialect", "::mlir::math::MathDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect"
   ];
 }
 

@@ -123,6 +123,45 @@ define void @cria_gpu_copy(i32 %place, i64 %address) alwaysinline nounwind {
   ret void
 }
 
+declare void @llvm.nvvm.cp.async.ca.shared.global.4(ptr addrspace(3), ptr addrspace(1))
+
+define void @cria_gpu_copy_word(i32 %place, i64 %address) alwaysinline nounwind {
+  %at = getelementptr inbounds float, ptr addrspace(3) @team_memory, i32 %place
+  %from = inttoptr i64 %address to ptr addrspace(1)
+  call void @llvm.nvvm.cp.async.ca.shared.global.4(ptr addrspace(3) %at, ptr addrspace(1) %from)
+  ret void
+}
+
+define i32 @cria_gpu_words1(i64 %place) alwaysinline nounwind {
+  %at = getelementptr inbounds float, ptr addrspace(3) @team_memory, i64 %place
+  %word = load i32, ptr addrspace(3) %at, align 4
+  ret i32 %word
+}
+
+define {i32, i32} @cria_gpu_words2(i64 %place) alwaysinline nounwind {
+  %at = getelementptr inbounds float, ptr addrspace(3) @team_memory, i64 %place
+  %both = load <2 x i32>, ptr addrspace(3) %at, align 8
+  %w0 = extractelement <2 x i32> %both, i32 0
+  %w1 = extractelement <2 x i32> %both, i32 1
+  %r0 = insertvalue {i32, i32} undef, i32 %w0, 0
+  %r1 = insertvalue {i32, i32} %r0, i32 %w1, 1
+  ret {i32, i32} %r1
+}
+
+define {i32, i32, i32, i32} @cria_gpu_words4(i64 %place) alwaysinline nounwind {
+  %at = getelementptr inbounds float, ptr addrspace(3) @team_memory, i64 %place
+  %all = load <4 x i32>, ptr addrspace(3) %at, align 16
+  %w0 = extractelement <4 x i32> %all, i32 0
+  %w1 = extractelement <4 x i32> %all, i32 1
+  %w2 = extractelement <4 x i32> %all, i32 2
+  %w3 = extractelement <4 x i32> %all, i32 3
+  %r0 = insertvalue {i32, i32, i32, i32} undef, i32 %w0, 0
+  %r1 = insertvalue {i32, i32, i32, i32} %r0, i32 %w1, 1
+  %r2 = insertvalue {i32, i32, i32, i32} %r1, i32 %w2, 2
+  %r3 = insertvalue {i32, i32, i32, i32} %r2, i32 %w3, 3
+  ret {i32, i32, i32, i32} %r3
+}
+
 define void @cria_gpu_copy_commit() alwaysinline nounwind {
   call void @llvm.nvvm.cp.async.commit.group()
   ret void

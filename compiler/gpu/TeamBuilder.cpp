@@ -137,6 +137,10 @@ void TeamBuilder::copy(Value place, Value address) {
   Value wide = arith::IndexCastUIOp::create(b, b.getI64Type(), address);
   call("cria_gpu_copy", {}, {place, wide});
 }
+void TeamBuilder::copyWord(Value place, Value address) {
+  Value wide = arith::IndexCastUIOp::create(b, b.getI64Type(), address);
+  call("cria_gpu_copy_word", {}, {place, wide});
+}
 void TeamBuilder::copyCommit() { call("cria_gpu_copy_commit", {}, {}); }
 void TeamBuilder::copyWait(int64_t pending) {
   assert(pending <= kMostCopyGroups);
@@ -149,6 +153,34 @@ SmallVector<Value> TeamBuilder::loadMatrices(Value place, int64_t further,
   return call(transposed ? "cria_gpu_load_transposed"
                          : "cria_gpu_load_matrices",
               words, {place, i32(further)});
+}
+
+SmallVector<Value> TeamBuilder::words(Value place, int64_t count) {
+  SmallVector<Type> types(count, b.getI32Type());
+  Value wide = arith::IndexCastUIOp::create(b, b.getI64Type(), place);
+  return call(("cria_gpu_words" + Twine(count)).str(), types, wide);
+}
+
+std::array<SmallVector<Value>, 3> TeamBuilder::split(ValueRange bits) {
+  std::array<SmallVector<Value>, 3> parts;
+  Type i32Type = b.getI32Type(), f32 = b.getF32Type();
+  for (size_t i = 0; i < bits.size(); i += 2) {
+    Value two[] = {bits[i], bits[i + 1]};
+    for (SmallVector<Value> &part : parts) {
+      SmallVector<Value> upper;
+      for (Value &rest : two) {
+        upper.push_back(
+            arith::AndIOp::create(b, rest, i32(int32_t(0xffff0000))));
+        Value less = arith::SubFOp::create(
+            b, arith::BitcastOp::create(b, f32, rest),
+            arith::BitcastOp::create(b, f32, upper.back()));
+        rest = arith::BitcastOp::create(b, i32Type, less);
+      }
+      part.push_back(arith::OrIOp::create(
+          b, arith::ShRUIOp::create(b, upper[0], i32(16)), upper[1]));
+    }
+  }
+  return parts;
 }
 
 Value TeamBuilder::pack(bool isBf16, Value low, Value high) {

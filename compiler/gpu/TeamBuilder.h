@@ -16,6 +16,12 @@
 //   cria_gpu_fetch(i64 address)        asks for 128 bytes to be in L2
 //   cria_gpu_copy(i32 place, i64 address)
 //                                      begins to copy 16 bytes into 4 places
+//   cria_gpu_copy_word(i32 place, i64 address)
+//                                      the same of 4 bytes
+//   cria_gpu_words1(i64 place) -> i32, cria_gpu_words2(...) -> 2 x i32,
+//   cria_gpu_words4(...) -> 4 x i32    words of the team's memory; 64 bits, as
+//                                      constants that are added to a place then
+//                                      become a part of the instruction
 //   cria_gpu_copy_commit()             the thread's copies since the last one
 //                                      are a group
 //   cria_gpu_copy_wait(i32 n)          until all but its last n groups (n is a
@@ -44,11 +50,16 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 
+#include <array>
+
 namespace cria {
 
 /// On ops that a team works on, before and after they are tiled: how many
 /// groups it has.
 constexpr llvm::StringLiteral kTeamAttr = "cria.team";
+
+/// On a team's linears of the prefill version: tokens and rows of a tile.
+constexpr llvm::StringLiteral kGemmAttr = "cria.gemm";
 
 /// Places of 32 bits that a team has: what fits into 48 KB, which a block has
 /// on every GPU without being asked for more.
@@ -95,8 +106,13 @@ public:
   /// into the team's memory, place (of i32) a multiple of 4. Nobody may touch
   /// these places before copyWait and sync.
   void copy(mlir::Value place, mlir::Value address);
+  /// The same of 4 bytes and one place.
+  void copyWord(mlir::Value place, mlir::Value address);
   void copyCommit();
   void copyWait(int64_t pending);
+
+  /// 1, 2 or 4 words from a place that is a multiple of as many.
+  llvm::SmallVector<mlir::Value> words(mlir::Value place, int64_t count);
 
   /// Four matrices of 8 rows of 16 bytes of the team's memory, each row at a
   /// place (of i32, plus a constant; a multiple of 4): those of matrix i are
@@ -108,6 +124,10 @@ public:
                                               int64_t further, bool transposed);
   /// Two f32 as a word of f16 or bf16, the first lowest; to nearest even.
   mlir::Value pack(bool isBf16, mlir::Value low, mlir::Value high);
+
+  /// The bits of pairs of f32 as words of bf16: three of each pair, whose sum
+  /// loses nothing, the largest first, as every number has 24 bits.
+  std::array<llvm::SmallVector<mlir::Value>, 3> split(mlir::ValueRange bits);
 
   enum class Product { u8s8, bf16, f16 };
 

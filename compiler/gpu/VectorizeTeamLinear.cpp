@@ -335,30 +335,18 @@ void TeamLinear::addCodes(Value block, ArrayRef<Value> raw, size_t tile,
   }
 }
 
-/// 16 columns. An f32 is a sum of three bf16, each what the ones before leave:
-/// nothing of it is lost, and products of bf16 are exact in f32.
+/// 16 columns. An f32 is a sum of three bf16, and products of bf16 are exact in
+/// f32.
 void TeamLinear::addFloats(Value step, ArrayRef<Value> raw, size_t tile,
                            MutableArrayRef<Value> sums) {
-  Type i32 = b.getI32Type(), f32 = b.getF32Type();
   Value column = add(mul(step, kColumns / 2), mul(team.quadLane, 2));
-  SmallVector<Value> parts[3]; // the upper bits first; two words each
-  for (int64_t further : {0, 8}) {
-    SmallVector<Value> two = team.loadWords(
-        op.getActs()[0], {rowTokens[tile], addIndex(b, column, further)}, 2);
-    for (SmallVector<Value> &part : parts) {
-      SmallVector<Value> upper;
-      for (Value &bits : two) {
-        upper.push_back(
-            arith::AndIOp::create(b, bits, team.i32(int32_t(0xffff0000))));
-        Value rest = arith::SubFOp::create(
-            b, arith::BitcastOp::create(b, f32, bits),
-            arith::BitcastOp::create(b, f32, upper.back()));
-        bits = arith::BitcastOp::create(b, i32, rest);
-      }
-      part.push_back(arith::OrIOp::create(
-          b, arith::ShRUIOp::create(b, upper[0], team.i32(16)), upper[1]));
-    }
-  }
+  SmallVector<Value> bits;
+  for (int64_t further : {0, 8})
+    llvm::append_range(
+        bits,
+        team.loadWords(op.getActs()[0],
+                       {rowTokens[tile], addIndex(b, column, further)}, 2));
+  auto parts = team.split(bits);
   for (size_t w = 0; w < weights.size(); ++w) {
     MutableArrayRef<Value> four =
         sums.slice((w * rowTokens.size() + tile) * 4, 4);
@@ -376,7 +364,7 @@ struct VectorizeTeamLinear
   void runOnOperation() override {
     SmallVector<FusedLinearOp> ops;
     getOperation().walk([&](FusedLinearOp op) {
-      if (op->hasAttr(kTeamAttr))
+      if (op->hasAttr(kTeamAttr) && !op->hasAttr(kGemmAttr))
         ops.push_back(op);
     });
     // While the ops are there to say what comes next.

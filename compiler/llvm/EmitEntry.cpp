@@ -525,12 +525,12 @@ private:
     Block *first = b.createBlock(&forward.getBody());
     Block *second = b.createBlock(&forward.getBody());
     b.setInsertionPointToStart(entry);
-    Value condition;
+    Value condition, n;
     if (info.plain) {
       condition = LLVM::ICmpOp::create(b, LLVM::ICmpPredicate::eq,
                                        entry->getArgument(1), constant(b, 0));
     } else {
-      Value n = load(b, entry->getArgument(0), FIELD(n), i64);
+      n = load(b, entry->getArgument(0), FIELD(n), i64);
       condition = LLVM::ICmpOp::create(b, LLVM::ICmpPredicate::sle, n,
                                        constant(b, kDecodeTokens));
     }
@@ -539,6 +539,18 @@ private:
     if (failed(emitCall(b, converter, info.plain ? info.plain : info.decode)))
       return failure();
     b.setInsertionPointToStart(second);
+    if (info.batch) {
+      Block *few = b.createBlock(&forward.getBody());
+      Block *many = b.createBlock(&forward.getBody());
+      b.setInsertionPointToStart(second);
+      condition = LLVM::ICmpOp::create(b, LLVM::ICmpPredicate::sle, n,
+                                       constant(b, kBatchTokens));
+      LLVM::CondBrOp::create(b, condition, few, many);
+      b.setInsertionPointToStart(few);
+      if (failed(emitCall(b, converter, info.batch)))
+        return failure();
+      b.setInsertionPointToStart(many);
+    }
     if (info.prefill)
       return emitCall(b, converter, info.prefill);
     LLVM::ReturnOp::create(b, ValueRange());

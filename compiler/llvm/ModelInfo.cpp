@@ -144,11 +144,13 @@ FailureOr<ModelInfo> ModelInfo::get(ModuleOp module) {
     auto version = func->getAttrOfType<StringAttr>("cria.version");
     func::FuncOp *place = !version                          ? &info.plain
                           : version.getValue() == "decode"  ? &info.decode
+                          : version.getValue() == "batch"   ? &info.batch
                           : version.getValue() == "prefill" ? &info.prefill
                                                             : nullptr;
     if (!place)
       return func.emitError() << "cria.version is " << version
-                              << "; expected \"decode\" or \"prefill\"";
+                              << "; expected \"decode\", \"batch\" or "
+                                 "\"prefill\"";
     if (*place)
       return func.emitError() << "is a second entry function of its kind";
     *place = func;
@@ -156,11 +158,11 @@ FailureOr<ModelInfo> ModelInfo::get(ModuleOp module) {
       return failure();
   }
   if (static_cast<bool>(info.plain) == static_cast<bool>(info.prefill) ||
-      (info.plain && info.decode))
+      (info.plain && info.decode) || (info.batch && !info.decode))
     return module.emitError(
         "the module needs one entry function (attribute cria.entry): either "
         "one without cria.version, or a \"prefill\" with an optional "
-        "\"decode\" version");
+        "\"decode\" and, with that, \"batch\" version");
   info.kvBytesPerToken = 2 * info.layers * info.kvHeads * info.kvHeadBytes;
   return info;
 }

@@ -44,8 +44,9 @@ struct ModelInfo {
   /// Empty without --profile.
   std::vector<ProfileOp> profile;
 
-  /// Either `plain`, or `prefill` and perhaps `decode`.
-  mlir::func::FuncOp plain, prefill, decode;
+  /// Either `plain`, or `prefill` and perhaps `decode`; with that perhaps
+  /// `batch`.
+  mlir::func::FuncOp plain, prefill, decode, batch;
 
   /// Checks the module on the way; a failure has been reported on the op.
   static mlir::FailureOr<ModelInfo> get(mlir::ModuleOp module);

@@ -43,6 +43,46 @@ constexpr int64_t kGpuLoadsAhead = 32;
 /// about what a barrier and the small kernels between two linears take.
 constexpr int64_t kGpuFetchBytes = 64 * 1024;
 
+/// Tokens and rows of a block's tile of a linear in the prefill version
+/// (gpu/VectorizeTeamGemm.cpp), of weights in codes, in bf16, and in bf16 with
+/// rows that are rounded to it; and steps of K in the block's memory at once.
+///
+/// Registers: a warp has 64 rows, and 32 tokens (of codes 24) of the tile: 16
+/// (12) products of 4 f32 a thread, once for the slice of K at hand and once
+/// for the sum of those before it: 128 (96) of 255. Rounded rows have no
+/// slices, and twice the tokens a warp.
+///
+/// What a step of K takes. M is a product of a warp, of which a multiprocessor
+/// of an H100 starts one a cycle at the peak of its tensor cores, and of an
+/// A100 one in two; both issue 4 instructions of warps a cycle, an A100 only 2
+/// on f32; L2 gives some 24 and 33 bytes a cycle and multiprocessor, shared
+/// memory 128. Instructions are those of the PTX, for all 8 warps:
+///
+/// | weights | M | instructions (f32) | from L2 | shared memory | H100, at best
+/// | A100 |
+/// |---|---|---|---|---|---|---|
+/// | q8 | 96 | 1770 (1150) | 8.1 KB | 22 KB | 442 cycles, issue: 22 % | 576,
+/// f32: 33 % | | q4 with mins | 96 | 2350 (1540) | 6.3 KB | 16 KB | 588, issue:
+/// 16 % | 768, f32: 25 % | | bf16 | 384 | 1760 (260) | 12 KB | 32 KB | 512, L2:
+/// 75 %, a third of it use | 768, M: 33 % | | bf16, rounded | 256 | 660 | 12 KB
+/// | 32 KB | 512, L2: 50 % | 512, M: 100 % |
+///
+/// Per cents of codes are of the peak of 8 bits, which is twice that of bf16.
+/// mma.sync itself is known to reach some 60 % of an H100's peak, which is
+/// wgmma's, and 90 of an A100's; two warps on each scheduler with 12 to 32 sums
+/// that do not wait for each other cover its 16 to 33 cycles. So an A100 can
+/// pass 60 % of the dense bf16 peak with rounded rows; an H100 cannot without
+/// wgmma, and tiles that several blocks read together.
+///
+/// The first three steps are 1 to 2 us of waiting, of the 30 and more that a
+/// tile takes at K = 4096. 2048 tokens and 4096 rows are 512 tiles of 128, 3.9
+/// for each of the 132 multiprocessors of an H100.
+constexpr int64_t kGpuGemmCodeTokens = 96;
+constexpr int64_t kGpuGemmTokens = 128;
+constexpr int64_t kGpuGemmRows = 128;
+constexpr int64_t kGpuGemmRoundedRows = 256;
+constexpr int64_t kGpuGemmStages = 4;
+
 /// Of PipelineOptions: tokens of a linear, and sums of attention, each a
 /// register of a lane. More of either makes ptxas spill in some models: a
 /// kernel has the addresses and sizes of a whole step to keep as well.

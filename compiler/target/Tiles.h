@@ -15,6 +15,11 @@ namespace cria {
 /// need four more: beyond a few rows sharing the work is cheaper.
 constexpr int64_t kDecodeTokens = 4;
 
+/// Calls of more than kDecodeTokens and up to this many run the version
+/// `batch`, where a target has one (a GPU): the prefill version's tiles of 128
+/// tokens would be less than half full, and too few for all multiprocessors.
+constexpr int64_t kBatchTokens = 64;
+
 /// Output rows in a tile: the unit in which a linear is split over threads.
 /// One group of 16 rows is the least that a vector holds, and splits a
 /// 576-row matrix evenly over up to 36 threads. Matrices with many rows take

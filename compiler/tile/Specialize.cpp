@@ -15,6 +15,8 @@ using namespace cria;
 
 namespace {
 struct Specialize : cria::impl::SpecializeBase<Specialize> {
+  using SpecializeBase::SpecializeBase;
+
   void runOnOperation() override {
     SmallVector<func::FuncOp> entries;
     for (auto func : getOperation().getOps<func::FuncOp>())
@@ -22,9 +24,14 @@ struct Specialize : cria::impl::SpecializeBase<Specialize> {
         entries.push_back(func);
     for (func::FuncOp entry : entries) {
       OpBuilder b(entry);
-      auto few = cast<func::FuncOp>(b.clone(*entry));
-      few.setName((entry.getName() + "_decode").str());
-      few->setAttr("cria.version", b.getStringAttr("decode"));
+      auto add = [&](StringRef version) {
+        auto few = cast<func::FuncOp>(b.clone(*entry));
+        few.setName((entry.getName() + "_" + version).str());
+        few->setAttr("cria.version", b.getStringAttr(version));
+      };
+      add("decode");
+      if (batch)
+        add("batch");
       entry.setName((entry.getName() + "_prefill").str());
       entry->setAttr("cria.version", b.getStringAttr("prefill"));
     }

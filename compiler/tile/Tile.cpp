@@ -145,8 +145,11 @@ struct Tile : cria::impl::TileBase<Tile> {
       bool isTeam = linear->hasAttr(kTeamAttr);
       bool paired =
           !isTeam && (!decode || !linear.getWeightType().isQuantized());
-      int64_t wanted =
-          isTeam ? kTeamRows : linearTileRows(linear.getN(), paired);
+      // A team's tile of tokens and rows in the prefill version.
+      auto gemm = linear->getAttrOfType<DenseI64ArrayAttr>("cria.gemm");
+      int64_t wanted = gemm     ? gemm[1]
+                       : isTeam ? kTeamRows
+                                : linearTileRows(linear.getN(), paired);
       if (failed(takeSchedule(linear, {{"rows", wanted}}))) {
         anyFailed = true;
         return std::nullopt;
@@ -157,7 +160,9 @@ struct Tile : cria::impl::TileBase<Tile> {
       // Canonicalization dissolves a loop of one tile, and outside of parallel
       // loops cria-spmd gives work to one thread: split the tokens then.
       int64_t tokens = decode ? 1 : kTokenTile;
-      if (tile < linear.getN())
+      if (gemm)
+        tokens = gemm[0];
+      else if (tile < linear.getN())
         tokens = decode || isTeam ? 0 : ShapedType::kDynamic;
       return TilePlan{{tokens, tile}, cost};
     }

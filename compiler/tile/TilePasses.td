@@ -19,7 +19,17 @@ def Specialize : Pass<"cria-specialize", "::mlir::ModuleOp"> {
     func.func @forward_decode(%x: tensor<?xi32>) attributes {cria.entry, cria.version = "decode"}
     func.func @forward_prefill(%x: tensor<?xi32>) attributes {cria.entry, cria.version = "prefill"}
     ```
+
+    With `batch` there is a third one, of up to `kBatchTokens`
+    (`compiler/target/Tiles.h`), before the last:
+    ```mlir
+    func.func @forward_batch(%x: tensor<?xi32>) attributes {cria.entry, cria.version = "batch"}
+    ```
   }];
+  let options = [
+    Option<"batch", "batch", "bool", "false",
+           "a version of its own for batches between decode and prefill">
+  ];
 }
 
 def RoundActivations : Pass<"cria-round-activations", "::mlir::func::FuncOp"> {

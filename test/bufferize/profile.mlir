@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // RUN: cria-opt %s -split-input-file -cria-profile | FileCheck %s
+// RUN: sed -E 's/1x(4x32x16|64x32)xf16/1x2176xi16/g' %s | cria-opt --cria-profile | FileCheck %s --check-prefix=CODES
 
 // The case of BufferizePasses.td. A stamp of 7, the number of entries, starts the
 // clock; then one follows each kernel, or its thread's range, and each
@@ -10,6 +11,7 @@
 // CHECK-SAME: {int8, kind = "linear", name = "w", row_bytes = 464 : i64, row_flops = 12288 : i64, version = "decode", weight_bytes = 6528 : i64},
 // CHECK-SAME: {kind = "barrier", name = "before attention", version = "decode"},
 // CHECK-SAME: {cache_bytes = 128 : i64, kind = "attention", name = "attention", position_flops = 384 : i64, row_bytes = 776 : i64, version = "decode", window = 9 : i64},
+// CODES: {cache_bytes = 136 : i64, int8, kind = "attention", name = "attention", position_flops = 768 : i64,
 // CHECK-SAME: {kind = "barrier", name = "at the end", version = "decode"},
 // CHECK-SAME: {kind = "embed", name = "embed", outputs, row_bytes = 516 : i64, version = "prefill"},
 // CHECK-SAME: {kind = "other", name = {{.*}}, row_bytes = 768 : i64, version = "positions"}]}

@@ -84,3 +84,19 @@ func.func @reduce(%x: memref<16xi32>) -> i32 {
   %r = vector.reduction <maxsi>, %v : vector<16xi32> into i32
   return %r : i32
 }
+
+// -----
+
+// Pairs of lanes become the words of the first 8.
+
+// CHECK-LABEL: func @pairs
+// CHECK-COUNT-2: call @cria_gpu_shuffle
+// CHECK: arith.ori
+// CHECK: memref.store %{{.*}} : memref<8xf32>
+func.func @pairs(%x: memref<16xbf16>, %y: memref<8xf32>) {
+  %i = arith.constant 0 : index
+  %v = vector.load %x[%i] : memref<16xbf16>, vector<16xbf16>
+  %w = vector.bitcast %v : vector<16xbf16> to vector<8xf32>
+  vector.store %w, %y[%i] : memref<8xf32>, vector<8xf32>
+  return
+}

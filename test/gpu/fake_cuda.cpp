@@ -64,6 +64,7 @@ struct Fiber {
   struct Copy {
     int32_t Place;
     uint64_t From;
+    size_t Bytes;
   };
   std::vector<std::vector<Copy>> Copies{1}; // groups; the last one is open
 };
@@ -471,12 +472,28 @@ void cria_gpu_fetch(uint64_t At) {
   if (!inside(At, 1))
     stop("a thread asks for memory that nobody allocated");
 }
-void cria_gpu_copy(int32_t Place, uint64_t From) {
-  if (!inside(From, 16) || From % 16 || Place % 4)
-    stop("a copy of 16 bytes from or to where there are none");
-  place(Place + 3);
-  std::memset(&place(Place), 0xff, 16);
-  TheMachine->current().Copies.back().push_back({Place, From});
+static void copy(int32_t Place, uint64_t From, int32_t Words) {
+  size_t Bytes = static_cast<size_t>(Words) * 4;
+  if (!inside(From, Bytes) || From % Bytes || Place % Words)
+    stop("a copy from or to where its bytes cannot be");
+  place(Place + Words - 1);
+  std::memset(&place(Place), 0xff, Bytes);
+  TheMachine->current().Copies.back().push_back({Place, From, Bytes});
+}
+void cria_gpu_copy(int32_t Place, uint64_t From) { copy(Place, From, 4); }
+void cria_gpu_copy_word(int32_t Place, uint64_t From) { copy(Place, From, 1); }
+uint32_t cria_gpu_words1(uint64_t Place) {
+  uint32_t Word;
+  std::memcpy(&Word, &place(static_cast<int32_t>(Place)), sizeof(Word));
+  return Word;
+}
+/// Words of the team's memory, from the place in the first one on.
+void fake_words(int32_t Count, uint32_t *Own) {
+  auto Place = static_cast<int32_t>(Own[0]);
+  if (Place % Count)
+    stop("words are not at a multiple of their bytes");
+  place(Place + Count - 1);
+  std::memcpy(Own, &place(Place), static_cast<size_t>(Count) * 4);
 }
 void cria_gpu_copy_commit() { TheMachine->current().Copies.emplace_back(); }
 void cria_gpu_copy_wait(int32_t Pending) {
@@ -485,7 +502,8 @@ void cria_gpu_copy_wait(int32_t Pending) {
     stop("a wait for copies with a number that no instruction has");
   while (Groups.size() > static_cast<size_t>(Pending) + 1) {
     for (Fiber::Copy Each : Groups.front())
-      std::memcpy(&place(Each.Place), reinterpret_cast<void *>(Each.From), 16);
+      std::memcpy(&place(Each.Place), reinterpret_cast<void *>(Each.From),
+                  Each.Bytes);
     Groups.erase(Groups.begin());
   }
 }

@@ -12,6 +12,64 @@ func.func @bf16(%x: tensor<?x64xf32>, %w: !cria.weight<96x64, bf16, n16k2>, %0: 
   return %y : tensor<?x96xf32>
 }
 
+// Tiles of the prefill version: their rows are those of all weights, and more
+// where rows are rounded.
+
+// CHECK-LABEL: func @prefill
+// CHECK: cria.rows {{.*}}bf16{{.*}}cria.team = 16
+// CHECK: cria.fused_linear {{.*}}cria.gemm = array<i64: 128, 256>, cria.team = 16
+// CHECK: cria.fused_linear {{.*}}cria.gemm = array<i64: 128, 64>, cria.team = 16
+func.func @prefill(%x: tensor<?x64xf32>, %w: !cria.weight<96x64, bf16, n16k2>, %v: !cria.weight<96x64, bf16, n16k2>, %e: tensor<?x64xf32>, %0: tensor<?x96xf32>) -> (tensor<?x96xf32>, tensor<?x96xf32>) attributes {cria.version = "prefill"} {
+  %a = cria.rows ins(%x : tensor<?x64xf32>) outs(%e : tensor<?x64xf32>) attributes {bf16} {
+  ^bb0(%row: tensor<1x64xf32>):
+    cria.yield %row : tensor<1x64xf32>
+  } -> tensor<?x64xf32>
+  %y = cria.fused_linear acts(%a : tensor<?x64xf32>) weights(%w : !cria.weight<96x64, bf16, n16k2>) outs(%0 : tensor<?x96xf32>)
+    attributes {bf16, extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  } -> tensor<?x96xf32>
+  %z = cria.fused_linear acts(%x : tensor<?x64xf32>) weights(%w, %v : !cria.weight<96x64, bf16, n16k2>, !cria.weight<96x64, bf16, n16k2>) outs(%0 : tensor<?x96xf32>)
+    attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%g: vector<16xf32>, %u: vector<16xf32>):
+    %h = arith.mulf %g, %u : vector<16xf32>
+    cria.yield %h : vector<16xf32>
+  } -> tensor<?x96xf32>
+  return %y, %z : tensor<?x96xf32>, tensor<?x96xf32>
+}
+
+// Codes take more instructions than bytes, and registers.
+
+// CHECK-LABEL: func @codes
+// CHECK: cria.fused_linear {{.*}}cria.gemm = array<i64: 96, 128>, cria.team = 16
+func.func @codes(%c: tensor<?x16xi32>, %s: tensor<?x2xf32>, %m: tensor<?x2xi32>, %w: !cria.weight<96x64, q8, block = 32, zero_point, n16k4>, %0: tensor<?x96xf32>) -> tensor<?x96xf32> attributes {cria.version = "prefill"} {
+  %y = cria.fused_linear acts(%c, %s, %m : tensor<?x16xi32>, tensor<?x2xf32>, tensor<?x2xi32>) weights(%w : !cria.weight<96x64, q8, block = 32, zero_point, n16k4>) outs(%0 : tensor<?x96xf32>)
+    attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  } -> tensor<?x96xf32>
+  return %y : tensor<?x96xf32>
+}
+
+// One of their readers does not take rounded rows, so none does.
+
+// CHECK-LABEL: func @exact
+// CHECK-NOT: bf16}
+// CHECK-NOT: {bf16
+// CHECK: return
+func.func @exact(%x: tensor<?x64xf32>, %w: !cria.weight<96x64, bf16, n16k2>, %e: tensor<?x64xf32>, %0: tensor<?x96xf32>) -> tensor<?x96xf32> attributes {cria.version = "decode"} {
+  %a = cria.rows ins(%x : tensor<?x64xf32>) outs(%e : tensor<?x64xf32>) attributes {bf16} {
+  ^bb0(%row: tensor<1x64xf32>):
+    cria.yield %row : tensor<1x64xf32>
+  } -> tensor<?x64xf32>
+  %y = cria.fused_linear acts(%a : tensor<?x64xf32>) weights(%w : !cria.weight<96x64, bf16, n16k2>) outs(%0 : tensor<?x96xf32>)
+    attributes {bf16, extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  } -> tensor<?x96xf32>
+  return %y : tensor<?x96xf32>
+}
+
 // 8 columns are half a product.
 
 // CHECK-LABEL: func @ragged

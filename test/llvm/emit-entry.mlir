@@ -116,6 +116,36 @@ module attributes {cria.name = "tiny", cria.architecture = "llama", cria.vocab =
 
 // -----
 
+// Three versions: up to 4 tokens, up to 64, and more.
+
+// CHECK-LABEL: llvm.func hidden @p_forward(
+// CHECK: %[[FOUR:.*]] = llvm.mlir.constant(4 : i64)
+// CHECK: llvm.icmp "sle" %[[N:.*]], %[[FOUR]]
+// CHECK: func.call @forward_decode(
+// CHECK: %[[MOST:.*]] = llvm.mlir.constant(64 : i64)
+// CHECK: %[[FEW:.*]] = llvm.icmp "sle" %[[N]], %[[MOST]]
+// CHECK: llvm.cond_br %[[FEW]], ^[[BATCH:.*]], ^[[PREFILL:.*]]
+// CHECK: ^[[BATCH]]:
+// CHECK: func.call @forward_batch(
+// CHECK: ^[[PREFILL]]:
+// CHECK: func.call @forward_prefill(
+
+module attributes {cria.name = "tiny", cria.architecture = "llama", cria.vocab = 8 : i64, cria.width = 4 : i64,
+    cria.layers = 2 : i64, cria.heads = 1 : i64, cria.kv_heads = 1 : i64, cria.head_dim = 4 : i64, cria.ffn = 8 : i64,
+    cria.context = 128 : i64, cria.max_batch = 128 : i64} {
+  func.func @forward_decode(%out: memref<?x8xf32> {cria.arg = "logits"}) attributes {cria.entry, cria.version = "decode"} {
+    return
+  }
+  func.func @forward_batch(%out: memref<?x8xf32> {cria.arg = "logits"}) attributes {cria.entry, cria.version = "batch"} {
+    return
+  }
+  func.func @forward_prefill(%out: memref<?x8xf32> {cria.arg = "logits"}) attributes {cria.entry, cria.version = "prefill"} {
+    return
+  }
+}
+
+// -----
+
 // The plain line: thread 0 alone; and a function whose name the prefix makes.
 
 // CHECK-LABEL: func.func private @p_forward_0(

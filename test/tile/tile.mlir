@@ -44,6 +44,20 @@ func.func @by_tokens(%t: tensor<?xi32> {cria.arg = "tokens"}, %x: tensor<?x32xf3
 
 // -----
 
+// A team's tile of the prefill version; its tokens as well.
+// CHECK-LABEL: func.func @gemm
+// CHECK:         scf.forall (%{{.*}}, %{{.*}}) = (0, 0) to (%{{.*}}, 96) step (128, 64)
+// CHECK:           cria.weight_slice {{.*}} to !cria.weight<?x32, bf16, n16k2>
+func.func @gemm(%x: tensor<?x32xf32>, %w: !cria.weight<96x32, bf16, n16k2>, %init: tensor<?x96xf32>) -> tensor<?x96xf32> attributes {cria.version = "prefill"} {
+  %y = cria.fused_linear acts(%x : tensor<?x32xf32>) weights(%w : !cria.weight<96x32, bf16, n16k2>) outs(%init : tensor<?x96xf32>) attributes {cria.gemm = array<i64: 128, 64>, cria.team = 16 : i64, extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  } -> tensor<?x96xf32>
+  return %y : tensor<?x96xf32>
+}
+
+// -----
+
 // Decode of codes takes one group of 16 rows at a time.
 // CHECK-LABEL: func.func @codes_decode
 // CHECK:         scf.forall {{.*}} to (96) step (16)

@@ -128,7 +128,8 @@ typedef struct cria_profile_op {
   int64_t position_flops;
   int64_t window;
   int64_t outputs; /* 0 or 1 */
-  int64_t int8;    /* 1: the operations are products of bytes, else of f32 */
+  int64_t int8;    /* 1: the operations are products of bytes, of which one of
+                      16-bit codes counts as two, else of f32 */
 } cria_profile_op;
 
 /* What a thread spends on an op, in ticks of the counter that rdtsc (x86) or
