@@ -28,7 +28,7 @@ LOWER = ["--cria-vectorize-attention", "--cria-vectorize-attention-merge",
          "--convert-func-to-llvm", "--reconcile-unrealized-casts"]
 
 
-def compile_module(text, name, args, cflags=None, first=()):
+def compile_module(text, name, args, cflags=None, first=(), level="-O0"):
     """The shared library that cria-opt, mlir-translate and clang make of it."""
     cflags = args.cflags if cflags is None else cflags
     base = os.path.join(args.tmp, name)
@@ -42,7 +42,8 @@ def compile_module(text, name, args, cflags=None, first=()):
     with open(base + ".ll", "wb") as file:
         file.write(translated)
     library = base + ".so"
-    subprocess.run([args.clang, "-O3", *cflags.split(), "-shared", "-fPIC",
+    # Compiling would take longer than the kernels do; e2e/ has them optimised.
+    subprocess.run([args.clang, level, *cflags.split(), "-shared", "-fPIC",
                     "-Wno-override-module", base + ".ll", "-o", library,
                     "-lm"], check=True)
     return ctypes.CDLL(library)
@@ -468,13 +469,13 @@ def best_time(function, repeats=30):
 def bench(args):
     """Decode at two depths in bytes/s, and prefill, as one thread does it."""
     source = np.ones(1 << 26, np.float32)
-    library = compile_module(READ, "read", args)
+    library = compile_module(READ, "read", args, level="-O3")
     seconds = best_time(lambda: library._mlir_ciface_read(
         ctypes.byref(descriptor(source))))
     print(f"reading memory: {source.nbytes / seconds / 1e9:.1f} GB/s")
     case = Case("bench", 9, 3, 64, args.bench, layers=60,
                 contexts=((4095, 1),))
-    library = compile_module(case.module(), "bench", args, first=[
+    library = compile_module(case.module(), "bench", args, level="-O3", first=[
         "--cria-vectorize-attention", f"--cria-lower-dot2-i16=isa={args.isa}"])
     for layer in range(case.layers):
         case.keys[layer] = case.keys[case.layer]
