@@ -58,14 +58,14 @@ constexpr int64_t kGpuFetchBytes = 64 * 1024;
 /// on f32; L2 gives some 24 and 33 bytes a cycle and multiprocessor, shared
 /// memory 128. Instructions are those of the PTX, for all 8 warps:
 ///
-/// | weights | M | instructions (f32) | from L2 | shared memory | H100, at best
-/// | A100 |
-/// |---|---|---|---|---|---|---|
-/// | q8 | 96 | 1770 (1150) | 8.1 KB | 22 KB | 442 cycles, issue: 22 % | 576,
-/// f32: 33 % | | q4 with mins | 96 | 2350 (1540) | 6.3 KB | 16 KB | 588, issue:
-/// 16 % | 768, f32: 25 % | | bf16 | 384 | 1760 (260) | 12 KB | 32 KB | 512, L2:
-/// 75 %, a third of it use | 768, M: 33 % | | bf16, rounded | 256 | 660 | 12 KB
-/// | 32 KB | 512, L2: 50 % | 512, M: 100 % |
+/// - q8: M 96, instructions 1770 (1150), 8.1 KB from L2, 22 KB of shared
+///   memory; H100 442 cycles by issue, 22 %; A100 576 by f32, 33 %.
+/// - q4 with mins: M 96, 2350 (1540), 6.3 KB, 16 KB; H100 588 by issue, 16 %;
+///   A100 768 by f32, 25 %.
+/// - bf16: M 384, 1760 (260), 12 KB, 32 KB; H100 512 by L2, 75 %, a third of it
+///   use; A100 768 by M, 33 % use.
+/// - bf16, rounded: M 256, 660, 12 KB, 32 KB; H100 512 by L2, 50 %; A100 512 by
+///   M, 100 %.
 ///
 /// Per cents of codes are of the peak of 8 bits, which is twice that of bf16.
 /// mma.sync itself is known to reach some 60 % of an H100's peak, which is

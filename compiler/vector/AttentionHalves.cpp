@@ -86,9 +86,8 @@ void AttentionKernel::stageQueries(const Tile &tile) {
   Halves h{b};
   Value factor = vec(scale * (hasMore() ? 1.0 : kLog2E));
   eachRow(tile, [&](Value row) {
-    Value token = add(tile.row, div(row, tile.heads));
-    Value head =
-        add(tile.firstHead, arith::RemUIOp::create(b, row, idx(tile.heads)));
+    Value token, head;
+    std::tie(token, head) = tokenAndHead(tile, row);
     loop(idx(0), idx(headDim), kHalfLanes, [&](Value d) {
       Values both;
       for (int64_t half = 0; half < 2; ++half)

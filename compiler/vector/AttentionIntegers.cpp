@@ -79,9 +79,8 @@ Value AttentionKernel::intZero() {
 void AttentionKernel::quantizeQueries(const Tile &tile) {
   eachRow(tile, [&](Value row) {
     Value at = scratchRow(tile, row);
-    Value token = add(tile.row, div(row, tile.heads));
-    Value head =
-        add(tile.firstHead, arith::RemUIOp::create(b, row, idx(tile.heads)));
+    Value token, head;
+    std::tie(token, head) = tokenAndHead(tile, row);
     Value from = mul(head, headDim);
     Values numbers;
     Value most, total;

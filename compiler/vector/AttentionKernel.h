@@ -9,6 +9,8 @@
 
 #include "compiler/vector/AttentionBuilder.h"
 
+#include <tuple>
+
 namespace cria {
 
 /// Writes the loops of one op.
@@ -201,6 +203,14 @@ private:
   /// Rows are ordered token by token.
   static int64_t tokenOf(const Tile &tile, int64_t row) {
     return row / tile.heads;
+  }
+  /// The token among all, and the query head, of a row that only a loop knows.
+  std::pair<Value, Value> tokenAndHead(const Tile &tile, Value row) {
+    Value count = idx(tile.heads);
+    Value token = add(tile.row, mlir::arith::DivUIOp::create(b, row, count));
+    Value head =
+        add(tile.firstHead, mlir::arith::RemUIOp::create(b, row, count));
+    return {token, head};
   }
   /// Among the scratch of all tiles of a group.
   Value scratchRow(const Tile &tile, Value row) {

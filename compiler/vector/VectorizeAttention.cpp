@@ -322,9 +322,8 @@ void AttentionKernel::emitMerge(const Tile &tile) {
 void AttentionKernel::emitPartials(const Tile &tile) {
   eachRow(tile, [&](Value row) {
     Value at = scratchRow(tile, row);
-    Value token = add(tile.row, div(row, tile.heads));
-    Value head =
-        add(tile.firstHead, arith::RemUIOp::create(b, row, idx(tile.heads)));
+    Value token, head;
+    std::tie(token, head) = tokenAndHead(tile, row);
     eachColumn(1, [&](Value column, int64_t width, int64_t) {
       storeVector(loadChunk(tile, row, column, width), init,
                   {token, head, place, column});
