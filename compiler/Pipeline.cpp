@@ -185,6 +185,7 @@ static void buildVector(OpPassManager &pm, const PipelineOptions &options) {
   linear.floatPanels = options.linearFloatPanels;
   linear.blockTokens = options.linearBlockTokens;
   linear.prefetch = options.linearPrefetch;
+  linear.stream = options.linearStream;
   linear.dotTile = options.linearDotTile;
   linear.dot2 = options.linearDot2;
   linear.dotTile2 = options.linearDotTile2;

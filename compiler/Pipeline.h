@@ -40,6 +40,8 @@ struct PipelineOptions {
   int64_t linearBlockTokens = 6;
   /// Bytes of weights that are prefetched ahead of their use.
   int64_t linearPrefetch = 4096;
+  /// The same into L2, in the version decode: see VectorizeLinear.
+  int64_t linearStream = 16384;
   /// Of a block's tokens, 16 at a time are a cria.dot_tile.
   bool linearDotTile = false;
   /// Of any target of the artifact: linears with bf16 weights may take rows in

@@ -49,7 +49,8 @@ struct Knob {
 constexpr Knob kKnobs[] = {
     {"rows", 16, 4096, 16},      {"tokens", 1, 64, 1},
     {"panels", 1, 2, 1},         {"block-tokens", 0, 64, 1},
-    {"prefetch", 0, 1 << 20, 1}, {"accumulators", 1, 64, 1},
+    {"prefetch", 0, 1 << 20, 1}, {"stream", 0, 1 << 20, 1},
+    {"accumulators", 1, 64, 1},
 };
 
 /// The knob that is a word, and its values: the first is the default. The

@@ -124,8 +124,10 @@ linearKnobs(FusedLinearOp op, bool decode, const Values &defaults) {
   std::map<std::string, std::vector<int64_t>> knobs = {
       {"rows", {16, 32, 64, 128, 256}},
       {"prefetch", {0, 1024, 2048, 4096, 8192, 16384}}};
-  if (decode)
+  if (decode) {
+    knobs["stream"] = {0, 8192, 16384, 65536};
     return knobs;
+  }
   bool blocks = defaults.at("block-tokens") > 0;
   // A GLU's two weights are panels anyway.
   if ((blocks || !op.getWeightType().isQuantized()) &&
@@ -180,6 +182,7 @@ llvm::json::Object describe(FusedLinearOp op, bool decode,
   bool quantized = op.getWeightType().isQuantized();
   Values defaults = {
       {"prefetch", options.linearPrefetch},
+      {"stream", options.linearStream},
       {"tokens", options.linearTokens},
       {"panels", quantized ? options.linearPanels : options.linearFloatPanels},
       {"block-tokens", quantized ? options.linearBlockTokens : 0}};

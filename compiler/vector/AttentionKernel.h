@@ -38,6 +38,7 @@ public:
 
 private:
   static constexpr int64_t kPageBlocks = kPage / kLanes;
+  static constexpr int64_t kFarBytes = 16384;
   /// Numbers of f16 in a vector.
   static constexpr int64_t kHalfLanes = 2 * kLanes;
   /// Codes of i16 in a vector.
@@ -58,8 +59,12 @@ private:
     Value index; ///< in the sequence
     Value place; ///< its first column among a chunk's scores
     Value physical;
-    Value isLast; ///< of its chunk
-    Value next;   ///< what is read after it: of the other cache if isLast
+    struct Later {
+      Value isOther; ///< of the other cache, behind the chunk's last page
+      Value physical;
+      bool intoL1;
+    };
+    llvm::SmallVector<Later> later; ///< what is read after it
   };
 
   void planTiles();
@@ -126,19 +131,28 @@ private:
   Value physicalPage(Value page) {
     return loadIndex(pageTables, {sequence, page});
   }
-  /// Behind the last one, page `after` of the other cache is read.
-  void eachPage(Value begin, Value end, Value after,
+  /// Behind the last one, the pages from `after` up to `mostAfter` of the other
+  /// cache are read.
+  void eachPage(Value begin, Value end, Value after, Value mostAfter,
                 llvm::function_ref<void(const Page &)> f) {
     Value last = sub(end, idx(1));
+    // The next page into L1 and, because of the requests that a core may have
+    // on their way (LinearKernel::prefetchBody), one further on into L2.
+    auto laterPage = [&](Value index, int64_t ahead, bool intoL1) {
+      Value at = add(index, ahead), past = sub(at, end);
+      Value isOther = cmp(mlir::arith::CmpIPredicate::sge, past, idx(0));
+      Value next = mlir::arith::SelectOp::create(
+          b, isOther, minIndex(add(after, past), mostAfter),
+          minIndex(at, last));
+      return Page::Later{isOther, physicalPage(next), intoL1};
+    };
+    int64_t bytes =
+        kPage * headDim * cacheElement().getIntOrFloatBitWidth() / 8;
+    int64_t far = 1 + std::max<int64_t>(1, kFarBytes / bytes);
     loop(begin, end, 1, [&](Value index) {
-      Page page{
-          index, mul(sub(index, begin), kPage), physicalPage(index), {}, {}};
-      if (readsAhead()) {
-        page.isLast = cmp(mlir::arith::CmpIPredicate::eq, index, last);
-        Value next = mlir::arith::SelectOp::create(
-            b, page.isLast, after, minIndex(add(index, 1), last));
-        page.next = physicalPage(next);
-      }
+      Page page{index, mul(sub(index, begin), kPage), physicalPage(index), {}};
+      if (readsAhead())
+        page.later = {laterPage(index, 1, true), laterPage(index, far, false)};
       f(page);
     });
   }
@@ -191,14 +205,16 @@ private:
   bool readsAhead() const { return mostTiles == 1 && !isQuantized(); }
   void prefetchNext(const Page &page, Value cache, Value other,
                     const Tile &tile, ValueRange from, int64_t elements) {
-    auto choice =
-        mlir::scf::IfOp::create(b, page.isLast, /*withElseRegion=*/true);
-    mlir::OpBuilder::InsertionGuard guard(b);
-    Values at{layer, page.next, tile.kvHead};
-    b.setInsertionPoint(choice.thenYield());
-    prefetch(other, at, from, elements, /*intoL1=*/true);
-    b.setInsertionPoint(choice.elseYield());
-    prefetch(cache, at, from, elements, /*intoL1=*/true);
+    for (const Page::Later &later : page.later) {
+      auto choice =
+          mlir::scf::IfOp::create(b, later.isOther, /*withElseRegion=*/true);
+      mlir::OpBuilder::InsertionGuard guard(b);
+      Values at{layer, later.physical, tile.kvHead};
+      b.setInsertionPoint(choice.thenYield());
+      prefetch(other, at, from, elements, later.intoL1);
+      b.setInsertionPoint(choice.elseYield());
+      prefetch(cache, at, from, elements, later.intoL1);
+    }
   }
   /// Rows are ordered token by token.
   static int64_t tokenOf(const Tile &tile, int64_t row) {

@@ -89,9 +89,11 @@ void storeLanes(ImplicitLocOpBuilder &b, Value value, Value memref,
     vector::StoreOp::create(b, value, memref, indices);
 }
 
-void prefetchLine(ImplicitLocOpBuilder &b, Value memref, ValueRange indices) {
+void prefetchLine(ImplicitLocOpBuilder &b, Value memref, ValueRange indices,
+                  bool intoL1) {
   memref::PrefetchOp::create(b, memref, indices, /*isWrite=*/false,
-                             /*localityHint=*/3, /*isDataCache=*/true);
+                             /*localityHint=*/intoL1 ? 3 : 2,
+                             /*isDataCache=*/true);
 }
 
 Value tailMask(ImplicitLocOpBuilder &b, int64_t count, int64_t lanes) {

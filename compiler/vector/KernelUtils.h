@@ -61,9 +61,10 @@ void storeLanes(mlir::ImplicitLocOpBuilder &b, mlir::Value value,
                 mlir::Value memref, mlir::ValueRange indices,
                 mlir::Value mask = {});
 
-/// Asks for a line that will be read soon, in all levels of cache.
+/// Asks for a line that will be read soon, in all levels of cache, or in all
+/// but the first.
 void prefetchLine(mlir::ImplicitLocOpBuilder &b, mlir::Value memref,
-                  mlir::ValueRange indices);
+                  mlir::ValueRange indices, bool intoL1 = true);
 
 /// True in the first `count` lanes.
 mlir::Value tailMask(mlir::ImplicitLocOpBuilder &b, int64_t count,

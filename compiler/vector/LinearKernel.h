@@ -8,6 +8,7 @@
 #include "compiler/vector/KernelUtils.h"
 #include "compiler/vector/LinearCodes.h"
 #include "compiler/vector/LinearOperands.h"
+#include "compiler/vector/WeightStream.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
@@ -24,6 +25,7 @@ struct KernelShape {
   int64_t panels;        // vectors of 16 rows that one has, 1 or 2
   int64_t blockTokens;   // that go over a block's codes in registers; 0: none
   int64_t prefetchBytes; // of weights, ahead of their use
+  int64_t streamBytes;   // the same into L2, over the ends of ranges, or 0
   mlir::Value sums;      // f32 sums outside of registers, or null
   mlir::Value tiles;     // bytes for the operands of dot_tile, or null
   bool pairs;            // of floats: rows are bf16 in words of two
@@ -34,8 +36,9 @@ struct KernelShape {
 class LinearKernel {
 public:
   LinearKernel(mlir::ImplicitLocOpBuilder &b, FusedLinearOp op,
-               const KernelShape &shape)
-      : b(b), op(op), weight(op.getWeightType()), shape(shape) {}
+               const KernelShape &shape, const WeightStream &stream)
+      : b(b), op(op), weight(op.getWeightType()), shape(shape), stream(stream) {
+  }
 
   void emit();
 
@@ -93,9 +96,11 @@ private:
   int64_t codeBits() const { return BlockCodes::bits(weight.getElement()); }
   /// Of a block of activations, each with a scale of its own.
   int64_t numParts() const { return weight.getScalesPerBlock(); }
-  int64_t stepsAhead(int64_t stepBytes) const;
+  int64_t stepsAhead(int64_t bytes, int64_t stepBytes) const;
   void prefetch(mlir::Value memref, const Panel &panel, mlir::Value step,
-                int64_t ahead, int64_t line);
+                int64_t ahead, int64_t line, bool intoL1 = true);
+  void prefetchBody(mlir::Value memref, const Panel &panel, mlir::Value step,
+                    int64_t stepBytes, int64_t line);
   void prefetchBlock(const Panel &panel, mlir::Value block);
   mlir::Value superBlock(mlir::Value block) {
     return b.createOrFold<mlir::arith::DivUIOp>(block,
@@ -106,6 +111,7 @@ private:
   FusedLinearOp op;
   WeightType weight;
   KernelShape shape;
+  WeightStream stream;
   bool isWide = false; // codes of 16 bits
 
   llvm::SmallVector<LinearWeight> weights;

@@ -30,6 +30,20 @@ LinearWeight::LinearWeight(ImplicitLocOpBuilder &b, Value weight) {
     mins = parts[2];
 }
 
+Value addressOfGroup(ImplicitLocOpBuilder &b, Value array, Value group) {
+  auto type = cast<MemRefType>(array.getType());
+  int64_t element = type.getElementTypeBitWidth() / 8, groupBytes = element;
+  for (int64_t size : type.getShape().drop_front())
+    groupBytes *= size;
+  auto mul = [&](Value x, int64_t by) -> Value {
+    return arith::MulIOp::create(b, x, constIndex(b, by));
+  };
+  auto layout = memref::ExtractStridedMetadataOp::create(b, array);
+  Value start = memref::ExtractAlignedPointerAsIndexOp::create(b, array);
+  start = arith::AddIOp::create(b, start, mul(layout.getOffset(), element));
+  return arith::AddIOp::create(b, start, mul(group, groupBytes));
+}
+
 LinearRows::LinearRows(ImplicitLocOpBuilder &b, FusedLinearOp op) {
   Value init = op.getInit();
   auto type = cast<MemRefType>(init.getType());

@@ -16,7 +16,14 @@ struct LinearWeight {
 
   /// Codes of 16 rows, and pairs of bf16, are one dimension.
   LinearWeight(mlir::ImplicitLocOpBuilder &b, mlir::Value weight);
+
+  /// Nearly all of its bytes: the codes, or the elements.
+  mlir::Value body() const { return codes ? codes : elements; }
 };
+
+/// The address of group `group` of 16 rows in an array of a weight.
+mlir::Value addressOfGroup(mlir::ImplicitLocOpBuilder &b, mlir::Value array,
+                           mlir::Value group);
 
 /// The rows of an op's result.
 struct LinearRows {

@@ -14,32 +14,55 @@ using namespace mlir;
 namespace cria {
 
 /// Prefetches line `line` of step `step + ahead` of a panel's weights, which
-/// for the last steps is in the panel of the next pass over K.
+/// for the last steps is in the panel of the next pass over K, and of the body
+/// of weights where the stream goes on when the thread's range has ended.
 void LinearKernel::prefetch(Value memref, const Panel &panel, Value step,
-                            int64_t ahead, int64_t line) {
+                            int64_t ahead, int64_t line, bool intoL1) {
   auto type = cast<MemRefType>(memref.getType());
+  int64_t steps = type.getDimSize(1);
   SmallVector<Value> indices(type.getRank(), constIndex(b, 0));
   indices[0] = panel.group;
   indices[1] = addIndex(b, step, ahead);
   // The next group follows in memory.
   if (groupStep > 1) {
-    Value steps = constIndex(b, type.getDimSize(1));
-    Value past =
-        arith::CmpIOp::create(b, arith::CmpIPredicate::uge, indices[1], steps);
+    Value past = arith::CmpIOp::create(b, arith::CmpIPredicate::uge, indices[1],
+                                       constIndex(b, steps));
     indices[0] = arith::SelectOp::create(
         b, past, addIndex(b, panel.group, groupStep), panel.group);
     indices[1] = arith::SelectOp::create(
-        b, past, arith::SubIOp::create(b, indices[1], steps), indices[1]);
+        b, past, arith::SubIOp::create(b, indices[1], constIndex(b, steps)),
+        indices[1]);
   }
   if (line != 0)
     indices[2] = constIndex(b, line);
-  prefetchLine(b, memref, indices);
+  if (stream.groups && memref == panel.weight->body()) {
+    Value left = arith::SubIOp::create(b, stream.groups, indices[0]);
+    Value end = arith::MulIOp::create(b, left, constIndex(b, steps));
+    Value past =
+        arith::CmpIOp::create(b, arith::CmpIPredicate::sge, indices[1], end);
+    indices.back() = arith::SelectOp::create(
+        b, past, stream.jumps[panel.weight - weights.data()], indices.back());
+  }
+  prefetchLine(b, memref, indices, intoL1);
+}
+
+/// Prefetches line `line` of what will be read in place of step `step` of the
+/// body of a panel's weights: from L2 into L1 shortly before its use, and into
+/// L2 well before. A core has 16 requests on their way to L1 and 48 to L2, and
+/// bandwidth is requests over latency: either distance alone reads a tenth
+/// slower.
+void LinearKernel::prefetchBody(Value memref, const Panel &panel, Value step,
+                                int64_t stepBytes, int64_t line) {
+  if (int64_t ahead = stepsAhead(shape.prefetchBytes, stepBytes))
+    prefetch(memref, panel, step, ahead, line);
+  if (int64_t ahead = stepsAhead(shape.streamBytes, stepBytes))
+    prefetch(memref, panel, step, ahead, line, /*intoL1=*/false);
 }
 
 /// Prefetches scales and minima for `block`.
 void LinearKernel::prefetchBlock(const Panel &panel, Value block) {
   int64_t codes = cast<MemRefType>(panel.weight->codes.getType()).getDimSize(2);
-  int64_t ahead = stepsAhead(codes * 4 * kLanes);
+  int64_t ahead = stepsAhead(shape.prefetchBytes, codes * 4 * kLanes);
   if (ahead == 0)
     return;
   if (panel.weight->subscales) {
@@ -82,9 +105,7 @@ SmallVector<Value> LinearKernel::loadScales(const Panel &panel, Value block) {
 Value LinearKernel::loadCodes(const Panel &panel, Value block, int64_t vector) {
   Value codes = panel.weight->codes;
   int64_t vectors = cast<MemRefType>(codes.getType()).getDimSize(2);
-  int64_t ahead = stepsAhead(vectors * 4 * kLanes);
-  if (ahead > 0)
-    prefetch(codes, panel, block, ahead, vector);
+  prefetchBody(codes, panel, block, vectors * 4 * kLanes, vector);
   Value zero = constIndex(b, 0);
   return loadLanes(b, codes, {panel.group, block, constIndex(b, vector), zero},
                    {}, 4 * kLanes);
@@ -161,28 +182,43 @@ SmallVector<Value> LinearKernel::accumulateQuantized(const Panel &panel,
     BlockCodes codes(b, weight.getElement(), load);
     SmallVector<SmallVector<Value>> all(tokens.size()); // the parts of each
     for (int64_t part = 0; part < numParts(); ++part) {
-      SmallVector<Value> dots;
-      for (Value token : tokens)
-        dots.push_back(isWide ? splatInt(b, b.getI32Type(), 0)
-                              : firstSum(panel, token, block, part));
-      auto dotPart = [&](int64_t from) {
-        for (int64_t w :
-             BlockCodes::order(weight.getElement(), part, numParts())) {
-          Value these = codes.word(w), index = addIndex(b, word, from + w);
-          for (auto [token, acc] : llvm::zip_equal(tokens, dots))
-            acc = Dot4Op::create(b, acc, these, loadWord(token, index),
-                                 codeBits());
-        }
+      auto first = [&](Value token) {
+        return firstSum(panel, token, block, part);
       };
-      dotPart(0);
-      if (isWide) {
-        // High bytes count 256; the low ones go on top.
-        for (auto [token, acc] : llvm::zip_equal(tokens, dots))
-          acc = arith::AddIOp::create(
-              b, arith::ShLIOp::create(b, acc, splatInt(b, b.getI32Type(), 8)),
-              firstSum(panel, token, block, part));
-        dotPart(kWords);
+      auto highs = llvm::map_to_vector(tokens, [&](Value token) {
+        return isWide ? splatInt(b, b.getI32Type(), 0) : first(token);
+      });
+      auto dot = [&](int64_t from, int64_t w, SmallVector<Value> &sums) {
+        Value these = codes.word(w), index = addIndex(b, word, from + w);
+        for (auto [token, acc] : llvm::zip_equal(tokens, sums))
+          acc =
+              Dot4Op::create(b, acc, these, loadWord(token, index), codeBits());
+      };
+      // High bytes count 256. Sums of their own for the low ones halve a chain
+      // of dots; with more tokens there are chains enough, and low ones go on
+      // top.
+      bool isApart = isWide && tokens.size() <= 2;
+      SmallVector<Value> lows;
+      if (isApart)
+        lows = llvm::map_to_vector(tokens, first);
+      auto order = BlockCodes::order(weight.getElement(), part, numParts());
+      for (int64_t w : order) {
+        dot(0, w, highs);
+        if (isApart)
+          dot(kWords, w, lows);
       }
+      auto addHighs = [&](Value high, Value low) -> Value {
+        Value eight = splatInt(b, b.getI32Type(), 8);
+        return arith::AddIOp::create(b, arith::ShLIOp::create(b, high, eight),
+                                     low);
+      };
+      SmallVector<Value> dots = highs;
+      for (auto [i, token] : llvm::enumerate(tokens))
+        if (isWide)
+          dots[i] = addHighs(highs[i], isApart ? lows[i] : first(token));
+      if (isWide && !isApart)
+        for (int64_t w : order)
+          dot(kWords, w, dots);
       for (auto [parts, dot] : llvm::zip_equal(all, dots))
         addPart(parts, dot, scales);
     }
@@ -438,9 +474,8 @@ SmallVector<Value> LinearKernel::accumulateFloat(ArrayRef<Panel> panels,
       elements.getDimSize(2) * elements.getElementTypeBitWidth() / 8;
   auto load = [&](const Panel &panel, Value step, bool ahead) {
     Value memref = panel.weight->elements;
-    int64_t steps = stepsAhead(stepBytes);
-    if (ahead && steps > 0)
-      prefetch(memref, panel, step, steps, 0);
+    if (ahead)
+      prefetchBody(memref, panel, step, stepBytes, 0);
     return loadLanes(b, memref, {panel.group, step, constIndex(b, 0)}, {},
                      elements.getDimSize(2));
   };

@@ -53,6 +53,21 @@ def VectorizeLinear : Pass<"cria-vectorize-linear"> {
     columns at once. With `dot-tile2` as well, 16 tokens at a time go over all
     of K in one `cria.dot_tile2`.
 
+    Weights are prefetched `prefetch` bytes ahead into L1, and in the version
+    decode `stream` bytes ahead into L2: a core has more requests on their way
+    to L2 than to L1, and bandwidth is requests over latency. With `stream`,
+    what is prefetched past the end of a thread's range of tiles is what the
+    thread reads next (WeightStream.h), be it over a barrier or in the next
+    layer:
+    ```mlir
+    %jump = arith.subi %start_of_next, %end_of_range
+    scf.for %tile = %lo to %hi {
+      ...
+      %far = arith.addi %block, 64
+      %more = arith.select (arith.cmpi sge, %far, %blocks_left), %jump, 0
+      memref.prefetch %wc[0, %far, 0, %more], read, locality<2>, data
+    ```
+
     Before:
     ```mlir
     cria.fused_linear acts(%codes, %scales, %sums : memref<1x16xi32>, memref<1x2xf32>, memref<1x2xi32>)
@@ -82,7 +97,7 @@ def VectorizeLinear : Pass<"cria-vectorize-linear"> {
     ```
   }];
   let dependentDialects = [
-    "::cria::CriaDialect", "::mlir::arith::ArithDialect",
+    "::cria::CriaDialect", "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
     "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
     "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"
   ];
@@ -102,7 +117,9 @@ def VectorizeLinear : Pass<"cria-vectorize-linear"> {
     Option<"dotTile2", "dot-tile2", "bool", "false",
            "with dot2 and block-tokens: 16 tokens at a time are cria.dot_tile2">,
     Option<"prefetch", "prefetch", "int64_t", "4096",
-           "bytes of weights to prefetch ahead of their use, or 0">
+           "bytes of weights to prefetch ahead of their use, or 0">,
+    Option<"stream", "stream", "int64_t", "0",
+           "in the version decode, bytes of weights to prefetch into L2 as well, over the ends of a thread's ranges, or 0">
   ];
 }
 

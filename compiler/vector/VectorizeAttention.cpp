@@ -248,18 +248,21 @@ void AttentionKernel::emitGroup(const Tile &start, Value count) {
 
 void AttentionKernel::emitChunk(const Tile &first, Value count, Value pageBegin,
                                 Value pageEnd) {
-  eachPage(pageBegin, pageEnd, /*after=*/pageBegin, [&](const Page &page) {
-    if (inHalves)
-      stageHalfKeys(first, page);
-    else if (staged)
-      stageKeys(first, page);
-    eachTile(first, count, [&](const Tile &tile) {
-      if (inIntegers())
-        emitIntegerScores(tile, page);
-      else
-        inHalves ? emitHalfScores(tile, page) : emitScores(tile, page);
-    });
-  });
+  // Then the chunk's values, and the next chunk's keys.
+  Value lastPage = sub(endPage, idx(1));
+  eachPage(pageBegin, pageEnd, /*after=*/pageBegin, sub(pageEnd, idx(1)),
+           [&](const Page &page) {
+             if (inHalves)
+               stageHalfKeys(first, page);
+             else if (staged)
+               stageKeys(first, page);
+             eachTile(first, count, [&](const Tile &tile) {
+               if (inIntegers())
+                 emitIntegerScores(tile, page);
+               else
+                 inHalves ? emitHalfScores(tile, page) : emitScores(tile, page);
+             });
+           });
   eachTile(first, count, [&](const Tile &tile) {
     if (inIntegers())
       emitIntegerExp(tile, pageBegin, pageEnd);
@@ -267,8 +270,8 @@ void AttentionKernel::emitChunk(const Tile &first, Value count, Value pageBegin,
       inHalves ? emitHalfExp(tile, pageBegin, pageEnd)
                : emitExp(tile, pageBegin, pageEnd);
   });
-  Value nextChunk = minIndex(pageEnd, sub(endPage, idx(1)));
-  eachPage(pageBegin, pageEnd, nextChunk, [&](const Page &page) {
+  Value nextChunk = minIndex(pageEnd, lastPage);
+  eachPage(pageBegin, pageEnd, nextChunk, lastPage, [&](const Page &page) {
     if (staged)
       stageValues(first, page);
     eachTile(first, count, [&](const Tile &tile) {

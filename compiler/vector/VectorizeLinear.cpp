@@ -92,10 +92,10 @@ void LinearKernel::emitGroups(Value first, int64_t count) {
     emitTiles(panels);
 }
 
-/// Steps over K that a panel is prefetched ahead: the panels of a pass share
-/// the bytes, which are on their way at the same time.
-int64_t LinearKernel::stepsAhead(int64_t stepBytes) const {
-  return shape.prefetchBytes / panelsInPass / stepBytes;
+/// Steps over K that are `bytes` ahead: the panels of a pass share the bytes,
+/// which are on their way at the same time.
+int64_t LinearKernel::stepsAhead(int64_t bytes, int64_t stepBytes) const {
+  return bytes / panelsInPass / stepBytes;
 }
 
 void LinearKernel::emitTiles(ArrayRef<Panel> panels) {
@@ -210,7 +210,8 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
     if (!isIn("tokens", tokens, 1, 64) || !isIn("panels", panels, 1, 2) ||
         !isIn("float-panels", floatPanels, 0, 2) ||
         !isIn("block-tokens", blockTokens, 0, kTokenBlock) ||
-        !isIn("prefetch", prefetch, 0, 1 << 20))
+        !isIn("prefetch", prefetch, 0, 1 << 20) ||
+        !isIn("stream", stream, 0, 1 << 20))
       return signalPassFailure();
     SmallVector<FusedLinearOp> ops;
     getOperation()->walk([&](FusedLinearOp op) { ops.push_back(op); });
@@ -220,29 +221,38 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
     for (FusedLinearOp op : ops)
       if (WeightType weight = op.getWeightType(); weight.isQuantized())
         tilePanels = std::max(tilePanels, 2 * weight.getScalesPerBlock());
-    for (FusedLinearOp op : ops) {
+    for (FusedLinearOp op : ops)
       if (failed(checkBufferized(op)) || failed(checkLinear(op)))
         return signalPassFailure();
+    llvm::DenseMap<Operation *, WeightStream> streams;
+    if (stream > 0)
+      streams =
+          streamWeights(llvm::filter_to_vector(
+                            ops, [](FusedLinearOp op) { return isDecode(op); }),
+                        stream);
+    for (FusedLinearOp op : ops) {
       bool pairs = dot2 && op.getBf16();
       bool isFloat = !op.getWeightType().isQuantized();
       int64_t usual = isFloat && floatPanels > 0 ? floatPanels : panels;
-      KernelShape shape = {tokens, usual, blockTokens, prefetch,
-                           {},     {},    pairs,       false};
+      // Memory sets the pace of the decode version alone.
+      KernelShape shape = {
+          tokens, usual, blockTokens, prefetch, isDecode(op) ? stream : 0,
+          {},     {},    pairs,       false};
       if (failed(takeSchedule(op, {{"tokens", shape.tokens},
                                    {"panels", shape.panels},
                                    {"block-tokens", shape.blockTokens},
-                                   {"prefetch", shape.prefetchBytes}})))
+                                   {"prefetch", shape.prefetchBytes},
+                                   {"stream", shape.streamBytes}})))
         return signalPassFailure();
       shape.pairTiles = pairs && dotTile2 && shape.blockTokens > 0;
-      auto func = op->getParentOfType<FunctionOpInterface>();
       // The decode version never has more tokens: larger tiles would be dead
       // code there, and all sums fit in registers.
-      if (auto version = func->getAttrOfType<StringAttr>("cria.version"))
-        if (version.getValue() == "decode") {
-          shape.tokens = std::min<int64_t>(shape.tokens, kDecodeTokens);
-          shape.blockTokens = 0;
-        }
+      if (isDecode(op)) {
+        shape.tokens = std::min<int64_t>(shape.tokens, kDecodeTokens);
+        shape.blockTokens = 0;
+      }
       if (shape.blockTokens > 0) {
+        auto func = op->getParentOfType<FunctionOpInterface>();
         auto [place, isNew] = buffers.try_emplace(func);
         if (isNew)
           place->second =
@@ -252,9 +262,16 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
           shape.tiles = place->second.tiles;
       }
       ImplicitLocOpBuilder b(op.getLoc(), op);
-      LinearKernel(b, op, shape).emit();
+      LinearKernel(b, op, shape, streams.lookup(op)).emit();
       op.erase();
     }
+  }
+
+  static bool isDecode(FusedLinearOp op) {
+    auto version =
+        op->getParentOfType<FunctionOpInterface>()->getAttrOfType<StringAttr>(
+            "cria.version");
+    return version && version.getValue() == "decode";
   }
 
   /// What a function's kernels use one after the other: f32 sums of a block of

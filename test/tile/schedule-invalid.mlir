@@ -13,7 +13,7 @@ func.func @range(%x: tensor<?x32xf32>, %w: !cria.weight<96x32, f32, n16>, %init:
 // -----
 
 func.func @name(%x: tensor<?x32xf32>, %w: !cria.weight<96x32, f32, n16>, %init: tensor<?x96xf32>) -> tensor<?x96xf32> {
-  // expected-error @+1 {{cria.schedule: lines: no such knob; accepted are rows, tokens, panels, block-tokens, prefetch, accumulators}}
+  // expected-error @+1 {{cria.schedule: lines: no such knob; accepted are rows, tokens, panels, block-tokens, prefetch, stream, accumulators}}
   %y = cria.fused_linear acts(%x : tensor<?x32xf32>) weights(%w : !cria.weight<96x32, f32, n16>) outs(%init : tensor<?x96xf32>) attributes {cria.schedule = {lines = 16 : i64}, extra_kinds = [], out = #cria<out rows>} {
   ^bb0(%acc: vector<16xf32>):
     cria.yield %acc : vector<16xf32>

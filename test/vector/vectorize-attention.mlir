@@ -4,7 +4,8 @@
 
 // One token: its two heads share each load of K and V. What it reads next is
 // fetched into L1: the chunk's next page, behind its last keys its first values,
-// behind its last values the next chunk's first keys.
+// behind its last values the next chunk's first keys. What it reads 16 KB later,
+// 8 of these small pages, is fetched into L2.
 
 // CHECK-LABEL: func @decode
 // CHECK-SAME: %[[Q:.*]]: memref<1x32xf32>, %[[K:.*]]: memref<2x?x1x4x16x16xf16>, %[[V:.*]]: memref<2x?x1x64x16xf16>, %[[P:.*]]: memref<1xi32>, %[[S:.*]]: memref<1xi32>, %[[T:.*]]: memref<?x?xi32>, %[[LAYER:.*]]: index, %[[O:.*]]: memref<1x32xf32>
@@ -20,16 +21,26 @@ func.func @decode(%q: memref<1x32xf32>, %k: memref<2x?x1x4x16x16xf16>,
   // CHECK: scf.for %[[CHUNK:.*]] = %c0 to %[[END]] step %c4 {
   // CHECK: scf.for %[[PAGE:.*]] =
   // CHECK: memref.load %[[T]][%{{.*}}, %[[PAGE]]]
-  // CHECK: %[[LAST:.*]] = arith.cmpi eq, %[[PAGE]],
+  // CHECK: %[[FOLLOWING:.*]] = arith.addi %[[PAGE]], %c1
+  // CHECK: %[[PAST:.*]] = arith.subi %[[FOLLOWING]],
+  // CHECK: %[[LAST:.*]] = arith.cmpi sge, %[[PAST]], %c0
   // CHECK: %[[AFTER:.*]] = arith.select %[[LAST]], %{{.*}}, %{{.*}} : index
   // CHECK: memref.load %[[T]][%{{.*}}, %[[AFTER]]]
   // CHECK: %[[NEXT:.*]] = arith.index_cast
+  // CHECK: arith.addi %[[PAGE]], %c9
+  // CHECK: %[[FAROTHER:.*]] = arith.cmpi sge
+  // CHECK: memref.load %[[T]]
+  // CHECK: %[[FAR:.*]] = arith.index_cast
   // Four blocks of 16 positions by two heads.
   // CHECK: %[[ACC:.*]]:8 = scf.for %[[D:.*]] = %c0 to %c16 step %c4
   // CHECK: scf.if %[[LAST]] {
   // CHECK-COUNT-8: memref.prefetch %[[V]][%[[LAYER]], %[[NEXT]], %c0, %c0, %{{.*}}], read, locality<3>, data
   // CHECK-NEXT: } else {
   // CHECK: memref.prefetch %[[K]][%[[LAYER]], %[[NEXT]], %c0, %c0, %c0, %{{.*}}], read, locality<3>, data
+  // CHECK: scf.if %[[FAROTHER]] {
+  // CHECK-COUNT-8: memref.prefetch %[[V]][%[[LAYER]], %[[FAR]], %c0, %c0, %{{.*}}], read, locality<2>, data
+  // CHECK-NEXT: } else {
+  // CHECK-COUNT-8: memref.prefetch %[[K]][%[[LAYER]], %[[FAR]], %c0, %c0, %c0, %{{.*}}], read, locality<2>, data
   // CHECK: %[[K0:.*]] = vector.load %[[K]][%[[LAYER]], %{{.*}}, %c0, %{{.*}}, %[[D]], %c0]
   // CHECK: %[[KEY:.*]] = arith.extf %[[K0]] : vector<16xf16> to vector<16xf32>
   // CHECK: %[[QD:.*]] = vector.broadcast %{{.*}} : f32 to vector<16xf32>
@@ -46,10 +57,12 @@ func.func @decode(%q: memref<1x32xf32>, %k: memref<2x?x1x4x16x16xf16>,
   // The values' loop ends at the token's own position.
   // CHECK: scf.for %[[PAGE2:.*]] =
   // CHECK: memref.load %[[T]][%{{.*}}, %[[PAGE2]]]
-  // CHECK: %[[LAST2:.*]] = arith.cmpi eq, %[[PAGE2]],
+  // CHECK: %[[LAST2:.*]] = arith.cmpi sge
   // CHECK: %[[AFTER2:.*]] = arith.select %[[LAST2]], %{{.*}}, %{{.*}} : index
   // CHECK: memref.load %[[T]][%{{.*}}, %[[AFTER2]]]
   // CHECK: %[[NEXT2:.*]] = arith.index_cast
+  // CHECK: memref.load %[[T]]
+  // CHECK: %[[FAR2:.*]] = arith.index_cast
   // CHECK: %[[STOP:.*]] = arith.minsi
   // CHECK: scf.for %{{.*}} = %{{.*}} to %[[STOP]] step %c1 iter_args
   // CHECK: vector.load %[[V]][%[[LAYER]],
@@ -57,6 +70,8 @@ func.func @decode(%q: memref<1x32xf32>, %k: memref<2x?x1x4x16x16xf16>,
   // CHECK: memref.prefetch %[[K]][%[[LAYER]], %[[NEXT2]], %c0, %c0, %c0, %{{.*}}], read, locality<3>, data
   // CHECK: } else {
   // CHECK: memref.prefetch %[[V]][%[[LAYER]], %[[NEXT2]], %c0, %c0, %{{.*}}], read, locality<3>, data
+  // CHECK: memref.prefetch %[[K]][%[[LAYER]], %[[FAR2]], %c0, %c0, %c0, %{{.*}}], read, locality<2>, data
+  // CHECK: memref.prefetch %[[V]][%[[LAYER]], %[[FAR2]], %c0, %c0, %{{.*}}], read, locality<2>, data
   // CHECK: arith.divf
   // CHECK: vector.store %{{.*}}, %[[O]]
   // CHECK-NOT: cria.
