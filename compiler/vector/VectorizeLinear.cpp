@@ -224,9 +224,9 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
     for (FusedLinearOp op : ops)
       if (failed(checkBufferized(op)) || failed(checkLinear(op)))
         return signalPassFailure();
-    llvm::DenseMap<Operation *, WeightStream> streams;
+    llvm::DenseMap<Operation *, WeightStream> following;
     if (stream > 0)
-      streams =
+      following =
           streamWeights(llvm::filter_to_vector(
                             ops, [](FusedLinearOp op) { return isDecode(op); }),
                         stream);
@@ -234,9 +234,12 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
       bool pairs = dot2 && op.getBf16();
       bool isFloat = !op.getWeightType().isQuantized();
       int64_t usual = isFloat && floatPanels > 0 ? floatPanels : panels;
-      // Memory sets the pace of the decode version alone.
+      // Memory sets the pace of the decode version alone. A line of floats is
+      // little work beside where to prefetch from, and two panels of them read
+      // at the limit as it is.
+      bool streams = isDecode(op) && !isFloat;
       KernelShape shape = {
-          tokens, usual, blockTokens, prefetch, isDecode(op) ? stream : 0,
+          tokens, usual, blockTokens, prefetch, streams ? stream : 0,
           {},     {},    pairs,       false};
       if (failed(takeSchedule(op, {{"tokens", shape.tokens},
                                    {"panels", shape.panels},
@@ -262,7 +265,10 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
           shape.tiles = place->second.tiles;
       }
       ImplicitLocOpBuilder b(op.getLoc(), op);
-      LinearKernel(b, op, shape, streams.lookup(op)).emit();
+      LinearKernel(b, op, shape,
+                   shape.streamBytes > 0 ? following.lookup(op)
+                                         : WeightStream())
+          .emit();
       op.erase();
     }
   }

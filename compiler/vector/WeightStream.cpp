@@ -117,8 +117,7 @@ static Value addressOfRow(ImplicitLocOpBuilder &b, const LinearWeight &weight,
 
 /// Where a thread begins to read an entry's weights, `count` addresses; none
 /// if that is not known where `b` is.
-SmallVector<Value> Streams::addresses(Entry to, Value layer,
-                                      size_t count) {
+SmallVector<Value> Streams::addresses(Entry to, Value layer, size_t count) {
   IRMapping moved;
   Value lower = here(to.loop.getLowerBound(), moved);
   if (!lower)
@@ -219,9 +218,7 @@ WeightStream Streams::stream(Entry entry) {
     if (!targets.empty())
       jump =
           arith::SubIOp::create(*b, targets[i], addressOfRow(*b, weight, end));
-    auto type = cast<MemRefType>(weight.body().getType());
-    Value element = constIndex(*b, type.getElementTypeBitWidth() / 8);
-    stream.jumps.push_back(b->createOrFold<arith::DivSIOp>(jump, element));
+    stream.jumps.push_back(jump);
   }
   b.emplace(entry.op.getLoc(), entry.op);
   Value rows = arith::SubIOp::create(*b, end, entry.row);
@@ -232,7 +229,8 @@ WeightStream Streams::stream(Entry entry) {
 llvm::DenseMap<Operation *, WeightStream> Streams::compute() {
   llvm::DenseMap<Operation *, WeightStream> streams;
   for (auto &[loop, entry] : entries)
-    streams[entry.op] = stream(entry);
+    if (entry.op.getWeightType().isQuantized())
+      streams[entry.op] = stream(entry);
   return streams;
 }
 

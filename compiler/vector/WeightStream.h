@@ -20,15 +20,15 @@ struct WeightStream {
   /// Groups of 16 rows from the first one of the op's tile to the end of the
   /// thread's range.
   mlir::Value groups;
-  /// By weight: what turns the index of an element that is past that end, of
-  /// the codes or elements, into that of one which the thread reads next.
+  /// By weight: from an address past that end, of its codes, how many bytes
+  /// it is to what the thread reads next.
   llvm::SmallVector<mlir::Value> jumps;
 };
 
-/// The streams of a function's linears, which are in memref form and in the
-/// order of the program, each the body of a loop over a thread's tiles. They
-/// are followed over barriers, since weights depend on nothing, past ranges
-/// that are empty for the thread, and from the last layer's body to the
+/// The streams of a function's linears of codes. All are in memref form and in
+/// the order of the program, each the body of a loop over a thread's tiles.
+/// They are followed over barriers, since weights depend on nothing, past
+/// ranges that are empty for the thread, and from the last layer's body to the
 /// next's. A GLU's two weights go on `bytes` apart where the next linear has
 /// one. After a linear that nothing known follows, they go back by `bytes`, to
 /// what is in the cache.

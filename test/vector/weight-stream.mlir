@@ -43,10 +43,9 @@ module {
   // CHECK:       %[[PASTFAR:.*]] = arith.cmpi sge, %[[FAR]], %[[END]]
   // CHECK:       %[[GOESFAR:.*]] = arith.select %[[PASTFAR]], %[[JUMP]], %c0
   // CHECK:       memref.prefetch %[[CODES]][%c0, %[[FAR]], %c0, %[[GOESFAR]]], read, locality<2>, data
-  // Elements of four bytes are counted, not bytes.
-  // CHECK:   %[[BYTES:.*]] = arith.subi %{{.*}}, %{{.*}} : index
-  // CHECK:   %[[JUMPB:.*]] = arith.divsi %[[BYTES]], %c4
-  // CHECK:   memref.prefetch {{.*}}, locality<2>, data : memref<1x64x16xf32
+  // Floats are a line after the other as it is.
+  // CHECK:   memref.prefetch %{{.*}}[%c0, %{{.*}}, %c0], read, locality<3>, data : memref<1x64x16xf32
+  // CHECK-NOT: locality<2>{{.*}}f32
   // Nothing known follows the head: back by the distance.
   // CHECK:   arith.select %{{.*}}, %c-1024, %c0
   func.func @decode(%x: memref<?x16xi32>, %s: memref<?x2xf32>, %z: memref<?x2xi32>, %f: memref<?x64xf32>,
