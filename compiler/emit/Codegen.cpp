@@ -72,6 +72,8 @@ llvm::Expected<Codegen> Codegen::create(mlir::ModuleOp module,
   if (!machine)
     return machine.takeError();
   code.machine = std::move(*machine);
+  if (options.runsOnce)
+    code.machine->setOptLevel(llvm::CodeGenOptLevel::None);
   code.context = std::make_unique<llvm::LLVMContext>();
 
   mlir::registerBuiltinDialectTranslation(*module.getContext());
@@ -121,6 +123,8 @@ void Codegen::setAttributes() {
 }
 
 llvm::Error Codegen::optimize() {
+  if (options.runsOnce)
+    return llvm::Error::success();
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager graph;

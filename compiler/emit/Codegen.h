@@ -38,6 +38,8 @@ struct CodegenOptions {
   bool isClone = false;
   /// Of the running tool: programs that make parts of the code are beside it.
   std::string toolPath = {};
+  /// Code that runs once or twice, where compiling takes longer than running.
+  bool runsOnce = false;
 };
 
 class Codegen {
@@ -46,7 +48,7 @@ public:
   static llvm::Expected<Codegen> create(mlir::ModuleOp module,
                                         const CodegenOptions &options);
 
-  /// LLVM's passes.
+  /// LLVM's passes; none for what runs once.
   llvm::Error optimize();
 
   /// Adds the code of another clone. Functions keep the target that they were

@@ -121,14 +121,15 @@ llvm::Error Program::load(mlir::ModuleOp module, const Target &target,
   passes.enableVerifier(false);
   if (mlir::failed(passes.run(module)) || mlir::failed(mlir::verify(module)))
     return llvm::createStringError("the llvm stage failed");
-  llvm::Expected<Codegen> code =
-      Codegen::create(module, {target, "model_", plain, false});
+  CodegenOptions options;
+  options.target = target;
+  options.plain = plain;
+  options.runsOnce = kernels.get() != nullptr; // the reference does the work
+  llvm::Expected<Codegen> code = Codegen::create(module, options);
   if (!code)
     return code.takeError();
-  // Where the reference does the work, that would take longer than the run.
-  if (!kernels)
-    if (llvm::Error error = code->optimize())
-      return error;
+  if (llvm::Error error = code->optimize())
+    return error;
   llvm::SmallVector<char, 0> object;
   if (llvm::Error error = code->emitObject(object))
     return error;
