@@ -22,6 +22,7 @@ import random_llama
 import torch
 import torch.nn.functional as F
 from canonical_models import BASE, shapes
+from importer import Importer
 
 
 class Case:
@@ -302,18 +303,19 @@ def compare(line, case, work):
     return [f"{case.name}: {fault}"] if fault else []
 
 
-def check_keys(case, work):
+def check_keys(case, work, importer):
     import config_keys
     folder = os.path.join(work, case.name)
     write(case, folder)
-    code, module, message = config_keys.run_import(folder)
+    code, module, message = config_keys.run_import(importer, folder)
     if code:
         return [f"{case.name}: {message}"]
     faults, counts = [], {"used": 0, "refused": 0, "of training": 0}
     changes = [*config_keys.variants(case.config),
                (("a_new_trick",), {**case.config, "a_new_trick": 1})]
     for path, changed in changes:
-        code, other, message = config_keys.import_changed(folder, changed)
+        code, other, message = config_keys.import_changed(importer, folder,
+                                                          changed)
         if code == 0 and other != module:
             counts["used"] += 1
         elif code == 1 and re.search("key '|tensor '", message):
@@ -332,10 +334,11 @@ def main():
     shutil.rmtree(work, ignore_errors=True)
     os.makedirs(work)
     faults = []
-    for case in CASES:
-        if case.name in wanted or not wanted:
-            faults += (check_keys(case, work) if line == "keys" else
-                       compare(line, case, work))
+    with Importer() as importer:
+        for case in CASES:
+            if case.name in wanted or not wanted:
+                faults += (check_keys(case, work, importer) if line == "keys"
+                           else compare(line, case, work))
     if faults:
         sys.exit("FAILED:\n" + "\n".join(faults))
     shutil.rmtree(work)

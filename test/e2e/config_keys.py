@@ -19,12 +19,12 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 
 import numpy as np
 import random_llama
+from importer import Importer
 
 TOKENS = np.random.default_rng(5).integers(0, 131, 60)
 
@@ -88,35 +88,34 @@ class Judge:
             return True
 
 
-def run_import(folder):
-    result = subprocess.run(["cria-import-test", folder], text=True,
-                            capture_output=True)
+def run_import(importer, folder):
+    code, module, message = importer.run(folder)
     # The module's name is the folder's.
-    return result.returncode, re.sub(r'cria\.(name|source) = "[^"]*"', "",
-                                     result.stdout), result.stderr
+    return code, re.sub(r'cria\.(name|source) = "[^"]*"', "", module), message
 
 
-def import_changed(base, config):
+def import_changed(importer, base, config):
     with tempfile.TemporaryDirectory(dir=os.path.dirname(base)) as folder:
         os.symlink(os.path.join(base, "model.safetensors"),
                    os.path.join(folder, "model.safetensors"))
         with open(os.path.join(folder, "config.json"), "w",
                   encoding="utf-8") as file:
             json.dump(config, file)
-        return run_import(folder)
+        return run_import(importer, folder)
 
 
-def check_family(case, work, pool):
+def check_family(case, work, pool, importer):
     base = os.path.join(work, case.name)
     random_llama.write_family(case, base)
     with open(os.path.join(base, "config.json"), encoding="utf-8") as file:
         config = json.load(file)
-    code, module, message = run_import(base)
+    code, module, message = run_import(importer, base)
     if code:
         return [f"{case.name}: {message}"]
     judge = Judge(base)
     changes = [*variants(config), (("a_new_trick",), {**config, "a_new_trick": 1})]
-    results = pool.map(lambda change: import_changed(base, change[1]), changes)
+    results = pool.map(
+        lambda change: import_changed(importer, base, change[1]), changes)
     counts, faults = {"used": 0, "refused": 0, "harmless": 0}, []
     for (path, changed), (code, other, message) in zip(changes, results):
         value = changed
@@ -144,12 +143,13 @@ def main():
     import torch
     torch.set_num_threads(1)
     seen, faults = set(), []
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with (Importer() as importer,
+          concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool):
         for case in random_llama.FAMILIES:
             if case.name in wanted or (not wanted and
                                        case.model_type not in seen):
                 seen.add(case.model_type)
-                faults += check_family(case, work, pool)
+                faults += check_family(case, work, pool, importer)
     if faults:
         sys.exit("FAILED:\n" + "\n".join(faults))
     shutil.rmtree(work)

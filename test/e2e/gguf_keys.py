@@ -13,12 +13,12 @@ import concurrent.futures
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 
 import random_llama
 import reference
+from importer import Importer
 
 # What architectures have, with a value that would matter.
 ADDED = {
@@ -57,7 +57,7 @@ def add(writer, key, value):
         writer.add_string(key, value)
 
 
-def import_with(work, arch, values, tensors):
+def import_with(importer, work, arch, values, tensors):
     """The exit code, the module without its name, and the message."""
     import gguf
     with tempfile.TemporaryDirectory(dir=work) as folder:
@@ -71,13 +71,11 @@ def import_with(work, arch, values, tensors):
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-        result = subprocess.run(["cria-import-test", path], text=True,
-                                capture_output=True)
-    return result.returncode, re.sub(r'cria\.(name|source) = "[^"]*"', "",
-                                     result.stdout), result.stderr
+        code, module, message = importer.run(path)
+    return code, re.sub(r'cria\.(name|source) = "[^"]*"', "", module), message
 
 
-def check_family(case, work, pool, seen):
+def check_family(case, work, pool, importer, seen):
     """Faults; none where a file with the same keys was there before."""
     import gguf
     folder = os.path.join(work, case.name)
@@ -92,7 +90,8 @@ def check_family(case, work, pool, seen):
         return []
     seen.add(tuple(values))
     tensors = {tensor.name: tensor.data for tensor in reader.tensors}
-    code, module, message = import_with(work, case.gguf, values, tensors)
+    code, module, message = import_with(importer, work, case.gguf, values,
+                                        tensors)
     if code:
         return [f"{case.name}: {message}"]
     changes = [(key, other) for key, value in values.items()
@@ -100,7 +99,7 @@ def check_family(case, work, pool, seen):
     changes += [(prefix + key, value) for key, value in ADDED.items()
                 if prefix + key not in values]
     results = pool.map(
-        lambda change: import_with(work, case.gguf,
+        lambda change: import_with(importer, work, case.gguf,
                                    {**values, change[0]: change[1]}, tensors),
         changes)
     counts, faults = {"used": 0, "refused": 0}, []
@@ -124,10 +123,11 @@ def main():
     shutil.rmtree(work, ignore_errors=True)
     os.makedirs(work)
     seen, faults = set(), []
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with (Importer() as importer,
+          concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool):
         for case in random_llama.FAMILIES:
             if case.gguf and (not wanted or case.name in wanted):
-                faults += check_family(case, work, pool, seen)
+                faults += check_family(case, work, pool, importer, seen)
     if faults:
         sys.exit("FAILED:\n" + "\n".join(faults))
     shutil.rmtree(work)
