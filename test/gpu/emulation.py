@@ -156,11 +156,12 @@ def build_fake(folder):
     return folder
 
 
-def lower_kernels(folder, source, flags):
-    """LLVM IR of the GPU's kernels for the CPU."""
+def compile_model(folder, source, flags):
+    """Into `folder`; returns LLVM IR of the GPU's kernels for the CPU."""
+    inner = os.path.join(folder, "gpu")
     run("cria-compile", source, *flags, "--target", "native,sm_90",
-        "--stop-after", "vector", "-o", folder, stdout=subprocess.DEVNULL)
-    lowered = run("cria-opt", os.path.join(folder, "06-vector-gpu.mlir"),
+        "--dump-ir", inner, "-o", folder, stdout=subprocess.DEVNULL)
+    lowered = run("cria-opt", os.path.join(inner, "06-vector-gpu.mlir"),
                   *LOWERING, stdout=subprocess.PIPE).stdout
     text = run("mlir-translate", "--mlir-to-llvmir", input=lowered,
                stdout=subprocess.PIPE).stdout
@@ -181,8 +182,9 @@ def build_kernels(folder, name, text):
     with open(source, "w", encoding="utf-8") as file:
         file.write(text)
     library = os.path.join(folder, name + ".so")
-    # Nothing contracts or reorders: LLVM is told by what the IR says.
-    run("llc", "-O1", "-relocation-model=pic", "-filetype=obj", source,
+    # Nothing contracts or reorders: LLVM is told by what the IR says. Not
+    # optimised, because what takes the time are fake_cuda.cpp's functions.
+    run("llc", "-O0", "-relocation-model=pic", "-filetype=obj", source,
         "-o", source + ".o", "-mcpu=x86-64-v3")
     run(*compiler("CC", "cc"), "-shared", source + ".o", "-lm", "-o", library)
     return library
@@ -221,10 +223,8 @@ def close(found, wanted, rounds):
 def check(name, work, fake, mutate):
     folder = os.path.join(work, name)
     flags = ["--seed", "5", "--context", "512", *CASES[name]]
-    run("cria-compile", model(name), *flags, "--target", "native,sm_90",
-        "-o", folder, stdout=subprocess.DEVNULL)
+    text = compile_model(folder, model(name), flags)
     inner = os.path.join(folder, "gpu")
-    text = lower_kernels(inner, model(name), flags)
     kernels = build_kernels(inner, "kernels", text)
     source = random.Random(7)
     tokens = ",".join(str(source.randrange(256)) for _ in range(300))
@@ -252,8 +252,9 @@ def check(name, work, fake, mutate):
         assert close(long_first, cpu(tokens), rounds), f"{name}: not the CPU's"
         assert gpu(tokens, "3", kernels, "--batch-split", "37") == long_first
     # Several sequences in one batch.
-    assert gpu(short, "4", kernels, "--batch-split", "1",
-               "--beside", "2") == first, f"{name}: beside others"
+    begin = ",".join(tokens.split(",")[:21])
+    found = gpu(begin, "4", kernels, "--batch-split", "1", "--beside", "2")
+    assert (array(found) == array(first)[:21]).all(), f"{name}: beside others"
     # As few tokens as the prefill version takes, and the batch version's.
     few = ",".join(tokens.split(",")[:65])
     wanted = gpu(few, "1", kernels)
@@ -271,11 +272,8 @@ def check_fast(name, work, fake):
     near those of a CPU, and the same in any order of threads."""
     folder = os.path.join(work, name)
     flags = ["--seed", "5", "--context", "512", *CASES[name]]
-    run("cria-compile", model(name), *flags, "--target", "native,sm_90",
-        "-o", folder, stdout=subprocess.DEVNULL)
-    inner = os.path.join(folder, "gpu")
-    kernels = build_kernels(inner, "kernels",
-                            lower_kernels(inner, model(name), flags))
+    text = compile_model(folder, model(name), flags)
+    kernels = build_kernels(os.path.join(folder, "gpu"), "kernels", text)
     tokens = ",".join(str(7 * i % 256) for i in range(65))
 
     def found(order, *split):

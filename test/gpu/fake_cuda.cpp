@@ -259,8 +259,9 @@ static double element(uint32_t Word, int I, int Kind, bool IsB) {
   int Exponent = static_cast<int>(Bits >> 10 & 31);
   double Mantissa = Bits & 1023;
   double Value = Exponent == 31  ? (Mantissa ? NAN : INFINITY)
-                 : Exponent == 0 ? std::ldexp(Mantissa, -24)
-                                 : std::ldexp(Mantissa + 1024, Exponent - 25);
+                 : Exponent == 0 ? Mantissa * 0x1p-24
+                                 : (Mantissa + 1024) * 0x1p-25 *
+                                       static_cast<double>(1U << Exponent);
   return Bits >> 15 ? -Value : Value;
 }
 
