@@ -24,16 +24,18 @@ import reference
 from random_llama import Family, cria, rope
 
 PAST = 8200
-SIZES = dict(hidden_size=64, num_attention_heads=4, num_key_value_heads=2,
+# Time goes with heads, and positions are the same for each: one case has more.
+SIZES = dict(hidden_size=32, num_attention_heads=2, num_key_value_heads=1,
              intermediate_size=48, num_hidden_layers=1,
              max_position_embeddings=8192)  # yapf: disable
+HEADS = dict(hidden_size=64, num_attention_heads=4, num_key_value_heads=2)
 ALTERNATING = ["sliding_attention", "full_attention"]
 LONG = dict(rope_type="longrope",
             short_factor=[1, 1.02, 1.05, 1.1, 1.2, 1.3, 1.4, 1.5],
             long_factor=[1, 1.2, 1.5, 2, 3, 4, 6, 8])
 
 
-CANONICAL = dict(hidden_size=64, num_attention_heads=4, head_dim=16,
+CANONICAL = dict(hidden_size=32, num_attention_heads=2, head_dim=16,
                  intermediate_size=48, num_hidden_layers=1,
                  max_position_embeddings=1024)
 
@@ -50,11 +52,11 @@ class Case(Family):
 
 def llama(name, *arguments, scaling, context=8192, **more):
     return Case(name, "llama", *arguments, rope_parameters=rope(**scaling),
-                **{**SIZES, "max_position_embeddings": context}, **more)
+                **{**SIZES, "max_position_embeddings": context, **more})
 
 
 CASES = [
-    llama("default", scaling={}, flags=f"--context {PAST}"),
+    llama("default", scaling={}, flags=f"--context {PAST}", **HEADS),
     llama("linear", scaling=dict(rope_type="linear", factor=4.0),
           flags=f"--context {PAST}"),
     llama("dynamic", scaling=dict(rope_type="dynamic", factor=2.0),
@@ -81,9 +83,10 @@ CASES = [
          head_dim=16, query_pre_attn_scalar=20, sliding_window=1001,
          attn_logit_softcapping=3.0, final_logit_softcapping=2.0,
          layer_types=ALTERNATING, pad_token_id=0, flags=f"--context {PAST}"),
-    Case("alibi", "bloom", hidden_size=64, n_head=4, n_layer=1,
+    # Slopes are a head's own.
+    Case("alibi", "bloom", hidden_size=48, n_head=3, n_layer=1,
          flags=f"--context {PAST}"),
-    Case("alibi-i16", "bloom", hidden_size=64, n_head=4, n_layer=1,
+    Case("alibi-i16", "bloom", hidden_size=48, n_head=3, n_layer=1,
          flags=f"--context {PAST} --kv-type i16"),
     canonical.Case("sinusoidal", PAST, positions="sinusoidal", **CANONICAL),
     canonical.Case("relative", PAST, positions="relative",
@@ -92,7 +95,7 @@ CASES = [
     canonical.Case("relative-i8", PAST, positions="relative",
                    relative_attention_num_buckets=32,
                    relative_attention_max_distance=128, **CANONICAL),
-    Case("learned", "gpt2", 8192, n_embd=64, n_head=4, n_layer=1,
+    Case("learned", "gpt2", 8192, n_embd=32, n_head=2, n_layer=1,
          n_positions=8192, bos_token_id=1, eos_token_id=2),
 ]  # yapf: disable
 
