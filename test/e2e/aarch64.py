@@ -33,8 +33,7 @@ def compile_halide(model, target, folder):
     kernels; the weights are this machine's."""
     own, tiled, bound = (os.path.join(os.path.dirname(folder), name)
                          for name in ("own", "tiled", "bound.mlir"))
-    commands = [["cria-compile", model, "-o", own],
-                ["cria-compile", model, "--target", target, "--stop-after",
+    commands = [["cria-compile", model, "--target", target, "--stop-after",
                  "tile", "-o", tiled],
                 ["cria-compile", bound, "--target", target, "--start-after",
                  "tile", "-o", folder]]  # yapf: disable

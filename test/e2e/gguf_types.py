@@ -8,7 +8,8 @@
         compiles the file in the plain line, and with KL also in the optimised
         one; compares with transformers on the numbers that the gguf package
         decodes: the plain one by |difference| to the row's largest, the
-        optimised one by mean KL
+        optimised one by mean KL. What cria says of the plain one goes to
+        WORK_DIR/plain.txt and WORK_DIR/plain.json
 
 A type is one of ggml_blocks.LAYOUT, or the name of a mixture: q4_k_m is Q4_K
 with Q6_K for the values, the down projection and the head, as llama.cpp mixes
@@ -68,9 +69,11 @@ def check(path, work, plain_rel, most_kl=None):
     have = {}
     for line in ("plain", "optimised") if most_kl else ("plain",):
         folder = os.path.join(work, line)
-        subprocess.run(["cria", "compile", path, "-o", folder,
-                        *(["--plain"] if line == "plain" else [])],
-                       check=True, stdout=subprocess.DEVNULL)
+        with open(folder + ".txt", "w", encoding="utf-8") as said:
+            subprocess.run(["cria", "compile", path, "-o", folder,
+                            "--quantize-report", folder + ".json",
+                            *(["--plain"] if line == "plain" else [])],
+                           check=True, stdout=said)
         subprocess.run(["cria", "logits", folder, "--tokens", tokens, "-o",
                         folder + ".npy"], check=True)
         have[line] = np.load(folder + ".npy").astype(np.float64)
