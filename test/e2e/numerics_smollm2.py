@@ -42,15 +42,27 @@ def log_softmax(rows):
     return rows - np.log(np.exp(rows).sum(axis=1, keepdims=True))
 
 
-def measure(plain, optimised):
-    """KL divergence and equality of the top token at each position."""
-    if plain.shape != optimised.shape or not len(plain):
-        sys.exit(f"shapes {plain.shape} and {optimised.shape} differ or are empty")
-    if not (np.isfinite(plain).all() and np.isfinite(optimised).all()):
-        sys.exit("a logit is not finite")
-    p, q = log_softmax(plain), log_softmax(optimised)
-    kl = (np.exp(p) * (p - q)).sum(axis=1)
-    return kl, plain.argmax(axis=1) == optimised.argmax(axis=1)
+def read(file):
+    logits = np.load(file)
+    if not len(logits) or not np.isfinite(logits).all():
+        sys.exit(f"{file}: empty, or a logit is not finite")
+    return logits
+
+
+class Judge:
+    """The plain code's logits, in double."""
+
+    def __init__(self, plain):
+        self.top, self.p = plain.argmax(axis=1), log_softmax(plain)
+        self.shares = np.exp(self.p)
+
+    def measure(self, optimised):
+        """KL divergence and equality of the top token at each position."""
+        if optimised.shape != self.p.shape:
+            sys.exit(f"shapes {self.p.shape} and {optimised.shape} differ")
+        q = log_softmax(optimised)
+        kl = np.einsum("ij,ij->i", self.shares, self.p - q)
+        return kl, self.top == optimised.argmax(axis=1)
 
 
 def main():
@@ -88,9 +100,10 @@ def main():
         if not 8 <= count <= 300:
             sys.exit(f"prompt {prompt} has {count} tokens, expected 8 to 300")
         cria("logits", args.model, "--tokens", tokens, "-o", files[0], "--plain")
+        judge = Judge(read(files[0]))
         for name in names:
             cria("logits", name, "--tokens", tokens, "-o", files[1])
-            kl, same = measure(*(np.load(file) for file in files))
+            kl, same = judge.measure(read(files[1]))
             line(prompt, kl, same)
             kls[name].append(kl)
             sames[name].append(same)
