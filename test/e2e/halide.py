@@ -5,8 +5,9 @@ and without them, whose logits are equal bit for bit.
     halide.py record MODULE TARGET RECORD [PROVIDER [KNOB=VALUE ...]]
                             a tuning record that gives PROVIDER to all linears
     halide.py bind IN OUT   the module after the stage tile, all of it bound
-    halide.py linears DIR [PROVIDER [TYPE,...]]
-                            linears of ragged sizes
+    halide.py linears DIR [PROVIDER [TYPES ...]]
+                            linears of ragged sizes, a model for each TYPES of
+                            --quantize
     halide.py epilogues DIR every activation, gated and not; biases, scales
     halide.py others DIR [FAMILY [KV_TYPE]]
                             rows, heads and attention, in four arrangements
@@ -171,12 +172,12 @@ def kernels(model):
         return file.read()
 
 
-def linears(work, provider="halide", kinds=",".join(TYPES)):
+def linears(work, provider="halide", *kinds):
     rng = random.Random(7)
     source, own, other = (os.path.join(work, name)
                           for name in ("model", "own", "other"))
     path = os.path.join(work, "record.json")
-    for kind in kinds.split(","):
+    for kind in kinds or TYPES:
         make(source, rng, **ragged(rng, kind))
         compile_model(source, kind, own)
         cut = rng.choice(CUTS)

@@ -409,6 +409,19 @@ def add_tokenizer(writer, folder, config, pre):
         writer.add_chat_template(settings["chat_template"])
 
 
+GGUF_TYPES = ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1"]
+
+
+def write_gguf_types(args):
+    """A file for each type, which takes less than a process for each."""
+    output = args.output
+    for args.type in args.types.split(","):
+        if args.type not in GGUF_TYPES:
+            fail(f"--type {args.type}: expected {', '.join(GGUF_TYPES)}")
+        args.output = output.replace("{}", args.type)
+        write_gguf(args)
+
+
 def write_gguf(args):
     import gguf
     model = load(args.model)
@@ -647,13 +660,13 @@ def main():
                      help="print the measures without any bound")
 
     sub = commands.add_parser("gguf", help="write a folder as GGUF")
-    sub.set_defaults(run=write_gguf)
+    sub.set_defaults(run=write_gguf_types)
     sub.add_argument("model", metavar="MODEL_DIR")
-    sub.add_argument("-o", "--output", required=True, metavar="FILE.gguf")
-    sub.add_argument("--type", default="f32",
-                     choices=["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1"],
-                     help="of the matrices; a quantised matrix whose rows are "
-                     "not whole blocks is f16")
+    sub.add_argument("-o", "--output", required=True, metavar="FILE.gguf",
+                     help="{} in it stands for the type")
+    sub.add_argument("--type", default="f32", dest="types", metavar="T,...",
+                     help=f"of the matrices: {', '.join(GGUF_TYPES)}; a "
+                     "quantised matrix whose rows are not whole blocks is f16")
     sub.add_argument("--no-vocab", action="store_true",
                      help="without a tokenizer.json, name the tokenizer "
                      "no_vocab: llama.cpp asks for it")
