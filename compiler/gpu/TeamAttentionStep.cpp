@@ -161,10 +161,10 @@ TeamAttentionKernel::emitStep(Value start, Value stage, ArrayRef<Value> queries,
         return result;
       },
       [&] { return Values(output); });
-  State result(ArrayRef(softmax).take_front(4));
-  llvm::append_range(result,
-                     addValues(add(stage, unitWords()),
-                               ArrayRef(softmax).drop_front(6), scaled));
+  ArrayRef<Value> all = softmax;
+  State result(all.take_front(4));
+  llvm::append_range(
+      result, addValues(add(stage, unitWords()), all.drop_front(6), scaled));
   return result;
 }
 
