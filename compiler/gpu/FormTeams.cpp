@@ -67,9 +67,12 @@ struct FormTeams : cria::impl::FormTeamsBase<FormTeams> {
       int64_t rows = op.getBf16() ? gemmRoundedRows : gemmRows;
       int64_t tokens =
           op.getWeightType().isQuantized() ? gemmCodeTokens : gemmTokens;
-      if (isPrefill)
-        op->setAttr(kGemmAttr, DenseI64ArrayAttr::get(
-                                   &getContext(), {tokens, rows / weights}));
+      if (!isPrefill)
+        return;
+      op->setAttr(kGemmAttr, DenseI64ArrayAttr::get(&getContext(),
+                                                    {tokens, rows / weights}));
+      if (wgmma && op.getBf16())
+        op->setAttr(kWgmmaAttr, UnitAttr::get(&getContext()));
     });
     getOperation().walk([&](FusedAttentionOp op) {
       if (isForTensorCores(op))

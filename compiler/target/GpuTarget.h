@@ -83,6 +83,10 @@ constexpr int64_t kGpuGemmRows = 128;
 constexpr int64_t kGpuGemmRoundedRows = 256;
 constexpr int64_t kGpuGemmStages = 4;
 
+/// Products of 16 columns of a stage of gpu/VectorizeTeamWgmma.cpp, and stages.
+constexpr int64_t kGpuWgmmaUnits = 4;
+constexpr int64_t kGpuWgmmaStages = 4;
+
 /// Of PipelineOptions: tokens of a linear, and sums of attention, each a
 /// register of a lane. More of either makes ptxas spill in some models: a
 /// kernel has the addresses and sizes of a whole step to keep as well.
@@ -104,6 +108,9 @@ struct GpuTarget {
   static const GpuTarget *find(llvm::StringRef name);
   /// All of them.
   static llvm::ArrayRef<GpuTarget> list();
+
+  /// Whether it has wgmma, which came with 9.0 and went with it.
+  bool hasWgmma() const { return compute == 90 && isExact; }
 
   /// Does not contract floating-point operations, and does not flush.
   llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createMachine() const;
