@@ -112,7 +112,7 @@ static void buildTile(OpPassManager &pm, const PipelineOptions &options) {
   OpPassManager &func = pm.nest<func::FuncOp>();
   // Of the prefill version, and while rows still feed linears directly.
   if (options.roundActivations)
-    func.addPass(createRoundActivations());
+    func.addPass(createRoundActivations({/*codes=*/options.wgmma}));
   if (options.narrowCodes) {
     func.addPass(createNarrowCodes());
     func.addPass(createCSEPass()); // other linears may have such rows already

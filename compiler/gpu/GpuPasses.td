@@ -36,7 +36,8 @@ def FormTeams : Pass<"cria-form-teams", "::mlir::func::FuncOp"> {
     ```mlir
       attributes {cria.gemm = array<i64: 128, 128>, cria.team = 16 : i64, extra_kinds = [], out = #cria<out rows>} ...
     ```
-    With `wgmma`, linears whose rows are rounded to bf16 get `cria.wgmma` too,
+    With `wgmma`, linears whose rows are rounded to bf16 get `cria.wgmma` too
+    (of codes these are what `cria-round-activations{codes}` leaves),
     for `cria-vectorize-team-wgmma`.
   }];
   let options = [
@@ -249,14 +250,18 @@ def VectorizeTeamGemm : Pass<"cria-vectorize-team-gemm", "::mlir::ModuleOp"> {
 def VectorizeTeamWgmma : Pass<"cria-vectorize-team-wgmma", "::mlir::ModuleOp"> {
   let summary = "cria.fused_linear of a team to wgmma over what bulk copies bring";
   let description = [{
-    The linears with `cria.wgmma`, of weights in bf16 for rows that are rounded
-    to bf16 (`--numerics fast`), on sm_90a. The tile's rows are operand A of
-    `wgmma.mma_async` m64nNk16, from registers: a group of 16 rows of n16k2 is a
-    warp's part of it. Thread (q, l) loads rows 2 q and 2 q + 1 of a word of
-    k, 256 bytes in a row a warp, and takes them for rows q and q + 8. So a
-    group's bytes for a stage, one piece in the weights file, come as they are,
-    by one `cp.async.bulk` each. (As operand B, from memory, n16k2 will not do:
-    its 16 bytes are two columns of four rows, a core matrix has eight of one.)
+    The linears with `cria.wgmma`, of weights in bf16, q4 or q8 for rows that
+    are rounded to bf16 (`--numerics fast`), on sm_90a. The tile's rows are
+    operand A of `wgmma.mma_async` m64nNk16, from registers: a group of 16 rows
+    of n16k2 is a warp's part of it. Thread (q, l) loads rows 2 q and 2 q + 1 of
+    a word of k, 256 bytes in a row a warp, and takes them for rows q and q + 8.
+    So a group's bytes for a stage, one piece in the weights file, come as they
+    are, by one `cp.async.bulk` each. (As operand B, from memory, n16k2 will not
+    do: its 16 bytes are two columns of four rows, a core matrix has eight of
+    one row or of one column.) Codes in n16k4 come the same way, with their
+    scales and mins, and become bf16 between memory and the product: each code
+    once, as no two warps have the same rows.
+
     The tile's tokens are operand B, all of them in one product. Their pieces of
     16 bytes come by `cp.async` into core matrices without a swizzle: 8 tokens
     side by side, then the other tokens, then the next 8 columns.
@@ -276,6 +281,7 @@ def VectorizeTeamWgmma : Pass<"cria-vectorize-team-wgmma", "::mlir::ModuleOp"> {
     products are `mma.sync`, so exact linears stay with it. (Sums of codes are
     integers and would have the same bits, but what they take is the scaling of
     each block's sums, which `wgmma` does not change: see target/GpuTarget.h.)
+    Rounded rows have other bits than a decode step's anyway.
 
     Before:
     ```mlir

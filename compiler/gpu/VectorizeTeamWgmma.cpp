@@ -10,9 +10,11 @@
 #include "compiler/vector/LinearEpilogue.h"
 #include "compiler/vector/LinearOperands.h"
 
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
+#include <array>
 #include <optional>
 
 namespace cria {
@@ -28,16 +30,19 @@ namespace {
 using Values = SmallVector<Value>;
 
 constexpr int64_t kWarps = kGpuBlockThreads / 32;
-/// Columns of a product, and rows of a warp in it: a group of n16k2.
+/// Columns of a product, and rows of a warp in it: a group of n16k2 or n16k4.
 constexpr int64_t kUnit = 16, kGroupRows = 16;
-/// Words of a group in a unit; of a token.
-constexpr int64_t kGroupWords = kGroupRows * kUnit / 2, kTokenWords = kUnit / 2;
+/// Words of a token in a unit; of a group's scales in two, which are a block.
+constexpr int64_t kTokenWords = kUnit / 2, kScaleWords = kGroupRows / 2;
 
 /// What is known of a tile. Its rows go by groups of 16; group j * 8 + w is
 /// warp w's for its product j, of all of the tile's tokens.
 struct Shape {
   int64_t tokens, rows; // rows of each weight
   int64_t weights;
+  ElementKind element;
+  OffsetKind offset;
+  int64_t zeroPoint;
   int64_t units, steps; // of K: products of a stage, stages
   int64_t stages;       // in the team's memory at once
 
@@ -47,8 +52,24 @@ struct Shape {
   int64_t groups() const { return weights * rows / kGroupRows; }
   int64_t products() const { return groups() / kWarps; } // of a warp
   int64_t sums() const { return tokens / 2; }            // of a thread, of each
+  bool isFloat() const { return element == ElementKind::bf16; }
+  bool hasMins() const { return !isFloat() && offset == OffsetKind::min; }
+  /// Bulk copies of a group: its elements, scales and mins.
+  int64_t parts() const { return isFloat() ? 1 : hasMins() ? 3 : 2; }
+  // In words, of a group and a stage.
+  int64_t unitWords() const {
+    int64_t bits = isFloat() ? 16 : element == ElementKind::q8 ? 8 : 4;
+    return kGroupRows * kUnit * bits / 32;
+  }
+  int64_t groupWords(int64_t part) const {
+    return part == 0 ? units * unitWords() : units / 2 * kScaleWords;
+  }
   // In words, of a stage.
-  int64_t tokenPlace() const { return groups() * units * kGroupWords; }
+  int64_t partPlace(int64_t part) const {
+    return part == 0 ? 0
+                     : partPlace(part - 1) + groups() * groupWords(part - 1);
+  }
+  int64_t tokenPlace() const { return partPlace(parts()); }
   int64_t places() const { return tokenPlace() + tokens * units * kTokenWords; }
 };
 
@@ -98,7 +119,10 @@ private:
   Value parity(Value step) { return rem(div(step, shape.stages), 2); }
 
   Value address(Value memref, Value row);
-  Value rowAddress();
+  Value rowAddress(int64_t part);
+  Value groupPlace(Value stage, int64_t part, int64_t product);
+  void loadFloats(Value stage, Values &words);
+  void loadCodes(Value stage, Values &words);
   void begin();
   void start(Value step);
   Values addStep(Value step, ValueRange sums);
@@ -111,8 +135,7 @@ private:
   LinearRows rows;
   SmallVector<LinearWeight> arrays;
   std::optional<TeamBuilder> team;
-  Values tokenAddresses;
-  Value weightAddress;
+  Values tokenAddresses, weightAddresses;
 };
 
 } // namespace
@@ -136,14 +159,26 @@ FailureOr<Shape> Shape::get(FusedLinearOp op, int64_t wantedUnits,
            << " rows, with at most " << kMostSums << " sums a thread";
   shape.tokens = tile[0];
   shape.rows = tile[1];
-  if (weight.getElement() != ElementKind::bf16 ||
-      weight.getLayout() != WeightLayout::n16k2 || !op.getBf16() ||
-      weight.getK() % kUnit != 0)
-    return op.emitOpError() << "with cria.wgmma has weights of " << weight
-                            << "; accepted are bf16 in n16k2 with a multiple "
-                               "of 16 columns, for rows that are rounded";
+  shape.element = weight.getElement();
+  bool isCodes =
+      shape.element == ElementKind::q4 || shape.element == ElementKind::q8;
+  int64_t leastUnits = isCodes ? 2 : 1; // a block of codes
+  if ((!isCodes && !shape.isFloat()) || !op.getBf16() ||
+      weight.getLayout() !=
+          (isCodes ? WeightLayout::n16k4 : WeightLayout::n16k2) ||
+      weight.getK() % (leastUnits * kUnit) != 0)
+    return op.emitOpError()
+           << "with cria.wgmma has weights of " << weight
+           << "; accepted are bf16 in n16k2 with a multiple of 16 columns, and "
+              "q4 or q8 in n16k4 with one of 32, for rows that are rounded";
+  if (isCodes) {
+    shape.offset = weight.getOffset();
+    shape.zeroPoint = shape.hasMins() ? 0 : weight.getZeroPoint();
+  }
   int64_t all = weight.getK() / kUnit;
-  shape.units = std::max<int64_t>(wantedUnits, 1);
+  // Codes are registers as bf16 until a stage's products have been waited for:
+  // 16 for a block, and with 128 sums there is no room for more.
+  shape.units = isCodes ? leastUnits : std::max(wantedUnits, leastUnits);
   auto fits = [&] {
     constexpr int64_t kLeastStages = 3, kBarrierPlaces = 4;
     shape.stages = std::min(wantedStages,
@@ -151,7 +186,7 @@ FailureOr<Shape> Shape::get(FusedLinearOp op, int64_t wantedUnits,
     return all % shape.units == 0 &&
            shape.stages >= std::min(kLeastStages, wantedStages);
   };
-  while (!fits() && shape.units > 1)
+  while (!fits() && shape.units > leastUnits)
     --shape.units;
   shape.steps = all / shape.units;
   if (shape.stages < 2)
@@ -184,18 +219,24 @@ Value TeamWgmma::address(Value memref, Value row) {
 
 /// Of the group that has the calling thread's number; the last one that exists
 /// where the tile has more.
-Value TeamWgmma::rowAddress() {
+Value TeamWgmma::rowAddress(int64_t part) {
+  auto arrayOf = [&](const LinearWeight &weight) {
+    return part == 2         ? weight.mins
+           : part == 1       ? weight.scales
+           : shape.isFloat() ? weight.elements
+                             : weight.codes;
+  };
   int64_t groups = shape.rows / kGroupRows; // of a weight
   Value group = rem(team->thread, groups);
   if (rows.known % shape.rows != 0 || ShapedType::isDynamic(rows.known))
     group = arith::MinUIOp::create(b, group, add(rows.groups, -1));
-  Value chosen = address(arrays.front().elements, group);
+  Value chosen = address(arrayOf(arrays.front()), group);
   for (size_t i = 1; i < arrays.size(); ++i) {
     Value isOwn = arith::CmpIOp::create(b, arith::CmpIPredicate::eq,
                                         div(team->thread, groups),
                                         constIndex(b, static_cast<int64_t>(i)));
     chosen = arith::SelectOp::create(
-        b, isOwn, address(arrays[i].elements, group), chosen);
+        b, isOwn, address(arrayOf(arrays[i]), group), chosen);
   }
   return chosen;
 }
@@ -215,11 +256,12 @@ void TeamWgmma::begin() {
     tokenAddresses.push_back(add(address(op.getActs()[0], token),
                                  mul(rem(div(number, 8), pieces), 16)));
   }
-  weightAddress = rowAddress();
+  for (int64_t part = 0; part < shape.parts(); ++part)
+    weightAddresses.push_back(rowAddress(part));
   when(below(team->thread, 1), [&] {
     for (int64_t i = 0; i < shape.stages; ++i) {
       team->initBarrier(full(constIndex(b, i)),
-                        kGpuBlockThreads + shape.groups());
+                        kGpuBlockThreads + shape.parts() * shape.groups());
       team->initBarrier(empty(constIndex(b, i)), kGpuTeam);
     }
   });
@@ -253,13 +295,96 @@ void TeamWgmma::start(Value step) {
   }
   team->arriveAfterCopies(barrier);
   when(below(team->thread, shape.groups()), [&] {
-    int64_t words = shape.units * kGroupWords;
     // What warps have read gives way to a bulk copy.
     team->fenceAsync();
-    team->bulkCopy(add(place, mul(team->thread, words)),
-                   add(weightAddress, mul(step, words * 4)), words * 4,
-                   barrier);
+    for (int64_t part = 0; part < shape.parts(); ++part) {
+      int64_t words = shape.groupWords(part);
+      Value to = add(mul(team->thread, words), shape.partPlace(part));
+      team->bulkCopy(add(place, to),
+                     add(weightAddresses[part], mul(step, words * 4)),
+                     words * 4, barrier);
+    }
   });
+}
+
+/// Of the warp's group for a product.
+Value TeamWgmma::groupPlace(Value stage, int64_t part, int64_t product) {
+  Value group = add(team->warp, product * kWarps);
+  return add(add(stage, mul(group, shape.groupWords(part))),
+             shape.partPlace(part));
+}
+
+/// Words l and l + 4 of rows 2 q and 2 q + 1.
+void TeamWgmma::loadFloats(Value stage, Values &words) {
+  Value own = add(mul(team->quadLane, kGroupRows), mul(team->quad, 2));
+  for (int64_t unit = 0; unit < shape.units; ++unit)
+    for (int64_t product = 0; product < shape.products(); ++product)
+      for (int64_t half = 0; half < 2; ++half)
+        llvm::append_range(
+            words, team->words(add(add(groupPlace(stage, 0, product), own),
+                                   (2 * unit + half) * shape.unitWords() / 2),
+                               2));
+}
+
+/// The same, of what the codes stand for, as bf16. Columns 2 l and 2 l + 1 are
+/// a half of word l / 2 of four codes, the others of the second word after it.
+/// A code in the last bits of 2^23 is that much larger an f32.
+void TeamWgmma::loadCodes(Value stage, Values &words) {
+  constexpr int32_t kBits = 0x4b000000;
+  constexpr float kFloat = 8388608.0f;
+  bool isQ4 = shape.element == ElementKind::q4;
+  Type f32 = b.getF32Type();
+  Value own = add(mul(div(team->quadLane, 2), kGroupRows), mul(team->quad, 2));
+  Value shift = team->word(mul(rem(team->quadLane, 2), 16));
+  Value zero = arith::ConstantOp::create(
+      b, b.getF32FloatAttr(kFloat + static_cast<float>(shape.zeroPoint)));
+  auto element = [&](Value half, int64_t from, Value scale,
+                     Value min) -> Value {
+    Value code = half;
+    if (from)
+      code = arith::ShRUIOp::create(b, code, team->i32(from));
+    code = arith::AndIOp::create(b, code, team->i32(isQ4 ? 15 : 255));
+    code = arith::OrIOp::create(b, code, team->i32(kBits));
+    Value value =
+        arith::SubFOp::create(b, arith::BitcastOp::create(b, f32, code), zero);
+    if (min)
+      return math::FmaOp::create(b, value, scale, min);
+    return arith::MulFOp::create(b, value, scale);
+  };
+  SmallVector<Values> units(shape.units);
+  for (int64_t block = 0; block < shape.units / 2; ++block)
+    for (int64_t product = 0; product < shape.products(); ++product) {
+      auto ofRows = [&](int64_t part) {
+        Value at = add(groupPlace(stage, part, product), team->quad);
+        auto [first, second] = team->halves(
+            team->words(add(at, block * kScaleWords), 1)[0], b.getF16Type());
+        return std::array{first, second};
+      };
+      std::array<Value, 2> scales = ofRows(1), mins;
+      if (shape.hasMins())
+        mins = ofRows(2);
+      Value at = add(add(groupPlace(stage, 0, product), own),
+                     2 * block * shape.unitWords());
+      // The high halves of a block of q4 are its second unit.
+      SmallVector<Values> loaded;
+      for (int64_t word = 0; word < (isQ4 ? 2 : 4); ++word) {
+        loaded.push_back(team->words(add(at, 2 * word * kGroupRows), 2));
+        for (Value &each : loaded.back())
+          each = arith::ShRUIOp::create(b, each, shift);
+      }
+      for (int64_t unit = 0; unit < 2; ++unit)
+        for (int64_t half = 0; half < 2; ++half)
+          for (int64_t row = 0; row < 2; ++row) {
+            Value from = loaded[isQ4 ? half : 2 * unit + half][row];
+            int64_t first = isQ4 ? 4 * unit : 0;
+            Value low = element(from, first, scales[row], mins[row]);
+            Value high = element(from, first + 8, scales[row], mins[row]);
+            units[2 * block + unit].push_back(
+                team->pack(/*isBf16=*/true, low, high));
+          }
+    }
+  for (Values &unit : units)
+    llvm::append_range(words, unit);
 }
 
 Values TeamWgmma::addStep(Value step, ValueRange before) {
@@ -270,17 +395,10 @@ Values TeamWgmma::addStep(Value step, ValueRange before) {
   team->wait(full(step), parity(step));
   team->fenceAsync(); // tokens came by the threads' own copies
   Values words;
-  for (int64_t unit = 0; unit < shape.units; ++unit)
-    for (int64_t product = 0; product < shape.products(); ++product) {
-      Value group = add(team->warp, product * kWarps);
-      Value at = add(place, mul(group, shape.units * kGroupWords));
-      at = add(at, add(mul(team->quadLane, kGroupRows), mul(team->quad, 2)));
-      for (int64_t half = 0; half < 2; ++half)
-        llvm::append_range(
-            words,
-            team->words(add(at, unit * kGroupWords + half * kGroupWords / 2),
-                        2));
-    }
+  if (shape.isFloat())
+    loadFloats(place, words);
+  else
+    loadCodes(place, words);
   Values all = team->fenceWgmma(words, before);
   ArrayRef<Value> a = ArrayRef(all).take_front(words.size());
   Values sums(ArrayRef(all).drop_front(words.size()));

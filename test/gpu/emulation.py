@@ -37,6 +37,8 @@ CASES = {
     "q8-i8": ["--quantize", "q8", "--kv-type", "i8"],
     "mixed": ["--quantize", "q4,attn=bf16,down=q8"],
     "fast": ["--quantize", "bf16", "--numerics", "fast"],
+    "fast-q4": ["--numerics", "fast"],
+    "fast-q8": ["--quantize", "q8", "--numerics", "fast"],
     "fast-gqa": ["--quantize", "bf16", "--numerics", "fast"],
 }
 GQA = os.path.join(HERE, "Inputs", "gqa.mlir")

@@ -106,6 +106,44 @@ module {
 
 // -----
 
+// A block of codes a stage, which are 256 bytes of a group, with 32 of scales
+// and of mins: three bulk copies. Two columns of a code word are one of bf16.
+
+// CHECK-LABEL: func @codes
+// 256 threads and 3 times 8 groups.
+// CHECK: func.call @cria_gpu_mbarrier_init(%{{.*}}, %c280_i32)
+// CHECK: func.call @cria_gpu_bulk_copy(%{{.*}}, %{{.*}}, %c256_i32, %[[FULL:[a-z0-9_]+]])
+// CHECK: func.call @cria_gpu_bulk_copy(%{{.*}}, %{{.*}}, %c32_i32, %[[FULL]])
+// CHECK: func.call @cria_gpu_bulk_copy(%{{.*}}, %{{.*}}, %c32_i32, %[[FULL]])
+// CHECK: scf.for %{{.*}} = %c0 to %c4 step %c1 iter_args(
+// CHECK: func.call @cria_gpu_mbarrier_wait(
+// CHECK-COUNT-2: func.call @cria_gpu_words1(
+// CHECK-COUNT-2: func.call @cria_gpu_words2(
+// CHECK: %[[CODE:.*]] = arith.andi %{{.*}}, %c15_i32
+// CHECK: %[[BITS:.*]] = arith.ori %[[CODE]], %c1258291200_i32
+// CHECK: %[[FLOAT:.*]] = arith.bitcast %[[BITS]] : i32 to f32
+// CHECK: %[[VALUE:.*]] = arith.subf %[[FLOAT]], %{{.*}} : f32
+// CHECK: %[[LOW:.*]] = math.fma %[[VALUE]], %{{.*}}, %{{.*}} : f32
+// CHECK: func.call @cria_gpu_pack_bf16(%[[LOW]], %{{.*}})
+// CHECK-COUNT-7: func.call @cria_gpu_pack_bf16(
+// CHECK-NOT: cria_gpu_pack_bf16
+// CHECK: func.call @cria_gpu_wgmma_fence_8x8(
+// CHECK-COUNT-2: func.call @cria_gpu_wgmma_bf16_n16(
+module {
+  cria.param @w : !cria.weight<128x128, q4, block = 32, min, n16k4>
+  func.func @codes(%x: memref<?x128xf32>, %y: memref<?x128xf32>) attributes {cria.version = "prefill"} {
+    %w = cria.load @w : !cria.weight<128x128, q4, block = 32, min, n16k4>
+    cria.fused_linear acts(%x : memref<?x128xf32>) weights(%w : !cria.weight<128x128, q4, block = 32, min, n16k4>) outs(%y : memref<?x128xf32>)
+      attributes {bf16, cria.gemm = array<i64: 16, 128>, cria.team = 16 : i64, cria.wgmma, extra_kinds = [], out = #cria<out rows>} {
+    ^bb0(%acc: vector<16xf32>):
+      cria.yield %acc : vector<16xf32>
+    }
+    return
+  }
+}
+
+// -----
+
 module {
   cria.param @w : !cria.weight<256x64, bf16, n16k2>
   func.func @tile(%x: memref<?x64xf32>, %y: memref<?x256xf32>) {
@@ -128,7 +166,7 @@ module {
   cria.param @w : !cria.weight<128x64, bf16, n16k2>
   func.func @exact(%x: memref<?x64xf32>, %y: memref<?x128xf32>) {
     %w = cria.load @w : !cria.weight<128x64, bf16, n16k2>
-    // expected-error @+1 {{accepted are bf16 in n16k2 with a multiple of 16 columns, for rows that are rounded}}
+    // expected-error @+1 {{accepted are bf16 in n16k2 with a multiple of 16 columns, and q4 or q8 in n16k4 with one of 32, for rows that are rounded}}
     cria.fused_linear acts(%x : memref<?x64xf32>) weights(%w : !cria.weight<128x64, bf16, n16k2>) outs(%y : memref<?x128xf32>)
       attributes {cria.gemm = array<i64: 128, 128>, cria.team = 16 : i64, cria.wgmma, extra_kinds = [], out = #cria<out rows>} {
     ^bb0(%acc: vector<16xf32>):

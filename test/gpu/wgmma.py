@@ -4,19 +4,27 @@
     wgmma.py WORK_DIR CASE...
 
 The emulated products of four warps and those of one add up alike, so a prompt's
-logits must have the same bits with both; a GPU's need not. They must not depend
-on the order in which threads run. Without one of the waits and fences that
-stages are handed over by, logits must be others, or the emulation must stop.
+logits must have the same bits with both where weights are bf16; a GPU's need
+not. Weights of codes must give what the bf16 nearest to them do. Logits must not
+depend on the order in which threads run. Without one of the waits and fences
+that stages are handed over by, they must be others, or the emulation must stop.
 """
 
 import os
 import random
+import re
 import subprocess
 import sys
 
 import emulation
 
-CASES = {"small": emulation.MODEL, "gqa": emulation.GQA}
+# What their weights are is rewritten.
+MODELS = {
+    "small": (emulation.MODEL, "q4, block = 32, min"),
+    "gqa": (emulation.GQA, "q4, block = 32, min"),
+    "q8": (emulation.MODEL, "q8, block = 32, none"),
+    "q4-zero": (emulation.MODEL, "q4, block = 32, zero_point"),
+}
 
 # What kernels can lack: the wait for what a stage gets; that for who has done
 # with it; the arrival of those; the fence between copies of threads and
@@ -35,34 +43,57 @@ FAULTS = [
 
 
 def check(name, work, fake):
+    path, weights = MODELS[name]
     folder = os.path.join(work, name)
-    flags = ["--seed", "5", "--context", "512", "--quantize", "bf16",
-             "--numerics", "fast"]
-    emulation.run("cria-compile", CASES[name], *flags, "--target",
-                  "native,sm_90a", "-o", folder, stdout=subprocess.DEVNULL)
-    inner = os.path.join(folder, "gpu")
-    text = emulation.lower_kernels(inner, CASES[name], flags, "sm_90a",
-                                   "gpu-wgmma")
-    source = random.Random(7)
+    os.makedirs(folder, exist_ok=True)
+    source = os.path.join(folder, "source.mlir")
+    with open(path, encoding="utf-8") as file:
+        model = file.read().replace("q4, block = 32, min", weights)
+    # One call takes all tokens: few of them would be another version's.
+    model = re.sub(r"max_batch = \d+", "max_batch = 256", model)
+    with open(source, "w", encoding="utf-8") as file:
+        file.write(model)
+    numbers = random.Random(7)
     # More than a tile has, and not a multiple of 8.
-    tokens = ",".join(str(source.randrange(256)) for _ in range(139))
+    tokens = ",".join(str(numbers.randrange(256)) for _ in range(139))
 
-    def gpu(order, library):
-        return emulation.logits(
-            folder, os.path.join(folder, "gpu.npy"), tokens, "cuda",
-            {"LD_LIBRARY_PATH": fake, "FAKE_CUDA_ORDER": order,
-             "FAKE_CUDA_KERNELS": library})
+    def kernels(kind, *flags):
+        """How to run them, by the order of threads and a library; and their
+        text with wgmma and without."""
+        own = os.path.join(folder, kind)
+        flags = ["--seed", "5", "--context", "512", "--numerics", "fast", *flags]
+        emulation.run("cria-compile", source, *flags, "--target",
+                      "native,sm_90a", "-o", own, stdout=subprocess.DEVNULL)
 
-    one = emulation.build_kernels(
-        inner, "one", emulation.lower_kernels(inner, CASES[name], flags))
-    wanted = gpu("forward", one)
-    kernels = emulation.build_kernels(inner, "kernels", text)
+        def gpu(order, library):
+            return emulation.logits(
+                own, os.path.join(own, "gpu.npy"), tokens, "cuda",
+                {"LD_LIBRARY_PATH": fake, "FAKE_CUDA_ORDER": order,
+                 "FAKE_CUDA_KERNELS": library})
+
+        texts = [emulation.lower_kernels(os.path.join(own, "gpu"), source, flags,
+                                         target, file)
+                 for target, file in [("sm_90a", "gpu-wgmma"), ("sm_90", "gpu")]]
+        return gpu, *texts
+
+    # The embedding is of codes, and is multiplied for logits: these are bf16
+    # with wgmma only.
+    gpu, text, one = kernels("floats", "--quantize", "bf16")
+    library = emulation.build_kernels(folder, "wgmma", text)
+    wanted = gpu("forward", emulation.build_kernels(folder, "one", one))
     for order in ["forward", "reverse", "1"]:
-        assert gpu(order, kernels) == wanted, f"{name}: {order}: other bits"
+        assert gpu(order, library) == wanted, f"{name}: {order}: other bits"
+    like, as_floats, _ = kernels("mixed", "--quantize", "attn=bf16,ffn=bf16")
+    codes, as_codes, _ = kernels("codes")
+    assert as_codes.count("@cria_gpu_wgmma_bf16") > 0
+    found = [run("forward", emulation.build_kernels(folder, kind, text))
+             for run, kind, text in [(like, "mixed", as_floats),
+                                     (codes, "codes", as_codes)]]
+    assert found[0] == found[1], f"{name}: codes are other numbers"
     print(f"{name}: same bits")
     for kind, pattern, left in FAULTS if name == "gqa" else []:
         library = emulation.build_kernels(
-            inner, kind, emulation.mutant(text, pattern, left))
+            folder, kind, emulation.mutant(text, pattern, left))
         for order in ["forward", "reverse", "1"]:
             try:
                 if gpu(order, library) != wanted:
