@@ -94,11 +94,11 @@ constexpr int64_t kGpuGemmStages = 4;
 /// - q8: 33 KB from L2, 1400 cycles, 73 %.
 /// - q4 with mins: 26 KB from L2, 1110 cycles, 92 %; shared memory 850.
 ///
-/// Codes to bf16 take some 5 instructions an element, 2600 of warps, 650 cycles
-/// by issue; a warpgroup does that while the other's products run. All per
-/// cents are of the dense bf16 peak (that of mma.sync above: 32 % for q4 and 44
-/// for q8). What is left for bf16 are weights that the two blocks of a cluster
-/// read together: 32 KB, 75 %.
+/// Codes to bf16 take 6 instructions of PTX an element, 790 cycles by issue,
+/// and the rest of two stages 240, while the other warpgroup's products run: if
+/// a warp alone issues 0.6 a cycle, q4 and q8 end at 60 to 75 %. Per cents are
+/// of the dense bf16 peak (mma.sync above: 32 for q4, 44 for q8). For bf16,
+/// weights that two blocks of a cluster read together are left: 32 KB, 75 %.
 ///
 /// Three stages under way are 39 KB (of codes: a block each) to 144, above the
 /// 28 that 24 bytes a cycle and 700 ns ask for.
