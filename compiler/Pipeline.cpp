@@ -112,7 +112,7 @@ static void buildTile(OpPassManager &pm, const PipelineOptions &options) {
   OpPassManager &func = pm.nest<func::FuncOp>();
   // Of the prefill version, and while rows still feed linears directly.
   if (options.roundActivations)
-    func.addPass(createRoundActivations());
+    func.addPass(createRoundActivations({/*codes=*/options.wgmma}));
   if (options.narrowCodes) {
     func.addPass(createNarrowCodes());
     func.addPass(createCSEPass()); // other linears may have such rows already
@@ -120,8 +120,11 @@ static void buildTile(OpPassManager &pm, const PipelineOptions &options) {
   // Before tiling, because it decides over what attention is tiled.
   func.addPass(createSplitAttention());
   // Between the two: chunks are what teams take, and their tiles are others.
-  if (options.teams)
-    func.addPass(createFormTeams());
+  if (options.teams) {
+    FormTeamsOptions teams;
+    teams.wgmma = options.wgmma;
+    func.addPass(createFormTeams(teams));
+  }
   if (!options.tuningRecord.empty()) {
     ApplySchedulesOptions schedules;
     schedules.file = options.tuningRecord;
@@ -175,6 +178,7 @@ static void buildVector(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createVectorizeHeadRows());
   // Before the rest, which are the same op.
   if (options.teams) {
+    pm.addPass(createVectorizeTeamWgmma());
     pm.addPass(createVectorizeTeamGemm());
     pm.addPass(createVectorizeTeamLinear());
     pm.addPass(createVectorizeTeamAttention());

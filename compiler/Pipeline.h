@@ -58,6 +58,8 @@ struct PipelineOptions {
   bool sharedRows = false;
   /// Of a GPU: the threads of a block work on some ops together.
   bool teams = false;
+  /// Of a GPU: it has products of four warps.
+  bool wgmma = false;
   /// Fusions to leave out, by the names of kFusions: to see what one is worth.
   std::vector<std::string> disabledFusions;
   /// A record of `cria tune` (tile/Schedule.h), or empty.

@@ -189,13 +189,14 @@ LogicalResult RowsOp::verifyRegions() {
 /// fused_linear_c2: the acts are what the weights' kernel reads.
 static LogicalResult verifyActs(FusedLinearOp op, WeightType weight) {
   OperandRange acts = op.getActs();
-  size_t expected = weight.isQuantized() ? 3 : 1;
+  bool takesCodes = weight.isQuantized() && !op.getBf16();
+  size_t expected = takesCodes ? 3 : 1;
   if (acts.size() != expected)
     return op.emitOpError()
            << "fused_linear_c2: " << acts.size() << " acts, weight " << weight
            << " needs " << expected;
   int64_t n = shapeOf(acts[0])[0], k = weight.getK();
-  if (!weight.isQuantized()) {
+  if (!takesCodes) {
     if (!isMatrix(acts[0], n, k, /*isInteger=*/false))
       return op.emitOpError()
              << "fused_linear_c2: acts are " << acts[0].getType()
@@ -271,7 +272,9 @@ LogicalResult FusedLinearOp::verify() {
   if (failed(verifyActs(*this, weight)))
     return failure();
 
-  if (getBf16() && weight.getElement() != ElementKind::bf16)
+  if (getBf16() && weight.getElement() != ElementKind::bf16 &&
+      weight.getElement() != ElementKind::q4 &&
+      weight.getElement() != ElementKind::q8)
     return emitOpError() << "fused_linear_c7: bf16 with weight " << weight;
   int64_t tokens = shapeOf(getActs()[0])[0], n = weight.getN();
   if (failed(verifyExtras(*this, tokens, n)))

@@ -178,7 +178,9 @@ def Cria_FusedLinearOp : Cria_KernelOp<"fused_linear", [AttrSizedOperandSegments
         acc = fma(w[k], a[k], acc)  for k = 0, 1, ...                           float
 
     so that a result depends on neither the tile sizes nor the batch. With
-    `bf16` (see cria.rows) the last one may be a sum of cria.dot2 over pairs.
+    `bf16` (see cria.rows) the last one may be a sum of cria.dot2 over pairs;
+    weights of codes then take f32 too, and stand for what their codes, scales
+    and mins are, rounded to bf16.
 
     | extra | operand | value for lanes j..j+15 of token i |
     |---|---|---|
@@ -192,13 +194,13 @@ def Cria_FusedLinearOp : Cria_KernelOp<"fused_linear", [AttrSizedOperandSegments
     | key, value | a KV cache, with layer and slots | head j / head_dim, slot slots[i]; see cria.kv_append |
 
     Labels: fused_linear_c1: one or two weights of one type, with the same K.
-    fused_linear_c2: acts match the weights: one f32 for float, three for
-    quantised, sums i32 for zero_point and f32 for min. fused_linear_c3: the
+    fused_linear_c2: acts match the weights: one f32 for float and with bf16,
+    three for quantised, sums i32 for zero_point and f32 for min. fused_linear_c3: the
     region's arguments are as above and it yields one vector<16xf32>.
     fused_linear_c4: extra_kinds has one entry an extra, and shapes agree.
     fused_linear_c5: key and value have layer and slots, rows neither.
     fused_linear_c6: accumulate only with out rows. fused_linear_c7: bf16 only
-    with bf16 weights.
+    with weights of bf16, q4 or q8.
 
     ```mlir
     %y = cria.fused_linear acts(%a#0, %a#1, %a#2 : tensor<?x16xi32>, tensor<?x2xf32>, tensor<?x2xf32>)

@@ -65,11 +65,13 @@ struct FormTeams : cria::impl::FormTeamsBase<FormTeams> {
       op->setAttr(kTeamAttr, team);
       auto weights = static_cast<int64_t>(op.getWeights().size());
       int64_t rows = op.getBf16() ? gemmRoundedRows : gemmRows;
-      int64_t tokens =
-          op.getWeightType().isQuantized() ? gemmCodeTokens : gemmTokens;
-      if (isPrefill)
-        op->setAttr(kGemmAttr, DenseI64ArrayAttr::get(
-                                   &getContext(), {tokens, rows / weights}));
+      int64_t tokens = op.getActs().size() > 1 ? gemmCodeTokens : gemmTokens;
+      if (!isPrefill)
+        return;
+      op->setAttr(kGemmAttr, DenseI64ArrayAttr::get(&getContext(),
+                                                    {tokens, rows / weights}));
+      if (wgmma && op.getBf16())
+        op->setAttr(kWgmmaAttr, UnitAttr::get(&getContext()));
     });
     getOperation().walk([&](FusedAttentionOp op) {
       if (isForTensorCores(op))

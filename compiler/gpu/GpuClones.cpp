@@ -2,6 +2,7 @@
 #include "compiler/gpu/GpuClones.h"
 
 #include "compiler/gpu/Ptx.h"
+#include "compiler/gpu/TeamBuilder.h"
 #include "compiler/target/Tiles.h"
 #include "dialect/CriaOps.h"
 
@@ -34,7 +35,8 @@ llvm::Expected<std::string> GpuClones::takeTargets(llvm::StringRef names) {
   return others.empty() ? "native" : llvm::join(others, ",");
 }
 
-void GpuClones::adjust(PipelineOptions &options) {
+void GpuClones::adjust(const Code &code, PipelineOptions &options) {
+  options.wgmma = code.wgmma;
   options.linearTokens = kGpuLinearTokens;
   options.attentionAccumulators = kGpuAttentionAccumulators;
   options.linearPanels = 1;
@@ -49,13 +51,24 @@ void GpuClones::adjust(PipelineOptions &options) {
   options.profile = false;
 }
 
+void GpuClones::split(mlir::ModuleOp source, bool isFast) {
+  for (bool wgmma : {false, true})
+    if (llvm::any_of(chosen, [&](const GpuTarget *target) {
+          return (isFast && target->hasWgmma()) == wgmma;
+        }))
+      owned.push_back({wgmma, source.clone()});
+}
+
 llvm::Error GpuClones::check(const ModelInfo &info) const {
-  mlir::FailureOr<ModelInfo> own = ModelInfo::get(module());
-  if (mlir::failed(own))
-    return llvm::createStringError("the module for GPUs is not ready for code");
-  if (own->weights != info.weights)
-    return llvm::createStringError(
-        "the code for GPUs reads other weights than that for the CPU");
+  for (const Code &code : owned) {
+    mlir::FailureOr<ModelInfo> own = ModelInfo::get(*code.module);
+    if (mlir::failed(own))
+      return llvm::createStringError(
+          "the module for GPUs is not ready for code");
+    if (own->weights != info.weights)
+      return llvm::createStringError(
+          "the code for GPUs reads other weights than that for the CPU");
+  }
   return llvm::Error::success();
 }
 
@@ -65,13 +78,16 @@ llvm::Error GpuClones::emit(mlir::ModuleOp described,
   mlir::Builder b(described.getContext());
   llvm::SmallVector<mlir::Attribute> table;
   for (const GpuTarget *target : chosen) {
+    // The one with wgmma is the last, if there is one.
+    const Code &code = target->hasWgmma() ? owned.back() : owned.front();
+    mlir::ModuleOp module = *code.module;
     llvm::Expected<std::string> text =
-        emitPtx(module(), *target, symbolPrefix, info.weights.size());
+        emitPtx(module, *target, symbolPrefix, info.weights.size(), code.wgmma);
     if (!text)
       return llvm::createStringError(target->name + ": " +
                                      llvm::toString(text.takeError()));
     auto bytes = [&](llvm::StringRef name) {
-      auto attr = module()->getAttrOfType<mlir::IntegerAttr>(name);
+      auto attr = module->getAttrOfType<mlir::IntegerAttr>(name);
       return b.getI64IntegerAttr(
           static_cast<int64_t>(llvm::alignTo(attr ? attr.getInt() : 0, 64)));
     };
@@ -88,6 +104,8 @@ llvm::Error GpuClones::emit(mlir::ModuleOp described,
          b.getNamedAttr("block_threads", b.getI64IntegerAttr(kGpuBlockThreads)),
          b.getNamedAttr("group_threads",
                         b.getI64IntegerAttr(CriaDialect::kLanes)),
+         b.getNamedAttr("shared",
+                        b.getI64IntegerAttr(code.wgmma ? 4 * kWgmmaPlaces : 0)),
          b.getNamedAttr("arena", bytes("cria.arena_bytes")),
          b.getNamedAttr("thread_arena", bytes("cria.thread_arena_bytes"))}));
     written.push_back({target->name.str(), std::move(*text)});

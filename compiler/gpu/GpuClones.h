@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The code for GPUs of one artifact: one module for all GPUs from the tile
-// stage on, as nothing in it depends on which it is, and PTX text for each in
-// the description of the model at the end.
+// stage on, or two where some have wgmma and may use it, as nothing else
+// depends on which it is; and PTX text for each in the description of the model
+// at the end.
 
 #ifndef CRIA_COMPILER_GPU_GPUCLONES_H
 #define CRIA_COMPILER_GPU_GPUCLONES_H
@@ -30,15 +31,25 @@ public:
   bool empty() const { return chosen.empty(); }
   llvm::ArrayRef<const GpuTarget *> targets() const { return chosen; }
 
-  /// What the kernels of a GPU are made with.
-  static void adjust(PipelineOptions &options);
+  /// A module for some of the targets.
+  struct Code {
+    bool wgmma;
+    mlir::OwningOpRef<mlir::ModuleOp> module;
 
-  /// Makes the module, from that of the CPUs.
-  void split(mlir::ModuleOp source) { owned = source.clone(); }
-  /// Null before.
-  mlir::ModuleOp module() const { return *owned; }
+    /// Of files that show it.
+    llvm::StringRef name() const { return wgmma ? "gpu-wgmma" : "gpu"; }
+  };
 
-  /// Before the stage llvm: it reads the weights in the order of `info`, which
+  /// What its kernels are made with.
+  static void adjust(const Code &code, PipelineOptions &options);
+
+  /// Makes the modules, from that of the CPUs. Only fast numerics have a use
+  /// for wgmma (gpu/VectorizeTeamWgmma.cpp).
+  void split(mlir::ModuleOp source, bool isFast);
+  /// None before.
+  llvm::ArrayRef<Code> codes() const { return owned; }
+
+  /// Before the stage llvm: they read the weights in the order of `info`, which
   /// is that of the CPU's code.
   llvm::Error check(const ModelInfo &info) const;
 
@@ -53,7 +64,7 @@ public:
 
 private:
   std::vector<const GpuTarget *> chosen;
-  mlir::OwningOpRef<mlir::ModuleOp> owned;
+  std::vector<Code> owned;
   std::vector<std::pair<std::string, std::string>> written;
 };
 

@@ -36,6 +36,9 @@ def FormTeams : Pass<"cria-form-teams", "::mlir::func::FuncOp"> {
     ```mlir
       attributes {cria.gemm = array<i64: 128, 128>, cria.team = 16 : i64, extra_kinds = [], out = #cria<out rows>} ...
     ```
+    With `wgmma`, linears whose rows are rounded to bf16 get `cria.wgmma` too
+    (of codes these are what `cria-round-activations{codes}` leaves),
+    for `cria-vectorize-team-wgmma`.
   }];
   let options = [
     Option<"gemmTokens", "gemm-tokens", "int64_t", "::cria::kGpuGemmTokens",
@@ -46,7 +49,9 @@ def FormTeams : Pass<"cria-form-teams", "::mlir::func::FuncOp"> {
            "rows of it, of all weights of the op together">,
     Option<"gemmRoundedRows", "gemm-rounded-rows", "int64_t",
            "::cria::kGpuGemmRoundedRows",
-           "the same where activations are rounded to bf16">
+           "the same where activations are rounded to bf16">,
+    Option<"wgmma", "wgmma", "bool", "false",
+           "products of four warps (sm_90a) for rows that are rounded to bf16">
   ];
 }
 
@@ -68,7 +73,8 @@ def VectorizeTeamLinear : Pass<"cria-vectorize-team-linear", "::mlir::ModuleOp">
     The instruction and the order of K are the same for any number of tokens,
     so that a token's result does not depend on the others: 8 tokens a product,
     up to 4 products to a pass over the weights in the version for batches.
-    Linears with `cria.gemm` are left to `cria-vectorize-team-gemm`. They are
+    Linears with `cria.gemm` are left to `cria-vectorize-team-gemm` and
+    `cria-vectorize-team-wgmma`. They are
     not the bits of a CPU, whose sums have one slice.
 
     A thread (q, l) of a warp, q = 0 to 7 and l = 0 to 3, has rows 2 q and 2 q +
@@ -232,6 +238,90 @@ def VectorizeTeamGemm : Pass<"cria-vectorize-team-gemm", "::mlir::ModuleOp"> {
   let options = [
     Option<"stages", "stages", "int64_t", "::cria::kGpuGemmStages",
            "steps of K in the block's memory at most; fewer where they do not fit">
+  ];
+  let dependentDialects = [
+    "::cria::CriaDialect", "::mlir::arith::ArithDialect",
+    "::mlir::func::FuncDialect", "::mlir::math::MathDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect"
+  ];
+}
+
+def VectorizeTeamWgmma : Pass<"cria-vectorize-team-wgmma", "::mlir::ModuleOp"> {
+  let summary = "cria.fused_linear of a team to wgmma over what bulk copies bring";
+  let description = [{
+    The linears with `cria.wgmma`, of weights in bf16, q4 or q8 for rows that
+    are rounded to bf16 (`--numerics fast`), on sm_90a. The tile's rows are
+    operand A of `wgmma.mma_async` m64nNk16, from registers: a group of 16 rows
+    of n16k2 is a warp's part of it. Thread (q, l) loads rows 2 q and 2 q + 1 of
+    a word of k, 256 bytes in a row a warp, and takes them for rows q and q + 8.
+    So a group's bytes for a stage, one piece in the weights file, come as they
+    are, by one `cp.async.bulk` each. (As operand B, from memory, n16k2 will not
+    do: its 16 bytes are two columns of four rows, a core matrix has eight of
+    one row or of one column.) Codes in n16k4 come the same way, with their
+    scales and mins, and become bf16 between memory and the product: each code
+    once, as no two warps have the same rows.
+
+    The tile's tokens are operand B, all of them in one product. Their pieces of
+    16 bytes come by `cp.async` into core matrices without a swizzle: 8 tokens
+    side by side, then the other tokens, then the next 8 columns.
+
+    A ring of stages without a producer of its own: of 256 threads, 16 begin a
+    bulk copy and all one to four copies a stage, which is less than giving
+    registers away for a ninth warp. Each stage has two mbarriers: what comes
+    into it, and who has done with it. A stage's products are begun, then the
+    place of the stage before is filled anew, then the products are waited for:
+    the accumulators are registers that nothing may touch until then, so that
+    products of two stages do not overlap. But the block's two warpgroups are
+    only bound by the ring: while one waits and loads, the other multiplies.
+
+    Why only rounded rows: a tensor core's order of sums and rounding within a
+    product are not documented, neither for `mma.sync` nor for `wgmma`, which
+    need not have the same. Prompts must have the bits of single tokens, whose
+    products are `mma.sync`, so exact linears stay with it. (Sums of codes are
+    integers and would have the same bits, but what they take is the scaling of
+    each block's sums, which `wgmma` does not change: see target/GpuTarget.h.)
+    Rounded rows have other bits than a decode step's anyway.
+
+    Before:
+    ```mlir
+    cria.fused_linear acts(%a : memref<?x64xf32>) weights(%w : !cria.weight<256x64, bf16, n16k2>) outs(%y : memref<?x256xf32>)
+      attributes {bf16, cria.gemm = array<i64: 128, 256>, cria.team = 16 : i64, cria.wgmma, extra_kinds = [], out = #cria<out rows>} ...
+    ```
+    After:
+    ```mlir
+    scf.if %thread == 0 { call @cria_gpu_mbarrier_init(...) ... }
+    call @cria_gpu_fence_async()
+    call @cria_gpu_team_sync()
+    call @cria_gpu_copy(%place, %address)              // of stage 0
+    call @cria_gpu_mbarrier_copies(%full0)
+    scf.if %thread < 16 { call @cria_gpu_bulk_copy(%place, %address, 512, %full0) }
+    ...                                                // and 1
+    %sums:128 = scf.for %step = 0 to 4 iter_args(%s = 0.0, ...) {
+      call @cria_gpu_mbarrier_wait(%full, %parity)
+      call @cria_gpu_fence_async()
+      %w:2 = call @cria_gpu_words2(%rows)
+      ...
+      %f:136 = call @cria_gpu_wgmma_fence_8x128(%w#0, ..., %s, ...)
+      %p:64 = call @cria_gpu_wgmma_bf16_n128(%f#0, %f#1, %f#2, %f#3, %tokens, 2048, 128, %f#8, ...)
+      ...
+      call @cria_gpu_wgmma_commit()
+      scf.if %step + 2 < 4 {
+        scf.if %step + 2 >= 3 { call @cria_gpu_mbarrier_wait(%empty, %before) }
+        ...                                            // further copies
+      }
+      %d:128 = call @cria_gpu_wgmma_wait_128(%p#0, ...)
+      call @cria_gpu_sync()
+      scf.if %lane == 0 { call @cria_gpu_mbarrier_arrive(%empty) }
+    }
+    ...                                                // as cria-vectorize-team-gemm
+    ```
+  }];
+  let options = [
+    Option<"units", "units", "int64_t", "::cria::kGpuWgmmaUnits",
+           "products of 16 columns a stage at most; fewer where they do not fit or do not divide K">,
+    Option<"stages", "stages", "int64_t", "::cria::kGpuWgmmaStages",
+           "stages in the block's memory at most; fewer where they do not fit">
   ];
   let dependentDialects = [
     "::cria::CriaDialect", "::mlir::arith::ArithDialect",

@@ -3,6 +3,7 @@
 
 #include "compiler/emit/FreezeAddresses.h"
 #include "compiler/gpu/TeamBuilder.h"
+#include "compiler/gpu/WgmmaLibrary.h"
 #include "compiler/target/Tiles.h"
 #include "runtime/include/cria/abi.h"
 
@@ -79,7 +80,7 @@ define i32 @cria_gpu_dot4(i32 %acc, i32 %a, i32 %b) alwaysinline nounwind {
   ret i32 %sum
 }
 
-@team_memory = internal addrspace(3) global [$PLACES x float] undef, align 128
+@team_memory = $MEMORY, align 128
 
 define i32 @cria_gpu_thread() alwaysinline nounwind {
   %thread = call i32 asm sideeffect "mov.u32 $0, %tid.x;", "=r"()
@@ -244,6 +245,69 @@ define {float, float, float, float} @cria_gpu_mma_bf16(i32 %a0, i32 %a1, i32 %a2
   ret {float, float, float, float} %d
 }
 
+declare void @llvm.nvvm.mbarrier.init.shared(ptr addrspace(3), i32)
+declare void @llvm.nvvm.mbarrier.inval.shared(ptr addrspace(3))
+declare i64 @llvm.nvvm.mbarrier.arrive.shared(ptr addrspace(3))
+declare i64 @llvm.nvvm.mbarrier.arrive.expect.tx.scope.cta.space.cta(ptr addrspace(3), i32)
+declare i1 @llvm.nvvm.mbarrier.try.wait.parity.scope.cta.space.cta(ptr addrspace(3), i32)
+declare void @llvm.nvvm.cp.async.mbarrier.arrive.noinc.shared(ptr addrspace(3))
+declare void @llvm.nvvm.cp.async.bulk.global.to.shared.cluster(ptr addrspace(7), ptr addrspace(3), ptr addrspace(1), i32, i16, i64, i1 immarg, i1 immarg)
+declare void @llvm.nvvm.wgmma.commit_group.sync.aligned()
+
+define void @cria_gpu_mbarrier_init(i32 %place, i32 %arrivals) alwaysinline convergent nounwind {
+  %at = getelementptr inbounds float, ptr addrspace(3) @team_memory, i32 %place
+  call void @llvm.nvvm.mbarrier.init.shared(ptr addrspace(3) %at, i32 %arrivals)
+  ret void
+}
+
+define void @cria_gpu_mbarrier_inval(i32 %place) alwaysinline convergent nounwind {
+  %at = getelementptr inbounds float, ptr addrspace(3) @team_memory, i32 %place
+  call void @llvm.nvvm.mbarrier.inval.shared(ptr addrspace(3) %at)
+  ret void
+}
+
+define void @cria_gpu_mbarrier_arrive(i32 %place) alwaysinline convergent nounwind {
+  %at = getelementptr inbounds float, ptr addrspace(3) @team_memory, i32 %place
+  %state = call i64 @llvm.nvvm.mbarrier.arrive.shared(ptr addrspace(3) %at)
+  ret void
+}
+
+define void @cria_gpu_mbarrier_copies(i32 %place) alwaysinline convergent nounwind {
+  %at = getelementptr inbounds float, ptr addrspace(3) @team_memory, i32 %place
+  call void @llvm.nvvm.cp.async.mbarrier.arrive.noinc.shared(ptr addrspace(3) %at)
+  ret void
+}
+
+define void @cria_gpu_mbarrier_wait(i32 %place, i32 %parity) alwaysinline convergent nounwind {
+  %at = getelementptr inbounds float, ptr addrspace(3) @team_memory, i32 %place
+  br label %again
+again:
+  %ended = call i1 @llvm.nvvm.mbarrier.try.wait.parity.scope.cta.space.cta(ptr addrspace(3) %at, i32 %parity)
+  br i1 %ended, label %done, label %again
+done:
+  ret void
+}
+
+define void @cria_gpu_bulk_copy(i32 %place, i64 %address, i32 %bytes, i32 %barrier) alwaysinline convergent nounwind {
+  %at = getelementptr inbounds float, ptr addrspace(3) @team_memory, i32 %place
+  %own = getelementptr inbounds float, ptr addrspace(3) @team_memory, i32 %barrier
+  %to = addrspacecast ptr addrspace(3) %at to ptr addrspace(7)
+  %from = inttoptr i64 %address to ptr addrspace(1)
+  %state = call i64 @llvm.nvvm.mbarrier.arrive.expect.tx.scope.cta.space.cta(ptr addrspace(3) %own, i32 %bytes)
+  call void @llvm.nvvm.cp.async.bulk.global.to.shared.cluster(ptr addrspace(7) %to, ptr addrspace(3) %own, ptr addrspace(1) %from, i32 %bytes, i16 0, i64 0, i1 false, i1 false)
+  ret void
+}
+
+define void @cria_gpu_fence_async() alwaysinline convergent nounwind {
+  call void asm sideeffect "fence.proxy.async.shared::cta;", "~{memory}"()
+  ret void
+}
+
+define void @cria_gpu_wgmma_commit() alwaysinline convergent nounwind {
+  call void @llvm.nvvm.wgmma.commit_group.sync.aligned()
+  ret void
+}
+
 define void @cria_gpu_barrier(ptr %count) convergent nounwind {
   call void @llvm.nvvm.barrier.cta.sync.aligned.all(i32 0)
   %thread = call i32 @llvm.nvvm.read.ptx.sreg.tid.x()
@@ -331,10 +395,13 @@ static void replaceAll(std::string &text, llvm::StringRef what,
 
 static llvm::Error linkLibrary(llvm::Module &module,
                                llvm::StringRef symbolPrefix,
-                               size_t parameterBytes) {
-  std::string text = kLibrary.str();
+                               size_t parameterBytes, bool isDynamic) {
+  std::string text = kLibrary.str() + wgmmaLibrary(module);
   replaceAll(text, "$THREADS", llvm::utostr(kGpuBlockThreads));
-  replaceAll(text, "$PLACES", llvm::utostr(kTeamPlaces));
+  replaceAll(text, "$MEMORY",
+             isDynamic ? "external addrspace(3) global [0 x float]"
+                       : "internal addrspace(3) global [" +
+                             llvm::utostr(kTeamPlaces) + " x float] undef");
   replaceAll(text, "$BYTES", llvm::utostr(parameterBytes));
   replaceAll(text, "$GROUPS", llvm::utostr(kGpuTeam));
   replaceAll(text, "@forward(", ("@" + symbolPrefix + "forward(").str());
@@ -360,7 +427,7 @@ static llvm::Error linkLibrary(llvm::Module &module,
 llvm::Expected<std::string> cria::emitPtx(mlir::ModuleOp source,
                                           const GpuTarget &target,
                                           llvm::StringRef symbolPrefix,
-                                          size_t weights) {
+                                          size_t weights, bool isDynamic) {
   // What a kernel's parameters may have (CUDA C++ Programming Guide, function
   // parameters). They are operands of instructions, and so take no registers.
   constexpr size_t kParameterBytes = 4096;
@@ -386,7 +453,7 @@ llvm::Expected<std::string> cria::emitPtx(mlir::ModuleOp source,
   module->setSourceFileName("model");
   module->setTargetTriple((*machine)->getTargetTriple());
   module->setDataLayout((*machine)->createDataLayout());
-  if (llvm::Error error = linkLibrary(*module, symbolPrefix, bytes))
+  if (llvm::Error error = linkLibrary(*module, symbolPrefix, bytes, isDynamic))
     return error;
   std::string problems;
   llvm::raw_string_ostream stream(problems);

@@ -19,11 +19,12 @@ namespace cria {
 /// those of cria_gpu_clone (abi.h), for a model of `weights` arrays; every
 /// group of 16 threads makes one of that function's threads. The same input
 /// gives the same text. It calls nothing that it does not define: the error
-/// names what it would.
+/// names what it would. A block's memory is its own static one, or,
+/// `isDynamic`, what it is launched with.
 llvm::Expected<std::string> emitPtx(mlir::ModuleOp module,
                                     const GpuTarget &target,
                                     llvm::StringRef symbolPrefix,
-                                    size_t weights);
+                                    size_t weights, bool isDynamic);
 
 } // namespace cria
 

@@ -106,6 +106,7 @@ Value TeamBuilder::get(Value place) {
   return call("cria_gpu_get", b.getF32Type(), word(place))[0];
 }
 void TeamBuilder::sync() { call("cria_gpu_team_sync", {}, {}); }
+void TeamBuilder::syncGroup() { call(lanes::kSync, {}, {}); }
 
 Value TeamBuilder::shuffleXor(Value value, int64_t bits) {
   auto as = [&](Type type, Value x) -> Value {
@@ -197,4 +198,52 @@ SmallVector<Value> TeamBuilder::mma(Product product, ValueRange a,
                    : product == Product::bf16 ? "cria_gpu_mma_bf16"
                                               : "cria_gpu_mma_f16";
   return call(name, c.getTypes(), operands);
+}
+
+void TeamBuilder::initBarrier(Value place, int64_t arrivals) {
+  call("cria_gpu_mbarrier_init", {}, {word(place), i32(arrivals)});
+}
+void TeamBuilder::endBarrier(Value place) {
+  call("cria_gpu_mbarrier_inval", {}, word(place));
+}
+void TeamBuilder::arrive(Value place) {
+  call("cria_gpu_mbarrier_arrive", {}, word(place));
+}
+void TeamBuilder::arriveAfterCopies(Value place) {
+  call("cria_gpu_mbarrier_copies", {}, word(place));
+}
+void TeamBuilder::wait(Value place, Value parity) {
+  call("cria_gpu_mbarrier_wait", {}, {word(place), word(parity)});
+}
+void TeamBuilder::bulkCopy(Value place, Value address, int64_t bytes,
+                           Value barrier) {
+  Value wide = arith::IndexCastUIOp::create(b, b.getI64Type(), address);
+  call("cria_gpu_bulk_copy", {},
+       {word(place), wide, i32(bytes), word(barrier)});
+}
+void TeamBuilder::fenceAsync() { call("cria_gpu_fence_async", {}, {}); }
+
+SmallVector<Value> TeamBuilder::wgmma(ValueRange a, Value place,
+                                      int64_t leading, int64_t stride,
+                                      ValueRange c) {
+  SmallVector<Value> operands(a);
+  llvm::append_values(operands, word(place), i32(leading), i32(stride));
+  llvm::append_range(operands, c);
+  return call(("cria_gpu_wgmma_bf16_n" + Twine(2 * c.size())).str(),
+              c.getTypes(), operands);
+}
+
+SmallVector<Value> TeamBuilder::fenceWgmma(ValueRange words,
+                                           ValueRange floats) {
+  SmallVector<Value> all(words);
+  llvm::append_range(all, floats);
+  return call(("cria_gpu_wgmma_fence_" + Twine(words.size()) + "x" +
+               Twine(floats.size()))
+                  .str(),
+              ValueRange(all).getTypes(), all);
+}
+void TeamBuilder::commitWgmma() { call("cria_gpu_wgmma_commit", {}, {}); }
+SmallVector<Value> TeamBuilder::waitWgmma(ValueRange floats) {
+  return call(("cria_gpu_wgmma_wait_" + Twine(floats.size())).str(),
+              floats.getTypes(), floats);
 }

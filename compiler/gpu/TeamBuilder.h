@@ -36,6 +36,16 @@
 //   cria_gpu_pack_bf16(f32, f32) -> i32
 //   cria_gpu_mma_u8s8(...), _bf16, _f16
 //                                      one product of a warp: see mma below
+//   cria_gpu_mbarrier_init(i32 place, i32 arrivals), _inval(i32 place),
+//   cria_gpu_mbarrier_arrive(i32 place), _wait(i32 place, i32 parity),
+//   cria_gpu_mbarrier_copies(i32 place)
+//                                      an mbarrier: see MBarrier below
+//   cria_gpu_bulk_copy(i32 place, i64 address, i32 bytes, i32 mbarrier)
+//                                      begins to copy, and arrives
+//   cria_gpu_fence_async()             see fenceAsync below
+//   cria_gpu_wgmma_fence_NxM(...), cria_gpu_wgmma_commit(),
+//   cria_gpu_wgmma_bf16_nN(...), cria_gpu_wgmma_wait_N(...)
+//                                      products of 4 warps: see wgmma below
 //   cria_gpu_lanes(f32) -> vector<16xf32>
 //   cria_gpu_scalar(vector<16xf32>) -> f32
 //                                      the scalars of a group as a vector, and
@@ -61,9 +71,16 @@ constexpr llvm::StringLiteral kTeamAttr = "cria.team";
 /// On a team's linears of the prefill version: tokens and rows of a tile.
 constexpr llvm::StringLiteral kGemmAttr = "cria.gemm";
 
+/// On those of them whose products are wgmma's.
+constexpr llvm::StringLiteral kWgmmaAttr = "cria.wgmma";
+
 /// Places of 32 bits that a team has: what fits into 48 KB, which a block has
 /// on every GPU without being asked for more.
 constexpr int64_t kTeamPlaces = 48 * 1024 / 4;
+
+/// The same where wgmma is: 208 of the 227 KB that a block of compute
+/// capability 9.0 may ask for.
+constexpr int64_t kWgmmaPlaces = 208 * 1024 / 4;
 
 /// Groups of a thread's copies that may be under way while it waits for one.
 constexpr int64_t kMostCopyGroups = 6;
@@ -95,6 +112,8 @@ public:
   void put(mlir::Value place, mlir::Value value);
   mlir::Value get(mlir::Value place);
   void sync();
+  /// Of the group only.
+  void syncGroup();
   /// A value of 32 bits of the lane of the group whose number differs by
   /// `bits`; all of the warp must be there.
   mlir::Value shuffleXor(mlir::Value value, int64_t bits);
@@ -140,6 +159,42 @@ public:
   llvm::SmallVector<mlir::Value> mma(Product product, mlir::ValueRange a,
                                      mlir::ValueRange words,
                                      mlir::ValueRange c);
+
+  // Of sm_90a, and of none before or after it.
+
+  /// An mbarrier takes two places, the first one even. A phase ends when so
+  /// many have arrived and the bytes that they expect are there; phases have
+  /// the parities 0, 1, 0, ... `wait` is until one of that parity has ended,
+  /// which is the last one or the next.
+  void initBarrier(mlir::Value place, int64_t arrivals);
+  void endBarrier(mlir::Value place);
+  void arrive(mlir::Value place);
+  /// Arrives when all copies that the thread has begun so far are done.
+  void arriveAfterCopies(mlir::Value place);
+  void wait(mlir::Value place, mlir::Value parity);
+  /// Arrives, and begins to copy a multiple of 16 bytes, which the mbarrier
+  /// expects; place a multiple of 4, address of 16.
+  void bulkCopy(mlir::Value place, mlir::Value address, int64_t bytes,
+                mlir::Value barrier);
+  /// Bulk copies and wgmma see memory through the async proxy, all else through
+  /// the generic one: between accesses of the two to the same places.
+  void fenceAsync();
+
+  /// D = A B + C of four warps, 4 i to 4 i + 3, begun only (PTX ISA, wgmma of
+  /// m64nNk16). Of A warp w has rows 16 w to 16 w + 15, in the order of mma; of
+  /// C and D too, columns 8 i to 8 i + 7 at 4 i. B is in the team's memory from
+  /// `place` on: pieces of 16 bytes, 8 of K, side by side for 8 columns; the
+  /// next 8 of K `leading` bytes further, the next 8 columns `stride`. What
+  /// wgmma takes and returns must go through fence before the first one, and
+  /// through wait after the last; nobody may touch it in between.
+  llvm::SmallVector<mlir::Value> wgmma(mlir::ValueRange a, mlir::Value place,
+                                       int64_t leading, int64_t stride,
+                                       mlir::ValueRange c);
+  /// Words first, then f32.
+  llvm::SmallVector<mlir::Value> fenceWgmma(mlir::ValueRange words,
+                                            mlir::ValueRange floats);
+  void commitWgmma();
+  llvm::SmallVector<mlir::Value> waitWgmma(mlir::ValueRange floats);
 
   /// Stores the calling thread's f32 side by side, from `indices` on, which are
   /// multiples of as many.

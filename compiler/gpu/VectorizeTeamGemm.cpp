@@ -4,6 +4,7 @@
 // rows, all of K, through the block's memory.
 
 #include "compiler/Passes.h"
+#include "compiler/gpu/GemmResults.h"
 #include "compiler/gpu/GemmTile.h"
 #include "compiler/gpu/TeamBuilder.h"
 #include "compiler/target/GpuTarget.h"
@@ -201,79 +202,43 @@ void TeamGemm::addCodes(Value stage, MutableArrayRef<Value> sums) {
   }
 }
 
-/// The sums of a token tile of each warp to the team's memory, from where the
-/// groups take 16 rows of a token through the epilogue.
 void TeamGemm::emitResults(ArrayRef<Value> sums) {
   stages.end();
   // [warp][panel][token][row]: an odd stride, as threads side by side have the
   // same rows of different tokens.
-  constexpr int64_t kStride = GemmShape::kPanel + 1, kTokens = 8;
-  int64_t panelPlaces = kTokens * kStride;
-  Value own = mul(team().warp, GemmShape::kWarpPanels * panelPlaces);
-  int64_t weights = shape.weights;
-  int64_t panels = GemmShape::kWarpPanels / weights; // of each weight
-  int64_t groups = 2 * panels;
-  Value n = dimSize(b, op.getActs()[0], 0);
-  Value firstToken = mul(stages.warpColumn(), shape.warpTokens());
-
-  buildLoop(
-      b, constIndex(b, 0), constIndex(b, shape.warpTiles()), 1, {},
-      [&](Value tile, ValueRange) -> Values {
-        for (int64_t i = 0; i < shape.warpTiles(); ++i) {
-          Value isOwn = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, tile,
-                                              constIndex(b, i));
-          auto branch = scf::IfOp::create(b, isOwn, /*withElseRegion=*/false);
-          OpBuilder::InsertionGuard guard(b);
-          b.setInsertionPointToStart(branch.thenBlock());
-          Value at = add(
-              own, add(mul(team().quadLane, 2 * kStride), mul(team().quad, 4)));
-          for (int64_t panel = 0; panel < GemmShape::kWarpPanels; ++panel)
-            for (int64_t half = 0; half < 2; ++half)
-              for (int64_t j = 0; j < 4; ++j)
-                team().put(add(at, panel * panelPlaces + j % 2 * kStride +
-                                       2 * half + j / 2),
-                           sums[four(i, panel, half) + j]);
-        }
-        team().sync();
-        Value item = arith::RemUIOp::create(b, team().group, constIndex(b, 2));
-        Value first = add(firstToken, mul(tile, kTokens));
-        buildLoop(b, item, constIndex(b, kTokens * groups), 2, {},
-                  [&](Value item, ValueRange) -> Values {
-                    Value inTile =
-                        arith::DivUIOp::create(b, item, constIndex(b, groups));
-                    Value group =
-                        arith::RemUIOp::create(b, item, constIndex(b, groups));
-                    Value panel =
-                        arith::DivUIOp::create(b, group, constIndex(b, 2));
-                    Value half =
-                        arith::RemUIOp::create(b, group, constIndex(b, 2));
-                    Value token = add(first, inTile);
-                    Value rowGroup = add(mul(stages.panelOf(panel), 2), half);
-                    auto below = [&](Value p, Value q) -> Value {
-                      return arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
-                                                   p, q);
-                    };
-                    Value exists = arith::AndIOp::create(
-                        b, below(token, n), below(rowGroup, rows.groups));
-                    auto branch =
-                        scf::IfOp::create(b, exists, /*withElseRegion=*/false);
-                    OpBuilder::InsertionGuard guard(b);
-                    b.setInsertionPointToStart(branch.thenBlock());
-                    Value lane = mul(rowGroup, kLanes);
-                    Value at = add(add(own, mul(panel, panelPlaces)),
-                                   add(mul(inTile, kStride),
-                                       add(mul(half, kLanes), team().lane)));
-                    Values accumulators;
-                    for (int64_t w = 0; w < weights; ++w)
-                      accumulators.push_back(team().lanes(
-                          team().get(add(at, w * panels * panelPlaces))));
-                    emitEpilogue(b, op, token, lane, rows.mask(b, lane),
-                                 rows.count, accumulators);
-                    return {};
-                  });
-        team().sync(); // before the next tile's sums, or the next task's stages
-        return {};
-      });
+  constexpr int64_t kStride = GemmShape::kPanel + 1;
+  int64_t panelPlaces = GemmResults::kTokens * kStride;
+  int64_t panels = GemmShape::kWarpPanels / shape.weights; // of each weight
+  auto panelOf = [&](Value group) -> Value {
+    return arith::DivUIOp::create(b, group, constIndex(b, 2));
+  };
+  auto half = [&](Value group) -> Value {
+    return arith::RemUIOp::create(b, group, constIndex(b, 2));
+  };
+  GemmResults results;
+  results.tiles = shape.warpTiles();
+  results.groups = 2 * panels;
+  results.stride = kStride;
+  results.warpPlaces = GemmShape::kWarpPanels * panelPlaces;
+  results.firstToken = mul(stages.warpColumn(), shape.warpTokens());
+  results.put = [&](int64_t tile, Value own) {
+    Value at =
+        add(own, add(mul(team().quadLane, 2 * kStride), mul(team().quad, 4)));
+    for (int64_t panel = 0; panel < GemmShape::kWarpPanels; ++panel)
+      for (int64_t half = 0; half < 2; ++half)
+        for (int64_t j = 0; j < 4; ++j)
+          team().put(
+              add(at, panel * panelPlaces + j % 2 * kStride + 2 * half + j / 2),
+              sums[four(tile, panel, half) + j]);
+  };
+  results.place = [&](int64_t weight, Value group) {
+    return add(add(mul(panelOf(group), panelPlaces), mul(half(group), kLanes)),
+               weight * panels * panelPlaces);
+  };
+  results.rowGroup = [&](Value group) {
+    return add(mul(stages.panelOf(panelOf(group)), 2), half(group));
+  };
+  results.emit(b, op, rows, team());
 }
 
 namespace {
@@ -285,7 +250,7 @@ struct VectorizeTeamGemm
   void runOnOperation() override {
     SmallVector<FusedLinearOp> ops;
     getOperation().walk([&](FusedLinearOp op) {
-      if (op->hasAttr(kGemmAttr))
+      if (op->hasAttr(kGemmAttr) && !op->hasAttr(kWgmmaAttr))
         ops.push_back(op);
     });
     for (FusedLinearOp op : ops) {

@@ -36,7 +36,7 @@ namespace {
 // that differ from C's; a field added to abi.h must fail here first.
 static_assert(CRIA_ABI_VERSION == 2);
 static_assert(sizeof(cria_forward_args) == 18 * 8);
-static_assert(sizeof(cria_model) == 27 * 8);
+static_assert(sizeof(cria_model) == 28 * 8);
 static_assert(sizeof(cria_profile_op) == 11 * 8);
 static_assert(sizeof(cria_profile_counter) == 2 * 8);
 static_assert(offsetof(cria_model, vocab) == 4 * 8);
@@ -47,6 +47,7 @@ static_assert(sizeof(cria_clone) == 3 * 8);
 static_assert(offsetof(cria_model, n_profile_ops) == 22 * 8);
 static_assert(offsetof(cria_model, n_gpu_clones) == 25 * 8);
 static_assert(sizeof(cria_gpu_clone) == 12 * 8);
+static_assert(offsetof(cria_model, gpu_shared_bytes) == 27 * 8);
 static_assert(sizeof(cria_weight_info) == 16);
 
 /// A field of cria_forward_args, by its offset.
@@ -703,12 +704,28 @@ private:
     return global;
   }
 
+  LLVM::GlobalOp emitGpuShared(ArrayAttr gpuClones) {
+    ImplicitLocOpBuilder b(getOperation().getLoc(), &getContext());
+    auto type = LLVM::LLVMArrayType::get(b.getI64Type(), gpuClones.size());
+    LLVM::GlobalOp global =
+        emitGlobal(type, "gpu_shared", LLVM::Linkage::Internal);
+    b.createBlock(&global.getInitializerRegion());
+    SmallVector<Value> bytes;
+    for (auto clone : gpuClones.getAsRange<DictionaryAttr>())
+      bytes.push_back(constant(b, clone.getAs<IntegerAttr>("shared").getInt()));
+    LLVM::ReturnOp::create(b, aggregate(b, type, bytes));
+    return global;
+  }
+
   LLVM::GlobalOp emitModel() {
     MLIRContext *context = &getContext();
-    LLVM::GlobalOp weights = emitWeightTable(), ops, functions, gpuTable;
+    LLVM::GlobalOp weights = emitWeightTable(), ops, functions, gpuTable,
+                   gpuShared;
     auto gpuClones = getOperation()->getAttrOfType<ArrayAttr>(kGpuClonesAttr);
-    if (gpuClones)
+    if (gpuClones) {
       gpuTable = emitGpuTable(gpuClones);
+      gpuShared = emitGpuShared(gpuClones);
+    }
     LLVM::GlobalOp cloneTable = emitCloneTable();
     if (hasProfile()) {
       ops = emitProfileTable();
@@ -718,7 +735,7 @@ private:
     Type i32 = b.getI32Type(), i64 = b.getI64Type(), ptr = pointer();
     SmallVector<Type> types{i32, i32, ptr, ptr, ptr};
     types.append(15, i64); // vocab .. n_weights
-    types.append({ptr, i64, ptr, i64, ptr, ptr, i64, ptr});
+    types.append({ptr, i64, ptr, i64, ptr, ptr, i64, ptr, ptr});
     auto type = LLVM::LLVMStructType::getLiteral(context, types);
     LLVM::GlobalOp global =
         emitGlobal(type, "description", LLVM::Linkage::Internal);
@@ -760,8 +777,9 @@ private:
     }
     fields.push_back(
         constant(b, gpuClones ? static_cast<int64_t>(gpuClones.size()) : 0));
-    fields.push_back(gpuTable ? Value(LLVM::AddressOfOp::create(b, gpuTable))
-                              : Value(LLVM::ZeroOp::create(b, ptr)));
+    for (LLVM::GlobalOp table : {gpuTable, gpuShared})
+      fields.push_back(table ? Value(LLVM::AddressOfOp::create(b, table))
+                             : Value(LLVM::ZeroOp::create(b, ptr)));
     LLVM::ReturnOp::create(b, aggregate(b, type, fields));
     return global;
   }

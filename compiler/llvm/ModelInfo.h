@@ -52,8 +52,8 @@ struct ModelInfo {
   static mlir::FailureOr<ModelInfo> get(mlir::ModuleOp module);
 };
 
-/// On the module that describes the model, what is in cria_model.gpu_clones: a
-/// dictionary each, of cria_gpu_clone's fields.
+/// On the module that describes the model, what is in cria_model.gpu_clones and
+/// gpu_shared_bytes: a dictionary each, of cria_gpu_clone's fields and `shared`.
 constexpr llvm::StringLiteral kGpuClonesAttr = "cria.gpu_clones";
 
 /// Prefix of a `cria.arg` that names an array of the weights file.

@@ -83,6 +83,28 @@ constexpr int64_t kGpuGemmRows = 128;
 constexpr int64_t kGpuGemmRoundedRows = 256;
 constexpr int64_t kGpuGemmStages = 4;
 
+/// Products of 16 columns of a stage of gpu/VectorizeTeamWgmma.cpp, and stages.
+///
+/// A tile of 128 tokens and 256 rows takes 16 products m64n128k16 for 64
+/// columns, 1024 cycles of an H100's tensor cores at their peak, and 128
+/// accumulators a thread. Beside them, for 64 columns:
+///
+/// - bf16: 48 KB from L2, 2048 cycles; shared memory 48 KB in, 32 KB to
+///   registers, 64 KB to the tensor cores, 1150 cycles: 50 %, by L2.
+/// - q8: 33 KB from L2, 1400 cycles, 73 %.
+/// - q4 with mins: 26 KB from L2, 1110 cycles, 92 %; shared memory 850.
+///
+/// Codes to bf16 take 6 instructions of PTX an element, 790 cycles by issue,
+/// and the rest of two stages 240, while the other warpgroup's products run: if
+/// a warp alone issues 0.6 a cycle, q4 and q8 end at 60 to 75 %. Per cents are
+/// of the dense bf16 peak (mma.sync above: 32 for q4, 44 for q8). For bf16,
+/// weights that two blocks of a cluster read together are left: 32 KB, 75 %.
+///
+/// Three stages under way are 39 KB (of codes: a block each) to 144, above the
+/// 28 that 24 bytes a cycle and 700 ns ask for.
+constexpr int64_t kGpuWgmmaUnits = 4;
+constexpr int64_t kGpuWgmmaStages = 4;
+
 /// Of PipelineOptions: tokens of a linear, and sums of attention, each a
 /// register of a lane. More of either makes ptxas spill in some models: a
 /// kernel has the addresses and sizes of a whole step to keep as well.
@@ -104,6 +126,9 @@ struct GpuTarget {
   static const GpuTarget *find(llvm::StringRef name);
   /// All of them.
   static llvm::ArrayRef<GpuTarget> list();
+
+  /// Whether it has wgmma, which came with 9.0 and went with it.
+  bool hasWgmma() const { return compute == 90 && isExact; }
 
   /// Does not contract floating-point operations, and does not flush.
   llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createMachine() const;

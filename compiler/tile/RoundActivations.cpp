@@ -5,6 +5,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/IRMapping.h"
 
 namespace cria {
 #define GEN_PASS_DEF_ROUNDACTIVATIONS
@@ -48,7 +49,53 @@ bool takesPairs(Operation *op, Value acts) {
          linear.getWeightType().getLayout() == WeightLayout::n16k2;
 }
 
+/// The rows op that quantises what a linear of codes takes, if rounded rows
+/// could be its instead: whole blocks, and nothing that goes by heads.
+RowsOp codesRows(FusedLinearOp linear) {
+  WeightType weight = linear.getWeightType();
+  if (weight.getLayout() != WeightLayout::n16k4 ||
+      (weight.getElement() != ElementKind::q4 &&
+       weight.getElement() != ElementKind::q8) ||
+      weight.getK() % CriaDialect::kQuantBlock != 0)
+    return {};
+  auto rows = linear.getActs()[0].getDefiningOp<RowsOp>();
+  if (!rows)
+    return {};
+  NormOp norm = rows.getNorm();
+  return norm && norm.getKind() == NormKind::per_head ? RowsOp() : rows;
+}
+
+/// The same rows, rounded.
+RowsOp roundedRows(RowsOp rows, int64_t k) {
+  OpBuilder b(rows);
+  Value init = emptyRows(b, rows.getLoc(), rows.getX(), k, b.getF32Type());
+  auto rounded = RowsOp::create(b, rows.getLoc(), TypeRange{init.getType()},
+                                rows.getX(), rows.getParams(), init,
+                                IntegerAttr(), UnitAttr(), b.getUnitAttr());
+  IRMapping mapping;
+  rows.getPrologue().cloneInto(&rounded.getPrologue(), mapping);
+  return rounded;
+}
+
 struct RoundActivations : cria::impl::RoundActivationsBase<RoundActivations> {
+  using RoundActivationsBase::RoundActivationsBase;
+
+  void roundForCodes(func::FuncOp func) {
+    llvm::DenseMap<RowsOp, RowsOp> made;
+    SmallVector<FusedLinearOp> linears;
+    func.walk([&](FusedLinearOp linear) { linears.push_back(linear); });
+    for (FusedLinearOp linear : linears) {
+      RowsOp rows = codesRows(linear);
+      if (!rows)
+        continue;
+      RowsOp &rounded = made[rows];
+      if (!rounded)
+        rounded = roundedRows(rows, linear.getWeightType().getK());
+      linear.setBf16(true);
+      linear.getActsMutable().assign(rounded.getResults());
+    }
+  }
+
   void runOnOperation() override {
     func::FuncOp func = getOperation();
     auto version = func->getAttrOfType<StringAttr>("cria.version");
@@ -78,6 +125,8 @@ struct RoundActivations : cria::impl::RoundActivationsBase<RoundActivations> {
       rows.setBf16(true);
       linear.setBf16(true);
     }
+    if (codes)
+      roundForCodes(func);
   }
 };
 

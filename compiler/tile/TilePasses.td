@@ -40,6 +40,9 @@ def RoundActivations : Pass<"cria-round-activations", "::mlir::func::FuncOp"> {
     or one that feeds others as well, they get one of their own. Whether the
     rows are rounded is left to the kernels of each target.
 
+    With `codes`, linears whose weights are codes of 4 or 8 bits in n16k4 take
+    such rows too, instead of quantised ones.
+
     Before:
     ```mlir
     %y = cria.fused_linear acts(%x : tensor<?x64xf32>) weights(%w : !cria.weight<96x64, bf16, n16k2>) outs(%0 : tensor<?x96xf32>)
@@ -55,6 +58,10 @@ def RoundActivations : Pass<"cria-round-activations", "::mlir::func::FuncOp"> {
       attributes {bf16, extra_kinds = [], out = #cria<out rows>} ...
     ```
   }];
+  let options = [
+    Option<"codes", "codes", "bool", "false",
+           "linears of codes too: the target multiplies them as bf16">
+  ];
   let dependentDialects = [
     "::cria::CriaDialect", "::mlir::arith::ArithDialect",
     "::mlir::tensor::TensorDialect"

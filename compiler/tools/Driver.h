@@ -46,7 +46,7 @@ private:
   PipelineOptions lineFor(const Target &target) const;
   llvm::Error writeTuningSpace();
   llvm::Error runPasses(Stage stage, mlir::ModuleOp module, size_t clone,
-                        bool isGpu = false);
+                        const GpuClones::Code *gpuCode = nullptr);
   llvm::Error runGpuPasses(Stage stage);
   void split();
   llvm::Error readInfo();

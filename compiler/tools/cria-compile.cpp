@@ -168,9 +168,10 @@ llvm::Error Driver::writeStage(Stage stage, OutputFolder &files) {
   std::string name = (llvm::Twine(number < 10 ? "0" : "") +
                       llvm::Twine(number) + "-" + stageName(stage))
                          .str();
-  if (gpu.module())
+  for (const GpuClones::Code &code : gpu.codes())
     if (llvm::Error error =
-            files.write(name + "-gpu.mlir", printModule(gpu.module())))
+            files.write((name + "-" + code.name() + ".mlir").str(),
+                        printModule(*code.module)))
       return error;
   if (clones.empty())
     return files.write(name + ".mlir", printModule(*model.module));
@@ -225,12 +226,13 @@ llvm::Error Driver::readInfo() {
 /// the description of the model is made.
 llvm::Error Driver::runGpuPasses(Stage stage) {
   if (stage == Stage::tile)
-    gpu.split(*model.module);
+    gpu.split(*model.module, isFast);
   if (stage == Stage::llvm)
     if (llvm::Error error = gpu.check(info))
       return error;
-  if (llvm::Error error = runPasses(stage, gpu.module(), 0, /*isGpu=*/true))
-    return error;
+  for (const GpuClones::Code &code : gpu.codes())
+    if (llvm::Error error = runPasses(stage, *code.module, 0, &code))
+      return error;
   if (stage != Stage::llvm)
     return llvm::Error::success();
   return gpu.emit(*clones.front(), options->symbolPrefix, info);
@@ -249,11 +251,11 @@ PipelineOptions Driver::lineFor(const Target &target) const {
 }
 
 llvm::Error Driver::runPasses(Stage stage, mlir::ModuleOp module, size_t clone,
-                              bool isGpu) {
+                              const GpuClones::Code *gpuCode) {
   mlir::PassManager passes(context.get());
   if (mlir::failed(mlir::applyPassManagerCLOptions(passes)))
     return failure("the options of the pass manager are wrong");
-  if (isGpu && stage == Stage::llvm) {
+  if (gpuCode && stage == Stage::llvm) {
     buildGpuLlvmPipeline(passes, options->symbolPrefix);
   } else if (stage == Stage::llvm) {
     buildLlvmPipeline(passes, {targets, clone, options->symbolPrefix});
@@ -263,8 +265,8 @@ llvm::Error Driver::runPasses(Stage stage, mlir::ModuleOp module, size_t clone,
       buildPlainPipeline(passes);
   } else {
     PipelineOptions line = lineFor(targets[clone]);
-    if (isGpu)
-      gpu.adjust(line);
+    if (gpuCode)
+      gpu.adjust(*gpuCode, line);
     buildStage(passes, stage, line);
   }
   // Once a stage: after every pass it would take a quarter of the time.

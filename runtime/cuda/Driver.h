@@ -30,6 +30,8 @@ enum Attribute : int {
   ComputeCapabilityMinor = 76,
   CooperativeLaunch = 95
 };
+/// Of CUfunction_attribute.
+enum FunctionAttribute : int { MaxDynamicSharedBytes = 8 };
 /// Of CUjit_option.
 enum JitOption : int { ErrorLogBuffer = 5, ErrorLogBufferBytes = 6 };
 
@@ -71,6 +73,8 @@ public:
   X(ModuleUnload, "cuModuleUnload", (Module Unloaded))                         \
   X(ModuleGetFunction, "cuModuleGetFunction",                                  \
     (Function * Made, Module From, const char *Name))                          \
+  X(FuncSetAttribute, "cuFuncSetAttribute",                                    \
+    (Function Of, int Attribute, int Value))                                   \
   X(OccupancyMaxActiveBlocks, "cuOccupancyMaxActiveBlocksPerMultiprocessor",   \
     (int *Blocks, Function Of, int Threads, size_t SharedBytes))               \
   X(MemAlloc, "cuMemAlloc_v2", (Address * Made, size_t Bytes))                 \

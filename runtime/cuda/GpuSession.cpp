@@ -133,8 +133,10 @@ cria_status GpuSession::chooseClone(cria_error *Error) {
     Names += (I ? ", " : "") + std::string(Each.target);
     bool Runs = Each.exact ? Each.compute == Compute : Each.compute <= Compute;
     if (Runs && (!Clone || Each.compute > Clone->compute ||
-                 (Each.compute == Clone->compute && Each.exact)))
+                 (Each.compute == Clone->compute && Each.exact))) {
       Clone = &Each;
+      SharedBytes = static_cast<int>(gpuSharedBytes(Model, I));
+    }
   }
   if (Clone)
     return CRIA_OK;
@@ -173,10 +175,21 @@ cria_status GpuSession::findKernel(Launch &Found, cria_error *Error) {
           Api.check(Api.ModuleGetFunction(&Found.Kernel, Code, Found.Name),
                     Error, "find the kernel %s", Found.Name))
     return Status;
+  Result Allowed =
+      SharedBytes ? Api.FuncSetAttribute(Found.Kernel, MaxDynamicSharedBytes,
+                                         SharedBytes)
+                  : Success;
+  if (cria_status Status =
+          Api.check(Allowed, Error,
+                    "give a block of the kernel %s %d bytes of shared "
+                    "memory",
+                    Found.Name, SharedBytes))
+    return Status;
   int Active = 0;
   if (cria_status Status = Api.check(
-          Api.OccupancyMaxActiveBlocks(
-              &Active, Found.Kernel, static_cast<int>(Clone->block_threads), 0),
+          Api.OccupancyMaxActiveBlocks(&Active, Found.Kernel,
+                                       static_cast<int>(Clone->block_threads),
+                                       static_cast<size_t>(SharedBytes)),
           Error, "tell how many blocks fit"))
     return Status;
   if (Active < 1)
@@ -341,7 +354,8 @@ cria_status GpuSession::launch(const cria_forward_args &Args, float *Out,
   const Launch &Run = Args.n <= Clone->decode_tokens ? Decode : Prefill;
   Done = Api.LaunchCooperative(Run.Kernel, static_cast<unsigned>(Run.Blocks), 1,
                                1, static_cast<unsigned>(Clone->block_threads),
-                               1, 1, 0, Queue, Parameters);
+                               1, 1, static_cast<unsigned>(SharedBytes), Queue,
+                               Parameters);
   if (Done != Success)
     return Api.check(Done, Error, "launch the kernel %s", Run.Name);
   uint64_t Bytes =

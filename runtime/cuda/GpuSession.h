@@ -21,6 +21,13 @@ inline int64_t gpuClones(const cria_model &Model) {
   return Model.struct_bytes >= CRIA_MODEL_GPU_BYTES ? Model.n_gpu_clones : 0;
 }
 
+/// Bytes of dynamic shared memory that a block of a clone is launched with.
+inline int64_t gpuSharedBytes(const cria_model &Model, int64_t Clone) {
+  bool Says = Model.struct_bytes >= CRIA_MODEL_GPU_SHARED_BYTES &&
+              Model.gpu_shared_bytes;
+  return Says ? Model.gpu_shared_bytes[Clone] : 0;
+}
+
 /// Capacities of a session.
 struct GpuSizes {
   uint64_t KvBytes = 0;   ///< of the keys; as many of the values
@@ -85,7 +92,7 @@ private:
   Module Code = nullptr;
   Launch Decode, Prefill;
   const cria_gpu_clone *Clone = nullptr;
-  int Compute = 0, Multiprocessors = 0;
+  int Compute = 0, Multiprocessors = 0, SharedBytes = 0;
   uint64_t OwnBytes = 0;
   std::vector<Address> Buffers; // to be freed
   Address Keys = 0, Values = 0, Arena = 0, Logits = 0;

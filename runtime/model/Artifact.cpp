@@ -105,7 +105,7 @@ cria_status checkProfileOps(const cria_model &Model, const char *Origin,
 
 cria_status checkGpuClones(const cria_model &Model, const char *Origin,
                            cria_error *Error) noexcept {
-  constexpr int64_t Most = 256, MostThreads = 1024;
+  constexpr int64_t Most = 256, MostThreads = 1024, MostShared = 1 << 20;
   int64_t Count = cuda::gpuClones(Model);
   if (Count < 0 || Count > Most)
     return report(Error, CRIA_INVALID_DATA,
@@ -127,6 +127,12 @@ cria_status checkGpuClones(const cria_model &Model, const char *Origin,
                     "] lacks a name or its code, or its blocks are not "
                     "of whole groups and at most %" PRId64 " threads",
                     Origin, I, MostThreads);
+    int64_t Shared = cuda::gpuSharedBytes(Model, I);
+    if (Shared < 0 || Shared > MostShared)
+      return report(Error, CRIA_INVALID_DATA,
+                    "%s: gpu_shared_bytes[%" PRId64 "] is %" PRId64
+                    "; it must be between 0 and %" PRId64,
+                    Origin, I, Shared, MostShared);
   }
   return CRIA_OK;
 }

@@ -37,8 +37,12 @@ CASES = {
     "q8-i8": ["--quantize", "q8", "--kv-type", "i8"],
     "mixed": ["--quantize", "q4,attn=bf16,down=q8"],
     "fast": ["--quantize", "bf16", "--numerics", "fast"],
+    "fast-q4": ["--numerics", "fast"],
+    "fast-q8": ["--quantize", "q8", "--numerics", "fast"],
+    "fast-gqa": ["--quantize", "bf16", "--numerics", "fast"],
 }
-OTHER_MODELS = {"mixed": os.path.join(HERE, "Inputs", "gqa.mlir")}
+GQA = os.path.join(HERE, "Inputs", "gqa.mlir")
+OTHER_MODELS = {"mixed": GQA, "fast-gqa": GQA}
 
 
 def model(case):
@@ -152,23 +156,48 @@ def build_fake(folder):
     library = os.path.join(folder, "libcuda.so.1")
     run(*compiler("CXX", "c++"), "-std=c++17", "-Wall", "-Wextra", "-Werror",
         "-O2", "-fPIC", "-shared", os.path.join(HERE, "fake_cuda.cpp"),
-        "-o", library, "-ldl")
+        os.path.join(HERE, "fake_gpu.cpp"), "-o", library, "-ldl")
     return folder
 
 
-def compile_model(folder, source, flags):
+def wide_shims(text):
+    """What the functions that `text` declares for wgmma do, by their names."""
+    shims = ""
+    for struct, name, callee, types in re.findall(
+            r"declare (\{.*\}) @(cria_gpu_wgmma_(fence|wait|bf16)_\w+)\((.*)\)",
+            text):
+        types = types.split(", ")
+        shims += (f"define {struct} @{name}("
+                  + ", ".join(f"{t} %{i}" for i, t in enumerate(types))
+                  + f") {{\n  %memory = alloca [{len(types)} x i32]\n")
+        for i, t in enumerate(types):
+            shims += (f"  %p{i} = getelementptr i32, ptr %memory, i32 {i}\n"
+                      f"  store {t} %{i}, ptr %p{i}\n")
+        count = struct.count(",") + 1
+        if callee == "bf16":
+            shims += f"  call void @fake_wgmma(i32 {count}, ptr %memory)\n"
+        elif callee == "wait":
+            shims += f"  call void @fake_wgmma_wait(i32 {count}, ptr %memory)\n"
+        shims += (f"  %d = load {struct}, ptr %memory\n"
+                  f"  ret {struct} %d\n}}\n")
+    return shims and ("declare void @fake_wgmma(i32, ptr)\n"
+                      "declare void @fake_wgmma_wait(i32, ptr)\n" + shims)
+
+
+def compile_model(folder, source, flags, target="sm_90", file="gpu"):
     """Into `folder`; returns LLVM IR of the GPU's kernels for the CPU."""
     inner = os.path.join(folder, "gpu")
-    run("cria-compile", source, *flags, "--target", "native,sm_90",
+    run("cria-compile", source, *flags, "--target", "native," + target,
         "--dump-ir", inner, "-o", folder, stdout=subprocess.DEVNULL)
-    lowered = run("cria-opt", os.path.join(inner, "06-vector-gpu.mlir"),
+    lowered = run("cria-opt", os.path.join(inner, f"06-vector-{file}.mlir"),
                   *LOWERING, stdout=subprocess.PIPE).stdout
     text = run("mlir-translate", "--mlir-to-llvmir", input=lowered,
                stdout=subprocess.PIPE).stdout
     text = text.replace("define hidden void @model_forward",
                         "define void @model_forward")
-    return re.sub(r"declare .*@cria_gpu_(mma_|load_|pack_|words[24]).*\n", "",
-                  text) + SHIMS
+    wide = wide_shims(text)
+    return re.sub(r"declare .*@cria_gpu_(mma_|load_|pack_|words[24]|"
+                  r"wgmma_[fwb]).*\n", "", text) + SHIMS + wide
 
 
 def on_tensor_cores(text):
@@ -183,7 +212,7 @@ def build_kernels(folder, name, text):
         file.write(text)
     library = os.path.join(folder, name + ".so")
     # Nothing contracts or reorders: LLVM is told by what the IR says. Not
-    # optimised, because what takes the time are fake_cuda.cpp's functions.
+    # optimised, because what takes the time are fake_gpu.cpp's functions.
     run("llc", "-O0", "-relocation-model=pic", "-filetype=obj", source,
         "-o", source + ".o", "-mcpu=x86-64-v3")
     run(*compiler("CC", "cc"), "-shared", source + ".o", "-lm", "-o", library)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // RUN: cria-opt %s -pass-pipeline='builtin.module(func.func(cria-form-teams))' | FileCheck %s
+// RUN: cria-opt %s -pass-pipeline='builtin.module(func.func(cria-form-teams{wgmma}))' | FileCheck %s --check-prefix WGMMA
 
 // CHECK-LABEL: func @bf16
 // CHECK: cria.fused_linear {{.*}}cria.team = 16
@@ -19,6 +20,12 @@ func.func @bf16(%x: tensor<?x64xf32>, %w: !cria.weight<96x64, bf16, n16k2>, %0: 
 // CHECK: cria.rows {{.*}}bf16{{.*}}cria.team = 16
 // CHECK: cria.fused_linear {{.*}}cria.gemm = array<i64: 128, 256>, cria.team = 16
 // CHECK: cria.fused_linear {{.*}}cria.gemm = array<i64: 128, 64>, cria.team = 16
+
+// Products of four warps only where that is the case.
+
+// WGMMA-LABEL: func @prefill
+// WGMMA: cria.fused_linear {{.*}}cria.gemm = array<i64: 128, 256>, cria.team = 16 : i64, cria.wgmma
+// WGMMA-NOT: cria.wgmma
 func.func @prefill(%x: tensor<?x64xf32>, %w: !cria.weight<96x64, bf16, n16k2>, %v: !cria.weight<96x64, bf16, n16k2>, %e: tensor<?x64xf32>, %0: tensor<?x96xf32>) -> (tensor<?x96xf32>, tensor<?x96xf32>) attributes {cria.version = "prefill"} {
   %a = cria.rows ins(%x : tensor<?x64xf32>) outs(%e : tensor<?x64xf32>) attributes {bf16} {
   ^bb0(%row: tensor<1x64xf32>):

@@ -101,6 +101,13 @@ TEST_F(SessionGpuTest, RefusesWrongTables) {
     EXPECT_EQ(openArtifact(), CRIA_INVALID_DATA) << &Each - Wrong;
     EXPECT_TRUE(contains(Error.message, "gpu_clones[0]")) << Error.message;
   }
+  for (int64_t Bytes : {int64_t(-1), int64_t(1) << 32}) {
+    Model = gpuModel(&Good);
+    Model.gpu_shared_bytes = &Bytes;
+    EXPECT_EQ(openArtifact(), CRIA_INVALID_DATA);
+    EXPECT_TRUE(contains(Error.message, "gpu_shared_bytes[0] is"))
+        << Error.message;
+  }
 }
 
 } // namespace

@@ -206,13 +206,17 @@ typedef struct cria_model {
   /* In the order in which they were asked for; without a GPU target none. */
   int64_t n_gpu_clones;
   const cria_gpu_clone *gpu_clones;
+  /* Bytes of dynamic shared memory that a block of each of them is launched
+   * with; null: none of them has any. */
+  const int64_t *gpu_shared_bytes;
 } cria_model;
 
 /* struct_bytes at least. */
 #define CRIA_MODEL_LEAST_BYTES offsetof(cria_model, n_profile_ops)
-/* With the profile; and with code for GPUs. */
+/* With the profile; with code for GPUs; and with their shared memory. */
 #define CRIA_MODEL_PROFILE_BYTES offsetof(cria_model, n_gpu_clones)
-#define CRIA_MODEL_GPU_BYTES sizeof(cria_model)
+#define CRIA_MODEL_GPU_BYTES offsetof(cria_model, gpu_shared_bytes)
+#define CRIA_MODEL_GPU_SHARED_BYTES sizeof(cria_model)
 
 typedef const cria_model *(*cria_model_fn)(void);
 

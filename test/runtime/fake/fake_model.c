@@ -113,6 +113,7 @@ static const cria_clone clones[] = {{"future", 1ull << 60, forward},
    NULL,                                                                       \
    NULL,                                                                       \
    0,                                                                          \
+   NULL,                                                                       \
    NULL}
 
 static const cria_model model = FAKE_MODEL(CRIA_ABI_VERSION, 0, 2);
