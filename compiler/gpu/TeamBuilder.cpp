@@ -106,6 +106,7 @@ Value TeamBuilder::get(Value place) {
   return call("cria_gpu_get", b.getF32Type(), word(place))[0];
 }
 void TeamBuilder::sync() { call("cria_gpu_team_sync", {}, {}); }
+void TeamBuilder::beginPhase() { call("cria_gpu_phase", {}, {}); }
 
 Value TeamBuilder::shuffleXor(Value value, int64_t bits) {
   auto as = [&](Type type, Value x) -> Value {

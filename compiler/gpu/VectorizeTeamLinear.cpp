@@ -31,16 +31,17 @@ namespace {
 /// Emits the loops for one fused_linear.
 class TeamLinear {
 public:
-  TeamLinear(ImplicitLocOpBuilder &b, FusedLinearOp op)
-      : b(b), op(op), weight(op.getWeightType()), team(b), rows(b, op),
-        isFloat(!weight.isQuantized()), isWide(!isFloat && hasWideCodes(op)) {
+  TeamLinear(ImplicitLocOpBuilder &b, FusedLinearOp op, bool isDecode)
+      : b(b), op(op), isDecode(isDecode), weight(op.getWeightType()), team(b),
+        rows(b, op), isFloat(!weight.isQuantized()),
+        isWide(!isFloat && hasWideCodes(op)) {
     for (Value w : op.getWeights())
       weights.emplace_back(b, w);
     steps = llvm::divideCeil(weight.getK(), isFloat ? kColumns / 2 : kColumns);
     sliceSteps = llvm::divideCeil(steps, kGpuSlices);
   }
 
-  void emit(bool decode);
+  void emit();
 
 private:
   /// Columns of K that a product has: 32 bytes of codes, or 16 bf16.
@@ -76,6 +77,7 @@ private:
 
   ImplicitLocOpBuilder &b;
   FusedLinearOp op;
+  bool isDecode;
   WeightType weight;
   TeamBuilder team;
   LinearRows rows;
@@ -89,10 +91,10 @@ private:
 
 } // namespace
 
-void TeamLinear::emit(bool decode) {
+void TeamLinear::emit() {
   // Products of a pass over the weights, each of 8 tokens: 4 sums of a thread.
   // 8 of them spill: ptxas has the addresses of all kernels to keep as well.
-  int64_t most = decode ? 1 : 4 / static_cast<int64_t>(weights.size());
+  int64_t most = isDecode ? 1 : 4 / static_cast<int64_t>(weights.size());
   Value zero = constIndex(b, 0), n = dimSize(b, op.getActs()[0], 0);
   buildLoop(b, zero, rows.groups, 1, {}, [&](Value group, ValueRange) {
     Value from = zero;
@@ -183,7 +185,8 @@ SmallVector<Value> TeamLinear::sumSlice(Value group) {
   int64_t perStep = rawCount() * static_cast<int64_t>(weights.size());
   int64_t together = std::min<int64_t>(rowTokens.size() > 1 ? 2 : 8,
                                        llvm::PowerOf2Ceil(sliceSteps + 1) / 2);
-  while (together > 1 && together * perStep > kGpuLoadsAhead)
+  int64_t most = isDecode ? kGpuLoadsAhead : kGpuBatchLoadsAhead;
+  while (together > 1 && together * perStep > most)
     together /= 2;
   Value whole = from;
   if (together > 1) {
@@ -191,22 +194,22 @@ SmallVector<Value> TeamLinear::sumSlice(Value group) {
     Value rest = arith::RemUIOp::create(b, count, constIndex(b, together));
     whole = arith::SubIOp::create(b, to, rest);
     // What is past the slice is not used, and must only exist.
-    auto loadAll = [&](Value step, SmallVectorImpl<Value> &into) {
-      Value at = least(step, constIndex(b, steps - together));
-      for (int64_t i = 0; i < together; ++i)
-        llvm::append_range(into, load(group, addIndex(b, at, i)));
-    };
+    Value last = constIndex(b, steps - together);
     SmallVector<Value> carried(sums);
-    loadAll(from, carried);
+    for (int64_t i = 0; i < together; ++i)
+      llvm::append_range(carried,
+                         load(group, addIndex(b, least(from, last), i)));
     SmallVector<Value> results = buildLoop(
         b, from, whole, together, carried, [&](Value step, ValueRange before) {
           SmallVector<Value> next;
-          loadAll(addIndex(b, step, together), next);
           SmallVector<Value> now(before.take_front(sums.size()));
+          Value at = least(addIndex(b, step, together), last);
           for (int64_t i = 0; i < together; ++i) {
             SmallVector<Value> raw(
                 before.slice(now.size() + i * perStep, perStep));
             now = addStep(addIndex(b, step, i), raw, now);
+            // Into the registers that are free now.
+            llvm::append_range(next, load(group, addIndex(b, at, i)));
           }
           llvm::append_range(now, next);
           return now;
@@ -385,7 +388,7 @@ struct VectorizeTeamLinear
       if (decode)
         fetchNextTask(op);
       ImplicitLocOpBuilder b(op.getLoc(), op);
-      TeamLinear(b, op).emit(decode);
+      TeamLinear(b, op, decode).emit();
       op.erase();
     }
   }

@@ -287,6 +287,8 @@ int32_t cria_gpu_thread() {
   return static_cast<int32_t>(M.AtGroup % M.TeamGroups) * kGroup + M.AtLane;
 }
 void cria_gpu_team_sync() { TheMachine->wait(Wait::Team); }
+
+void cria_gpu_phase() {}
 static float &place(int32_t Place) {
   if (Place < 0 || Place >= kPlaces)
     stop("a place that no team has");
