@@ -24,6 +24,7 @@ LARGE = {
     "8b-q4": ["--quantize", "q4"],
     "8b-q8": ["--quantize", "q8"],
     "8b-bf16": ["--quantize", "bf16"],
+    "8b-f16-q6": ["--quantize", "f16,head=q6,ffn=q6"],
 }
 
 
