@@ -437,6 +437,9 @@ llvm::Expected<std::string> cria::emitPtx(mlir::ModuleOp source,
   code.addPass(createModuleToFunctionPassAdaptor(llvm::DCEPass()));
   code.addPass(createModuleToFunctionPassAdaptor(FreezeAddresses()));
   code.run(*module, modules);
+  if (llvm::verifyModule(*module, &stream))
+    return llvm::createStringError("the optimised LLVM IR is not valid: " +
+                                   problems);
   std::vector<std::string> missing;
   for (const llvm::Function &function : *module)
     if (function.isDeclaration() && !function.isIntrinsic())
