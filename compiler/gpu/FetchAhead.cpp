@@ -50,8 +50,8 @@ static void fetch(ImplicitLocOpBuilder &b, TeamBuilder &team, Value weight,
   };
   constexpr int64_t kLine = 128;
   LinearWeight arrays(b, weight);
-  for (Value memref :
-       {arrays.codes, arrays.elements, arrays.scales, arrays.mins}) {
+  for (Value memref : {arrays.codes, arrays.elements, arrays.scales,
+                       arrays.mins, arrays.subscales}) {
     if (!memref)
       continue;
     auto type = cast<MemRefType>(memref.getType());

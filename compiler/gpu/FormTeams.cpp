@@ -17,13 +17,21 @@ using namespace cria;
 
 namespace {
 
-bool takes(WeightType weight) {
+/// By tiles of prompts.
+bool takesTiles(WeightType weight) {
   // A product of bf16 has 16 columns.
   if (weight.getLayout() == WeightLayout::n16k2)
     return weight.getElement() == ElementKind::bf16 && weight.getK() % 16 == 0;
   return weight.getLayout() == WeightLayout::n16k4 &&
          (weight.getElement() == ElementKind::q4 ||
           weight.getElement() == ElementKind::q8);
+}
+
+bool takes(WeightType weight) {
+  if (weight.getLayout() == WeightLayout::n16)
+    return weight.getElement() == ElementKind::f16 && weight.getK() % 16 == 0;
+  return takesTiles(weight) || (weight.getLayout() == WeightLayout::n16k4 &&
+                                weight.getElement() == ElementKind::q6);
 }
 
 /// Whole blocks, and nothing that goes by heads.
@@ -45,7 +53,7 @@ struct FormTeams : cria::impl::FormTeamsBase<FormTeams> {
         return;
       auto users = llvm::to_vector(rows->getUsers());
       if (isPrefill && takes(rows) && llvm::all_of(users, [](Operation *user) {
-            return takes(cast<FusedLinearOp>(user).getWeightType());
+            return takesTiles(cast<FusedLinearOp>(user).getWeightType());
           }))
         return;
       rows.setBf16(false);
@@ -66,7 +74,7 @@ struct FormTeams : cria::impl::FormTeamsBase<FormTeams> {
       auto weights = static_cast<int64_t>(op.getWeights().size());
       int64_t rows = op.getBf16() ? gemmRoundedRows : gemmRows;
       int64_t tokens = op.getActs().size() > 1 ? gemmCodeTokens : gemmTokens;
-      if (!isPrefill)
+      if (!isPrefill || !takesTiles(op.getWeightType()))
         return;
       op->setAttr(kGemmAttr, DenseI64ArrayAttr::get(&getContext(),
                                                     {tokens, rows / weights}));

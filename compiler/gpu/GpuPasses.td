@@ -12,8 +12,11 @@ def FormTeams : Pass<"cria-form-teams", "::mlir::func::FuncOp"> {
   let description = [{
     A team is a block's 16 groups of 16 threads. These get `cria.team`, and
     `cria-spmd` deals their tasks out to teams; the others stay with groups:
-    - linears whose weights are codes of 4 or 8 bits, or bf16 with a multiple of
-      16 columns;
+    - linears whose weights are codes of 4, 6 or 8 bits, or bf16 or f16 with a
+      multiple of 16 columns. Tiles of prompts are of q4, q8 and bf16 only; the
+      others' prompts go as batches do. f32 stays with groups: it would be the
+      sum of three bf16, and a product nine, which is 110 of an H100's 990
+      TFLOP/s, where its own FMAs are 67;
     - attention over caches of f16 or bf16 with a head_dim that is a multiple of
       16, at most 256, for `cria-vectorize-team-attention`;
     - attention of decode steps over chunks of the cache, also of f32; it is
@@ -68,7 +71,9 @@ def VectorizeTeamLinear : Pass<"cria-vectorize-team-linear", "::mlir::ModuleOp">
     | weights | product | f32 |
     |---|---|---|
     | q4, q8 | m16n8k32 of u8 and s8, exact in i32; 16-bit codes take two | as cria.fused_linear says, block by block |
+    | q6 | the same twice, each with the codes of one half of a block, 0 for the other's | the same |
     | bf16 | m16n8k16 of bf16 for each of the three bf16 that an f32 is the sum of, the smallest first | the tensor core's own |
+    | f16 | as bf16, of which an f16 is the sum of two: 11 bits are 8 and 3, and no exponent is too large or too small; six products | the tensor core's own |
 
     The instruction and the order of K are the same for any number of tokens,
     so that a token's result does not depend on the others: 8 tokens a product,

@@ -2,6 +2,7 @@
 #include "compiler/gpu/Ptx.h"
 
 #include "compiler/emit/FreezeAddresses.h"
+#include "compiler/gpu/RecomputeInPhases.h"
 #include "compiler/gpu/TeamBuilder.h"
 #include "compiler/gpu/WgmmaLibrary.h"
 #include "compiler/target/Tiles.h"
@@ -22,6 +23,7 @@
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/Transforms/IPO/Internalize.h"
+#include "llvm/Transforms/Scalar/DCE.h"
 
 using namespace cria;
 
@@ -85,6 +87,11 @@ define i32 @cria_gpu_dot4(i32 %acc, i32 %a, i32 %b) alwaysinline nounwind {
 define i32 @cria_gpu_thread() alwaysinline nounwind {
   %thread = call i32 asm sideeffect "mov.u32 $0, %tid.x;", "=r"()
   ret i32 %thread
+}
+
+define void @cria_gpu_phase() alwaysinline convergent nounwind {
+  %numbers = call {i32, i32, i32} asm sideeffect "$PHASE", "=r,=r,=r"()
+  ret void
 }
 
 define void @cria_gpu_fetch(i64 %address) alwaysinline nounwind {
@@ -328,6 +335,7 @@ wait:
   br i1 %before, label %wait, label %done
 done:
   call void @llvm.nvvm.barrier.cta.sync.aligned.all(i32 0)
+  call void @cria_gpu_phase()
   ret void
 }
 
@@ -408,6 +416,7 @@ static llvm::Error linkLibrary(llvm::Module &module,
   replaceAll(text, "@kernel(", ("@" + symbolPrefix + "prefill_gpu(").str());
   replaceAll(text, "@decode_kernel(",
              ("@" + symbolPrefix + "decode_gpu(").str());
+  replaceAll(text, "$PHASE", kPhaseStart);
   replaceAll(text, "$N", llvm::utostr(offsetof(cria_forward_args, n)));
   replaceAll(text, "$FEW", llvm::utostr(kDecodeTokens));
   llvm::SMDiagnostic problem;
@@ -491,8 +500,13 @@ llvm::Expected<std::string> cria::emitPtx(mlir::ModuleOp source,
   llvm::ModulePassManager code;
   if (llvm::Error error = builder.parsePassPipeline(code, kPasses))
     return error;
+  code.addPass(createModuleToFunctionPassAdaptor(RecomputeInPhases()));
+  code.addPass(createModuleToFunctionPassAdaptor(llvm::DCEPass()));
   code.addPass(createModuleToFunctionPassAdaptor(FreezeAddresses()));
   code.run(*module, modules);
+  if (llvm::verifyModule(*module, &stream))
+    return llvm::createStringError("the optimised LLVM IR is not valid: " +
+                                   problems);
   std::vector<std::string> missing;
   for (const llvm::Function &function : *module)
     if (function.isDeclaration() && !function.isIntrinsic())

@@ -107,6 +107,7 @@ Value TeamBuilder::get(Value place) {
 }
 void TeamBuilder::sync() { call("cria_gpu_team_sync", {}, {}); }
 void TeamBuilder::syncGroup() { call(lanes::kSync, {}, {}); }
+void TeamBuilder::beginPhase() { call("cria_gpu_phase", {}, {}); }
 
 Value TeamBuilder::shuffleXor(Value value, int64_t bits) {
   auto as = [&](Type type, Value x) -> Value {

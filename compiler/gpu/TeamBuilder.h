@@ -13,6 +13,7 @@
 //   cria_gpu_put(i32 place, f32)       memory of the team: 32-bit places
 //   cria_gpu_get(i32 place) -> f32
 //   cria_gpu_team_sync()               all threads of the team, and memory
+//   cria_gpu_phase()                   see beginPhase below
 //   cria_gpu_fetch(i64 address)        asks for 128 bytes to be in L2
 //   cria_gpu_copy(i32 place, i64 address)
 //                                      begins to copy 16 bytes into 4 places
@@ -114,6 +115,10 @@ public:
   void sync();
   /// Of the group only.
   void syncGroup();
+  /// What was computed before is not kept in registers from here on, where it
+  /// can be computed again (gpu/RecomputeInPhases.h). All of a warp must be
+  /// there.
+  void beginPhase();
   /// A value of 32 bits of the lane of the group whose number differs by
   /// `bits`; all of the warp must be there.
   mlir::Value shuffleXor(mlir::Value value, int64_t bits);

@@ -330,8 +330,11 @@ struct VectorizeTeamAttention
                << kMostHeadDim << ", and heads that fit into a tile";
       if (failed(checkBufferized(op)))
         return failure();
+      ImplicitLocOpBuilder b(op.getLoc(), op);
+      TeamBuilder(b).beginPhase();
       TeamAttentionKernel emitter(op);
       emit(emitter);
+      TeamBuilder(b).beginPhase();
       op.erase();
     }
     return success();

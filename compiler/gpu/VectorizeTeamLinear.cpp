@@ -31,16 +31,17 @@ namespace {
 /// Emits the loops for one fused_linear.
 class TeamLinear {
 public:
-  TeamLinear(ImplicitLocOpBuilder &b, FusedLinearOp op)
-      : b(b), op(op), weight(op.getWeightType()), team(b), rows(b, op),
-        isFloat(!weight.isQuantized()), isWide(!isFloat && hasWideCodes(op)) {
+  TeamLinear(ImplicitLocOpBuilder &b, FusedLinearOp op, bool isDecode)
+      : b(b), op(op), isDecode(isDecode), weight(op.getWeightType()), team(b),
+        rows(b, op), isFloat(!weight.isQuantized()),
+        isWide(!isFloat && hasWideCodes(op)) {
     for (Value w : op.getWeights())
       weights.emplace_back(b, w);
     steps = llvm::divideCeil(weight.getK(), isFloat ? kColumns / 2 : kColumns);
     sliceSteps = llvm::divideCeil(steps, kGpuSlices);
   }
 
-  void emit(bool decode);
+  void emit();
 
 private:
   /// Columns of K that a product has: 32 bytes of codes, or 16 bf16.
@@ -63,19 +64,25 @@ private:
   SmallVector<Value> addStep(Value step, ArrayRef<Value> raw, ValueRange sums);
   void addCodes(Value block, ArrayRef<Value> raw, size_t tile,
                 MutableArrayRef<Value> sums);
+  SmallVector<Value> addHalves(ArrayRef<Value> raw, size_t tile, Value block,
+                               ArrayRef<Value> high, ArrayRef<Value> low);
+  std::pair<Value, Value> subscales(Value word, std::pair<Value, Value> factor);
   void addFloats(Value step, ArrayRef<Value> raw, size_t tile,
                  MutableArrayRef<Value> sums);
+  SmallVector<SmallVector<Value>> operandParts(ArrayRef<Value> raw);
   SmallVector<Value> operandA(ArrayRef<Value> raw);
   /// Of a weight.
   int64_t rawWords() const {
     return weight.getElement() == ElementKind::q4 ? 2 : 4;
   }
   int64_t rawCount() const {
-    return rawWords() + (isFloat ? 0 : weights[0].mins ? 2 : 1);
+    return rawWords() + (isFloat ? 0 : isSix() ? 3 : weights[0].mins ? 2 : 1);
   }
+  bool isSix() const { return weight.getElement() == ElementKind::q6; }
 
   ImplicitLocOpBuilder &b;
   FusedLinearOp op;
+  bool isDecode;
   WeightType weight;
   TeamBuilder team;
   LinearRows rows;
@@ -89,10 +96,10 @@ private:
 
 } // namespace
 
-void TeamLinear::emit(bool decode) {
+void TeamLinear::emit() {
   // Products of a pass over the weights, each of 8 tokens: 4 sums of a thread.
   // 8 of them spill: ptxas has the addresses of all kernels to keep as well.
-  int64_t most = decode ? 1 : 4 / static_cast<int64_t>(weights.size());
+  int64_t most = isDecode ? 1 : 4 / static_cast<int64_t>(weights.size());
   Value zero = constIndex(b, 0), n = dimSize(b, op.getActs()[0], 0);
   buildLoop(b, zero, rows.groups, 1, {}, [&](Value group, ValueRange) {
     Value from = zero;
@@ -183,7 +190,8 @@ SmallVector<Value> TeamLinear::sumSlice(Value group) {
   int64_t perStep = rawCount() * static_cast<int64_t>(weights.size());
   int64_t together = std::min<int64_t>(rowTokens.size() > 1 ? 2 : 8,
                                        llvm::PowerOf2Ceil(sliceSteps + 1) / 2);
-  while (together > 1 && together * perStep > kGpuLoadsAhead)
+  int64_t most = isDecode ? kGpuLoadsAhead : kGpuBatchLoadsAhead;
+  while (together > 1 && together * perStep > most)
     together /= 2;
   Value whole = from;
   if (together > 1) {
@@ -191,22 +199,22 @@ SmallVector<Value> TeamLinear::sumSlice(Value group) {
     Value rest = arith::RemUIOp::create(b, count, constIndex(b, together));
     whole = arith::SubIOp::create(b, to, rest);
     // What is past the slice is not used, and must only exist.
-    auto loadAll = [&](Value step, SmallVectorImpl<Value> &into) {
-      Value at = least(step, constIndex(b, steps - together));
-      for (int64_t i = 0; i < together; ++i)
-        llvm::append_range(into, load(group, addIndex(b, at, i)));
-    };
+    Value last = constIndex(b, steps - together);
     SmallVector<Value> carried(sums);
-    loadAll(from, carried);
+    for (int64_t i = 0; i < together; ++i)
+      llvm::append_range(carried,
+                         load(group, addIndex(b, least(from, last), i)));
     SmallVector<Value> results = buildLoop(
         b, from, whole, together, carried, [&](Value step, ValueRange before) {
           SmallVector<Value> next;
-          loadAll(addIndex(b, step, together), next);
           SmallVector<Value> now(before.take_front(sums.size()));
+          Value at = least(addIndex(b, step, together), last);
           for (int64_t i = 0; i < together; ++i) {
             SmallVector<Value> raw(
                 before.slice(now.size() + i * perStep, perStep));
             now = addStep(addIndex(b, step, i), raw, now);
+            // Into the registers that are free now.
+            llvm::append_range(next, load(group, addIndex(b, at, i)));
           }
           llvm::append_range(now, next);
           return now;
@@ -222,6 +230,17 @@ SmallVector<Value> TeamLinear::sumSlice(Value group) {
 TeamLinear::Raw TeamLinear::load(Value group, Value step) {
   Raw raw;
   for (const LinearWeight &w : weights) {
+    if (weight.getElement() == ElementKind::f16) {
+      // A column's 16 rows do.
+      Value column = add(mul(step, kColumns / 2), mul(team.quadLane, 2));
+      for (int64_t further : {0, 1, 8, 9})
+        llvm::append_range(raw,
+                           team.loadWords(w.elements,
+                                          {group, addIndex(b, column, further),
+                                           mul(team.quad, 2)},
+                                          2));
+      continue;
+    }
     if (isFloat) {
       // Pairs of 16 rows lie side by side.
       Value pair = add(mul(step, kColumns / 4), team.quadLane);
@@ -234,13 +253,31 @@ TeamLinear::Raw TeamLinear::load(Value group, Value step) {
       continue;
     }
     // So do words of four codes; of q4 a byte has one of word l and one of
-    // word l + 4.
-    for (int64_t further = 0; further < 2 * rawWords(); further += 4)
+    // word l + 4. Of q6 their high bits are in one more, of even or odd words.
+    SmallVector<Value> words{team.quadLane};
+    if (isSix())
+      words.push_back(addIndex(
+          b, arith::RemUIOp::create(b, team.quadLane, constIndex(b, 2)), 4));
+    else if (rawWords() == 4)
+      words.push_back(addIndex(b, team.quadLane, 4));
+    for (Value word : words)
       llvm::append_range(
-          raw, team.loadWords(w.codes,
-                              {group, step, addIndex(b, team.quadLane, further),
-                               mul(team.quad, 8)},
-                              8));
+          raw,
+          team.loadWords(w.codes, {group, step, word, mul(team.quad, 8)}, 8));
+    if (isSix()) {
+      Value blocks = constIndex(b, CriaDialect::kSuperBlock / kColumns);
+      Value super = arith::DivUIOp::create(b, step, blocks);
+      llvm::append_range(
+          raw, team.loadWords(w.scales, {group, super, mul(team.quad, 2)}, 2));
+      // Of 4 rows, which two quads share.
+      Value four =
+          mul(arith::DivUIOp::create(b, team.quad, constIndex(b, 2)), 4);
+      for (int64_t half : {0, 1})
+        llvm::append_range(
+            raw, team.loadWords(w.subscales,
+                                {group, step, constIndex(b, half), four}, 4));
+      continue;
+    }
     for (Value each : {w.scales, w.mins})
       if (each)
         llvm::append_range(
@@ -262,7 +299,7 @@ SmallVector<Value> TeamLinear::addStep(Value step, ArrayRef<Value> raw,
 
 /// The thread's part of the rows of a product.
 SmallVector<Value> TeamLinear::operandA(ArrayRef<Value> raw) {
-  if (weight.getElement() != ElementKind::q4)
+  if (weight.getElement() == ElementKind::q8 || isFloat)
     return SmallVector<Value>(raw.take_front(4));
   SmallVector<Value> words;
   Value nibbles = team.i32(0x0f0f0f0f);
@@ -272,7 +309,75 @@ SmallVector<Value> TeamLinear::operandA(ArrayRef<Value> raw) {
         both = arith::ShRUIOp::create(b, both, team.i32(shift));
       words.push_back(arith::AndIOp::create(b, both, nibbles));
     }
+  if (!isSix())
+    return words;
+  // Two bits each, those of word l from bit l / 2 * 2 on, of word l + 4 four
+  // bits further.
+  Value first =
+      mul(arith::DivUIOp::create(b, team.quadLane, constIndex(b, 2)), 2);
+  for (auto [i, word] : llvm::enumerate(words)) {
+    Value from = team.word(addIndex(b, first, i < 2 ? 0 : 4));
+    Value bits = arith::ShRUIOp::create(b, raw[2 + i % 2], from);
+    bits = arith::AndIOp::create(b, bits, team.i32(0x03030303));
+    bits = arith::ShLIOp::create(b, bits, team.i32(4));
+    word = arith::OrIOp::create(b, word, bits);
+  }
   return words;
+}
+
+/// The f32 of two rows' bytes.
+std::pair<Value, Value> TeamLinear::subscales(Value word,
+                                              std::pair<Value, Value> factor) {
+  Value odd = arith::RemUIOp::create(b, team.quad, constIndex(b, 2));
+  Value two = arith::ShRUIOp::create(b, word, team.word(mul(odd, 16)));
+  auto scale = [&](int64_t left, Value factor) -> Value {
+    Value byte = arith::ShRSIOp::create(
+        b, arith::ShLIOp::create(b, two, team.i32(left)), team.i32(24));
+    return arith::MulFOp::create(
+        b, arith::SIToFPOp::create(b, b.getF32Type(), byte), factor);
+  };
+  Value first = scale(24, factor.first);
+  return {first, scale(16, factor.second)};
+}
+
+/// Of q6, whose halves of a block have scales of their own: their sum, before
+/// it is scaled by the token's. A half is a product of which the other one's
+/// codes are 0.
+SmallVector<Value> TeamLinear::addHalves(ArrayRef<Value> raw, size_t tile,
+                                         Value block, ArrayRef<Value> high,
+                                         ArrayRef<Value> low) {
+  SmallVector<Value> a = operandA(raw), values;
+  Value zero = team.i32(0);
+  auto factor = team.halves(raw[rawWords()], b.getF16Type());
+  for (int64_t half : {0, 1}) {
+    SmallVector<Value> own(4, zero);
+    own[2 * half] = a[2 * half];
+    own[2 * half + 1] = a[2 * half + 1];
+    Value at = addIndex(b, mul(block, 2), half);
+    SmallVector<Value> start;
+    for (Value token : {columnTokens[tile].first, columnTokens[tile].second})
+      start.push_back(
+          memref::LoadOp::create(b, op.getActs()[2], ValueRange{token, at}));
+    llvm::append_range(start, SmallVector<Value>(start));
+    if (isWide) {
+      SmallVector<Value> dots = team.mma(TeamBuilder::Product::u8s8, own, high,
+                                         {zero, zero, zero, zero});
+      for (auto [dot, more] : llvm::zip_equal(dots, start))
+        more = add(arith::ShLIOp::create(b, dot, team.i32(8)), more);
+    }
+    SmallVector<Value> dots =
+        team.mma(TeamBuilder::Product::u8s8, own, low, start);
+    auto scales = subscales(raw[rawWords() + 1 + half], factor);
+    for (auto [i, dot] : llvm::enumerate(dots)) {
+      Value scale = i < 2 ? scales.first : scales.second;
+      Value value = arith::SIToFPOp::create(b, b.getF32Type(), dot);
+      if (half == 0)
+        values.push_back(arith::MulFOp::create(b, value, scale));
+      else
+        values[i] = math::FmaOp::create(b, value, scale, values[i]);
+    }
+  }
+  return values;
 }
 
 /// A block of 32 columns: integers are exact, and then as on a CPU.
@@ -299,7 +404,20 @@ void TeamLinear::addCodes(Value block, ArrayRef<Value> raw, size_t tile,
     Value one = memref::LoadOp::create(b, acts, ValueRange{left, block});
     return {one, memref::LoadOp::create(b, acts, ValueRange{right, block})};
   };
-  auto scaleA = ofColumns(1), offset = ofColumns(2);
+  auto scaleA = ofColumns(1);
+  if (isSix()) {
+    for (size_t w = 0; w < weights.size(); ++w) {
+      SmallVector<Value> values = addHalves(
+          raw.slice(w * rawCount(), rawCount()), tile, block, high, low);
+      for (auto [i, value] : llvm::enumerate(values)) {
+        Value &sum = sums[(w * rowTokens.size() + tile) * 4 + i];
+        sum = math::FmaOp::create(b, value,
+                                  i % 2 ? scaleA.second : scaleA.first, sum);
+      }
+    }
+    return;
+  }
+  auto offset = ofColumns(2);
   bool hasMins = weights[0].mins != nullptr;
   Value zero = team.i32(0);
   for (size_t w = 0; w < weights.size(); ++w) {
@@ -335,8 +453,24 @@ void TeamLinear::addCodes(Value block, ArrayRef<Value> raw, size_t tile,
   }
 }
 
+/// The bf16 that the weights are the sum of, the largest first: of f16, whose
+/// 11 bits are 8 and 3, two.
+SmallVector<SmallVector<Value>> TeamLinear::operandParts(ArrayRef<Value> raw) {
+  if (weight.getElement() == ElementKind::bf16)
+    return {operandA(raw)};
+  SmallVector<Value> bits;
+  for (int64_t pair : {0, 2}) {
+    auto even = team.halves(raw[pair], b.getF16Type());
+    auto odd = team.halves(raw[pair + 1], b.getF16Type());
+    for (Value value : {even.first, odd.first, even.second, odd.second})
+      bits.push_back(arith::BitcastOp::create(b, b.getI32Type(), value));
+  }
+  auto parts = team.split(bits); // the third is 0
+  return {parts[0], parts[1]};
+}
+
 /// 16 columns. An f32 is a sum of three bf16, and products of bf16 are exact in
-/// f32.
+/// f32: all of them, the smallest first.
 void TeamLinear::addFloats(Value step, ArrayRef<Value> raw, size_t tile,
                            MutableArrayRef<Value> sums) {
   Value column = add(mul(step, kColumns / 2), mul(team.quadLane, 2));
@@ -350,10 +484,11 @@ void TeamLinear::addFloats(Value step, ArrayRef<Value> raw, size_t tile,
   for (size_t w = 0; w < weights.size(); ++w) {
     MutableArrayRef<Value> four =
         sums.slice((w * rowTokens.size() + tile) * 4, 4);
-    SmallVector<Value> a = operandA(raw.slice(w * rawCount(), rawCount()));
+    auto own = operandParts(raw.slice(w * rawCount(), rawCount()));
     for (SmallVector<Value> &part : llvm::reverse(parts))
-      llvm::copy(team.mma(TeamBuilder::Product::bf16, a, part, four),
-                 four.begin());
+      for (SmallVector<Value> &a : llvm::reverse(own))
+        llvm::copy(team.mma(TeamBuilder::Product::bf16, a, part, four),
+                   four.begin());
   }
 }
 
@@ -385,7 +520,7 @@ struct VectorizeTeamLinear
       if (decode)
         fetchNextTask(op);
       ImplicitLocOpBuilder b(op.getLoc(), op);
-      TeamLinear(b, op).emit(decode);
+      TeamLinear(b, op, decode).emit();
       op.erase();
     }
   }

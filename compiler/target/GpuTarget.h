@@ -37,6 +37,9 @@ constexpr int64_t kGpuSlices = kGpuBlockThreads / 32;
 /// over 132 multiprocessors, 700 ns away) wants 18 KB (Little's law). They are
 /// registers, of which a thread has 255.
 constexpr int64_t kGpuLoadsAhead = 32;
+/// The same of the version for batches, where 20 KB are on the way: steps of
+/// two weights in q4 with mins spill with more.
+constexpr int64_t kGpuBatchLoadsAhead = 20;
 
 /// Bytes of weights that a block asks for to be in L2 before it waits for the
 /// others: 132 x 64 KB are 8.4 MB of an H100's 50 MB, and 2.5 us of its memory,

@@ -332,6 +332,8 @@ int32_t cria_gpu_thread() {
   return static_cast<int32_t>(M.AtGroup % M.TeamGroups) * kGroup + M.AtLane;
 }
 void cria_gpu_team_sync() { TheMachine->wait(Wait::Team); }
+
+void cria_gpu_phase() {}
 static Block &block() {
   return TheMachine->Blocks[TheMachine->AtGroup / TheMachine->TeamGroups];
 }

@@ -58,6 +58,27 @@ func.func @codes(%c: tensor<?x16xi32>, %s: tensor<?x2xf32>, %m: tensor<?x2xi32>,
   return %y : tensor<?x96xf32>
 }
 
+// Prompts of f16 go as batches do, and f32 is for groups.
+
+// CHECK-LABEL: func @f16
+// CHECK-NOT: cria.gemm
+// CHECK: cria.fused_linear {{.*}}{cria.team = 16
+// CHECK-NOT: cria.team
+// CHECK: return
+func.func @f16(%x: tensor<?x64xf32>, %w: !cria.weight<96x64, f16, n16>, %v: !cria.weight<96x64, f32, n16>, %0: tensor<?x96xf32>) -> (tensor<?x96xf32>, tensor<?x96xf32>) attributes {cria.version = "prefill"} {
+  %y = cria.fused_linear acts(%x : tensor<?x64xf32>) weights(%w : !cria.weight<96x64, f16, n16>) outs(%0 : tensor<?x96xf32>)
+    attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  } -> tensor<?x96xf32>
+  %z = cria.fused_linear acts(%x : tensor<?x64xf32>) weights(%v : !cria.weight<96x64, f32, n16>) outs(%0 : tensor<?x96xf32>)
+    attributes {extra_kinds = [], out = #cria<out rows>} {
+  ^bb0(%acc: vector<16xf32>):
+    cria.yield %acc : vector<16xf32>
+  } -> tensor<?x96xf32>
+  return %y, %z : tensor<?x96xf32>, tensor<?x96xf32>
+}
+
 // One of their readers does not take rounded rows, so none does.
 
 // CHECK-LABEL: func @exact

@@ -3,7 +3,8 @@
 
     ptxas.py WORK_DIR CASE...
 
-CASE is one of emulation.py's. Fails where registers are spilled, where a
+CASE is one of emulation.py's, or of those of the shape of an 8B model below,
+for fewer GPUs. Fails where registers are spilled, where a
 function is missing, and where ptxas may contract operations or flush what is
 subnormal, as the bits would not be the CPU's then. Prints registers and times.
 """
@@ -18,6 +19,13 @@ import emulation
 TARGETS = ["sm_80", "sm_86", "sm_89", "sm_90", "sm_90a", "sm_100"]
 # One of each set of instructions that kernels use, and of registers.
 FEW = ["sm_80", "sm_90", "sm_100"]
+
+LARGE = {
+    "8b-q4": ["--quantize", "q4"],
+    "8b-q8": ["--quantize", "q8"],
+    "8b-bf16": ["--quantize", "bf16"],
+    "8b-f16-q6": ["--quantize", "f16,head=q6,ffn=q6"],
+}
 
 
 def check_text(text):
@@ -55,6 +63,11 @@ def check(folder, case, model, flags, targets):
 def main():
     work, cases = sys.argv[1], sys.argv[2:]
     for case in cases:
+        if case in LARGE:
+            check(os.path.join(work, case), case,
+                  os.path.join(emulation.HERE, "Inputs", "llama-8b.mlir"),
+                  LARGE[case], ["sm_80", "sm_90"])
+            continue
         targets = TARGETS if case == cases[0] else FEW
         if case.startswith("fast"):
             targets = ["sm_80", "sm_90a"] if case == "fast" else ["sm_90a"]

@@ -40,6 +40,61 @@ module {
 
 // -----
 
+// An f16 is two bf16: six products, the smaller part of the weights first.
+
+// CHECK-LABEL: func @f16
+// CHECK-COUNT-4: vector.load %{{.*}} {{{.*}}cria.lane} : memref<1x64x16xf16{{.*}}>, vector<2xf16>
+// CHECK: func.call @cria_gpu_mma_bf16(%[[LOW:[a-z0-9_]+]],
+// CHECK: func.call @cria_gpu_mma_bf16(%[[HIGH:[a-z0-9_]+]],
+// CHECK: func.call @cria_gpu_mma_bf16(%[[LOW]],
+// CHECK: func.call @cria_gpu_mma_bf16(%[[HIGH]],
+// CHECK: func.call @cria_gpu_mma_bf16(%[[LOW]],
+// CHECK: func.call @cria_gpu_mma_bf16(%[[HIGH]],
+// CHECK-NOT: cria_gpu_mma_bf16
+module {
+  cria.param @w : !cria.weight<16x64, f16, n16>
+  func.func @f16(%x: memref<?x64xf32>, %y: memref<?x16xf32>) attributes {cria.version = "decode"} {
+    %w = cria.load @w : !cria.weight<16x64, f16, n16>
+    cria.fused_linear acts(%x : memref<?x64xf32>) weights(%w : !cria.weight<16x64, f16, n16>) outs(%y : memref<?x16xf32>)
+      attributes {cria.team = 16 : i64, extra_kinds = [], out = #cria<out rows>} {
+    ^bb0(%acc: vector<16xf32>):
+      cria.yield %acc : vector<16xf32>
+    }
+    return
+  }
+}
+
+// -----
+
+// Each half of a block of q6 is a product, and has a scale of its own; codes of
+// 8 bits have one each.
+
+// CHECK-LABEL: func @q6
+// CHECK: %[[ZERO:.*]] = arith.constant 0 : i32
+// CHECK: scf.for
+// CHECK-COUNT-2: vector.load {{.*}}vector<8xi8>
+// CHECK: vector.load {{.*}}vector<2xf16>
+// CHECK-COUNT-2: vector.load {{.*}}vector<4xi8>
+// CHECK: %[[FIRST:.*]]:4 = func.call @cria_gpu_mma_u8s8(%[[A:.*]], %[[B:.*]], %[[ZERO]], %[[ZERO]],
+// CHECK: arith.mulf
+// CHECK: func.call @cria_gpu_mma_u8s8(%[[ZERO]], %[[ZERO]], %[[C:.*]], %[[D:.*]],
+// CHECK: math.fma
+// CHECK-NOT: cria_gpu_mma_u8s8
+module {
+  cria.param @w : !cria.weight<16x256, q6, block = 16, zero_point, n16k4>
+  func.func @q6(%c: memref<?x64xi32>, %s: memref<?x8xf32>, %m: memref<?x16xi32>, %y: memref<?x16xf32>) attributes {cria.version = "decode"} {
+    %w = cria.load @w : !cria.weight<16x256, q6, block = 16, zero_point, n16k4>
+    cria.fused_linear acts(%c, %s, %m : memref<?x64xi32>, memref<?x8xf32>, memref<?x16xi32>) weights(%w : !cria.weight<16x256, q6, block = 16, zero_point, n16k4>) outs(%y : memref<?x16xf32>)
+      attributes {cria.team = 16 : i64, extra_kinds = [], out = #cria<out rows>} {
+    ^bb0(%acc: vector<16xf32>):
+      cria.yield %acc : vector<16xf32>
+    }
+    return
+  }
+}
+
+// -----
+
 // Before the barrier, a team asks for the 2 KB of its first task of the linear
 // behind it, if it has one.
 
