@@ -182,7 +182,7 @@ llvm::json::Object describe(FusedLinearOp op, bool decode,
   bool quantized = op.getWeightType().isQuantized();
   Values defaults = {
       {"prefetch", options.linearPrefetch},
-      {"stream", options.linearStream},
+      {"stream", quantized ? options.linearStream : 0},
       {"tokens", options.linearTokens},
       {"panels", quantized ? options.linearPanels : options.linearFloatPanels},
       {"block-tokens", quantized ? options.linearBlockTokens : 0}};
