@@ -400,12 +400,12 @@ Values TeamWgmma::addStep(Value step, ValueRange before) {
   else
     loadCodes(place, words);
   Values all = team->fenceWgmma(words, before);
-  ArrayRef<Value> a = ArrayRef(all).take_front(words.size());
-  Values sums(ArrayRef(all).drop_front(words.size()));
+  ArrayRef<Value> results = all, a = results.take_front(words.size());
+  Values sums(results.drop_front(words.size()));
   for (int64_t unit = 0; unit < shape.units; ++unit)
     for (int64_t product = 0; product < shape.products(); ++product) {
-      MutableArrayRef<Value> own =
-          MutableArrayRef(sums).slice(product * shape.sums(), shape.sums());
+      MutableArrayRef<Value> own = MutableArrayRef<Value>(sums).slice(
+          product * shape.sums(), shape.sums());
       // 8 columns of all tokens, then the next 8.
       int64_t piece = shape.tokens * 16;
       Value from = add(place, shape.tokenPlace() + unit * 2 * piece / 4);

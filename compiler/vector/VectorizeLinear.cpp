@@ -11,6 +11,7 @@
 #include "compiler/vector/LinearEpilogue.h"
 #include "compiler/vector/LinearKernel.h"
 
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
