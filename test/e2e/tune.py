@@ -60,33 +60,39 @@ def bits(model, work):
     with open(space, encoding="utf-8") as file:
         found = json.load(file)
     expected = logits(model, os.path.join(work, "untuned.npy"))
-    rng = random.Random(5)
-    for turn in range(3):
-        ops = []
-        for op in found["ops"]:
-            # What is hopeless also takes long to compile.
-            winner = {
-                name: rng.choice([each["value"] for each in values
-                                  if each["predicted"] < 4])
-                for name, values in op["knobs"].items()
-            }
-            ops.append({key: op[key] for key in ("op", "version", "shape")} |
-                       {"winner": winner})
-        record = os.path.join(work, f"{turn}.json")
+    with open(os.path.join(model, "model.so"), "rb") as file:
+        untuned = file.read()
+
+    def build(winners, name):
+        """A model of these knobs; whether its code is another."""
+        ops = [{key: op[key] for key in ("op", "version", "shape")}
+               | {"winner": winner}
+               for op, winner in zip(found["ops"], winners)]  # yapf: disable
+        record = os.path.join(work, name + ".json")
         with open(record, "w", encoding="utf-8") as file:
             json.dump({"cria_tune": 1, "target": found["target"], "ops": ops},
                       file)
-        made = os.path.join(work, str(turn))
+        made = os.path.join(work, name)
         subprocess.run(["cria-compile", source, "--start-after", "dialect",
                         "--tune", record, "-o", made, "--quiet"],
                        check=True)  # yapf: disable
+        with open(os.path.join(made, "model.so"), "rb") as file:
+            return made, file.read() != untuned
+
+    _, differs = build([op["default"] for op in found["ops"]], "default")
+    assert not differs, "what the space calls default is not"
+    rng = random.Random(5)
+    for turn in range(3):
+        # What is hopeless also takes long to compile.
+        winners = [{name: rng.choice([each["value"] for each in values
+                                      if each["predicted"] < 4])
+                    for name, values in op["knobs"].items()}
+                   for op in found["ops"]]  # yapf: disable
+        made, differs = build(winners, str(turn))
+        assert differs, "the knobs changed nothing"
         for name in ("model.safetensors", "tokenizer.json"):
             shutil.copy(os.path.join(model, name), made)
-        with open(os.path.join(model, "model.so"), "rb") as file:
-            untuned = file.read()
-        with open(os.path.join(made, "model.so"), "rb") as file:
-            assert file.read() != untuned, "the knobs changed nothing"
-        assert logits(made, os.path.join(work, "tuned.npy")) == expected, ops
+        assert logits(made, os.path.join(work, "tuned.npy")) == expected, winners
 
 
 def broken(work):
