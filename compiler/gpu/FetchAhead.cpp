@@ -58,7 +58,7 @@ static void fetch(ImplicitLocOpBuilder &b, TeamBuilder &team, Value weight,
     int64_t element = type.getElementTypeBitWidth() / 8, groupBytes = element;
     for (int64_t size : type.getShape().drop_front())
       groupBytes *= size;
-    Value start = addressOfGroup(b, memref, first);
+    Value start = addressOfRow(b, memref, first);
     int64_t bytes = std::min(groups * groupBytes, kGpuFetchBytes);
     buildLoop(b, mul(team.thread, kLine), constIndex(b, bytes),
               kGpuBlockThreads * kLine, {}, [&](Value at, ValueRange) {

@@ -89,15 +89,6 @@ Value GemmStages::least(Value p, Value q) {
   return q ? Value(arith::MinUIOp::create(b, p, q)) : p;
 }
 
-Value GemmStages::address(Value memref, Value row) {
-  auto type = cast<MemRefType>(memref.getType());
-  auto layout = memref::ExtractStridedMetadataOp::create(b, memref);
-  Value element = arith::MulIOp::create(b, row, layout.getStrides()[0]);
-  element = add(element, layout.getOffset());
-  return add(memref::ExtractAlignedPointerAsIndexOp::create(b, memref),
-             mul(element, type.getElementTypeBitWidth() / 8));
-}
-
 void GemmStages::addCopies(int64_t count, function_ref<Value(Value)> from,
                            std::function<Value(Value)> place, int64_t stride,
                            int64_t places, bool isWord) {
@@ -120,7 +111,8 @@ void GemmStages::addRowCopies() {
     Value group = add(mul(rem(panel, shape.panels()), 2), div(piece, 4));
     group = least(group, lastGroup);
     Value start = ofWeight(div(panel, shape.panels()), [&](LinearWeight &each) {
-      return address(shape.isFloat() ? each.elements : each.codes, group);
+      return addressOfRow(b, shape.isFloat() ? each.elements : each.codes,
+                          group);
     });
     return add(start, add(mul(word, 64), mul(rem(piece, 4), 16)));
   };
@@ -138,7 +130,7 @@ void GemmStages::addScaleCopies(bool isMin, int64_t start) {
   auto from = [&](Value number) {
     Value group = least(rem(div(number, 2), groups), lastGroup);
     Value own = ofWeight(div(number, 2 * groups), [&](LinearWeight &each) {
-      return address(isMin ? each.mins : each.scales, group);
+      return addressOfRow(b, isMin ? each.mins : each.scales, group);
     });
     return add(own, mul(rem(number, 2), 16));
   };
@@ -171,7 +163,8 @@ void GemmStages::addTokenCopies() {
   int64_t words = shape.tokenWords(), pieces = words / 4;
   auto from = [&](Value number) {
     Value token = least(div(number, pieces), lastToken);
-    return add(address(op.getActs()[0], token), mul(rem(number, pieces), 16));
+    return add(addressOfRow(b, op.getActs()[0], token),
+               mul(rem(number, pieces), 16));
   };
   auto place = [this, words, pieces](Value number) {
     Value token = div(number, pieces);
@@ -187,8 +180,9 @@ void GemmStages::addTokenScaleCopies() {
     Value token = least(rem(number, shape.tokens), lastToken);
     Value isScale = arith::CmpIOp::create(b, arith::CmpIPredicate::ult, number,
                                           constIndex(b, shape.tokens));
-    return arith::SelectOp::create(b, isScale, address(op.getActs()[1], token),
-                                   address(op.getActs()[2], token))
+    return arith::SelectOp::create(b, isScale,
+                                   addressOfRow(b, op.getActs()[1], token),
+                                   addressOfRow(b, op.getActs()[2], token))
         .getResult();
   };
   auto place = [this](Value number) {

@@ -118,7 +118,6 @@ private:
   Value empty(Value step) { return add(full(step), 2); }
   Value parity(Value step) { return rem(div(step, shape.stages), 2); }
 
-  Value address(Value memref, Value row);
   Value rowAddress(int64_t part);
   Value groupPlace(Value stage, int64_t part, int64_t product);
   void loadFloats(Value stage, Values &words);
@@ -208,15 +207,6 @@ void TeamWgmma::emit() {
   emitResults(sums);
 }
 
-Value TeamWgmma::address(Value memref, Value row) {
-  auto type = cast<MemRefType>(memref.getType());
-  auto layout = memref::ExtractStridedMetadataOp::create(b, memref);
-  Value element = arith::MulIOp::create(b, row, layout.getStrides()[0]);
-  element = add(element, layout.getOffset());
-  return add(memref::ExtractAlignedPointerAsIndexOp::create(b, memref),
-             mul(element, type.getElementTypeBitWidth() / 8));
-}
-
 /// Of the group that has the calling thread's number; the last one that exists
 /// where the tile has more.
 Value TeamWgmma::rowAddress(int64_t part) {
@@ -230,13 +220,13 @@ Value TeamWgmma::rowAddress(int64_t part) {
   Value group = rem(team->thread, groups);
   if (rows.known % shape.rows != 0 || ShapedType::isDynamic(rows.known))
     group = arith::MinUIOp::create(b, group, add(rows.groups, -1));
-  Value chosen = address(arrayOf(arrays.front()), group);
+  Value chosen = addressOfRow(b, arrayOf(arrays.front()), group);
   for (size_t i = 1; i < arrays.size(); ++i) {
     Value isOwn = arith::CmpIOp::create(b, arith::CmpIPredicate::eq,
                                         div(team->thread, groups),
                                         constIndex(b, static_cast<int64_t>(i)));
     chosen = arith::SelectOp::create(
-        b, isOwn, address(arrayOf(arrays[i]), group), chosen);
+        b, isOwn, addressOfRow(b, arrayOf(arrays[i]), group), chosen);
   }
   return chosen;
 }
@@ -253,7 +243,7 @@ void TeamWgmma::begin() {
     Value number = add(team->thread, first);
     Value token = add(mul(div(number, 8 * pieces), 8), rem(number, 8));
     token = arith::MinUIOp::create(b, token, lastToken);
-    tokenAddresses.push_back(add(address(op.getActs()[0], token),
+    tokenAddresses.push_back(add(addressOfRow(b, op.getActs()[0], token),
                                  mul(rem(div(number, 8), pieces), 16)));
   }
   for (int64_t part = 0; part < shape.parts(); ++part)

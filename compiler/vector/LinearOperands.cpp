@@ -30,18 +30,21 @@ LinearWeight::LinearWeight(ImplicitLocOpBuilder &b, Value weight) {
     mins = parts[2];
 }
 
-Value addressOfGroup(ImplicitLocOpBuilder &b, Value array, Value group) {
-  auto type = cast<MemRefType>(array.getType());
-  int64_t element = type.getElementTypeBitWidth() / 8, groupBytes = element;
-  for (int64_t size : type.getShape().drop_front())
-    groupBytes *= size;
-  auto mul = [&](Value x, int64_t by) -> Value {
-    return arith::MulIOp::create(b, x, constIndex(b, by));
+Value addressOfRow(ImplicitLocOpBuilder &b, Value memref, Value row) {
+  auto type = cast<MemRefType>(memref.getType());
+  int64_t bytes = type.getElementTypeBitWidth() / 8;
+  int64_t stride = type.getStridesAndOffset().first.front();
+  auto mul = [&](Value x, Value y) -> Value {
+    return arith::MulIOp::create(b, x, y);
   };
-  auto layout = memref::ExtractStridedMetadataOp::create(b, array);
-  Value start = memref::ExtractAlignedPointerAsIndexOp::create(b, array);
+  Value element = constIndex(b, bytes);
+  auto layout = memref::ExtractStridedMetadataOp::create(b, memref);
+  Value start = memref::ExtractAlignedPointerAsIndexOp::create(b, memref);
   start = arith::AddIOp::create(b, start, mul(layout.getOffset(), element));
-  return arith::AddIOp::create(b, start, mul(group, groupBytes));
+  Value rowBytes = ShapedType::isDynamic(stride)
+                       ? mul(layout.getStrides().front(), element)
+                       : constIndex(b, stride * bytes);
+  return arith::AddIOp::create(b, start, mul(row, rowBytes));
 }
 
 LinearRows::LinearRows(ImplicitLocOpBuilder &b, FusedLinearOp op) {

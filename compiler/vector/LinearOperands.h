@@ -21,9 +21,9 @@ struct LinearWeight {
   mlir::Value body() const { return codes ? codes : elements; }
 };
 
-/// The address of group `group` of 16 rows in an array of a weight.
-mlir::Value addressOfGroup(mlir::ImplicitLocOpBuilder &b, mlir::Value array,
-                           mlir::Value group);
+/// The address of `memref[row, 0, ...]`, in bytes.
+mlir::Value addressOfRow(mlir::ImplicitLocOpBuilder &b, mlir::Value memref,
+                         mlir::Value row);
 
 /// The rows of an op's result.
 struct LinearRows {

@@ -108,11 +108,11 @@ Value Streams::here(Value value, IRMapping &moved) {
       ->getResult(cast<OpResult>(value).getResultNumber());
 }
 
-/// The address of a row of a weight, in its codes or elements.
-static Value addressOfRow(ImplicitLocOpBuilder &b, const LinearWeight &weight,
-                          Value row) {
+/// Where the group of a row of a weight begins, in its codes or elements.
+static Value addressOfGroup(ImplicitLocOpBuilder &b, const LinearWeight &weight,
+                            Value row) {
   Value group = arith::DivUIOp::create(b, row, constIndex(b, kLanes));
-  return addressOfGroup(b, weight.body(), group);
+  return addressOfRow(b, weight.body(), group);
 }
 
 /// Where a thread begins to read an entry's weights, `count` addresses; none
@@ -136,8 +136,8 @@ SmallVector<Value> Streams::addresses(Entry to, Value layer, size_t count) {
       map.map(operand, known);
     }
     LinearWeight copy(*b, b->clone(*load, map)->getResult(0));
-    list.push_back(
-        add(addressOfRow(*b, copy, row), constIndex(*b, (i - weight) * bytes)));
+    list.push_back(add(addressOfGroup(*b, copy, row),
+                       constIndex(*b, (i - weight) * bytes)));
   }
   return list;
 }
@@ -216,8 +216,8 @@ WeightStream Streams::stream(Entry entry) {
     LinearWeight weight(*b, entry.loads[i]->getResult(0));
     Value jump = constIndex(*b, -bytes);
     if (!targets.empty())
-      jump =
-          arith::SubIOp::create(*b, targets[i], addressOfRow(*b, weight, end));
+      jump = arith::SubIOp::create(*b, targets[i],
+                                   addressOfGroup(*b, weight, end));
     stream.jumps.push_back(jump);
   }
   b.emplace(entry.op.getLoc(), entry.op);

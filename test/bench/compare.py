@@ -99,7 +99,7 @@ class Measurement:
 
     def __init__(self, peers, works, chosen, patience):
         self.peers, self.works, self.patience = peers, works, patience
-        self.retries, self.rounds = chosen.retries, chosen.rounds
+        self.retries, self.rounds, self.finished = chosen.retries, chosen.rounds, 0
         self.raws = {}
         for peer in peers:
             key = (peer.weights, getattr(peer, "threads", chosen.threads))
@@ -139,6 +139,7 @@ class Measurement:
                     f"load {os.getloadavg()[0]:.2f}"
                 )
                 self.round(turn)
+                self.finished += 1
         except KeyboardInterrupt:
             note("interrupted: what has been measured is what is shown")
         self.samples = {key: each for key, each in self.samples.items() if each["tps"]}
@@ -292,7 +293,7 @@ def markdown(result):
     lines.append(f"### {result['model']}, {result['threads']} threads\n")
     lines.append(
         f"{about['cpu']}, {about['cores']} cores ({', '.join(about['flags'])}); "
-        f"{result['rounds']} rounds on {result['date']}; load before "
+        f"{result['finished']} of {result['rounds']} rounds on {result['date']}; load before "
         f"{result['load'][0]:.2f}, after {result['load'][1]:.2f}; read loop "
         f"{median(result['read_gbps']):.1f} GB/s ({min(result['read_gbps']):.1f} to "
         f"{max(result['read_gbps']):.1f}) over {result['read_bytes'] / 1e6:.0f} MB. "
@@ -570,6 +571,7 @@ def measure_model(chosen, model, shape, program):
         "date": datetime.date.today().isoformat(),
         "threads": chosen.threads,
         "rounds": chosen.rounds,
+        "finished": run.finished,
         "load": [load, os.getloadavg()[0]],
         "versions": versions,
         "read_bytes": peers[0].bytes,
