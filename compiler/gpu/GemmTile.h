@@ -130,7 +130,6 @@ private:
   mlir::Value rem(mlir::Value p, int64_t q);
   mlir::Value flip(mlir::Value p, mlir::Value q);
   mlir::Value least(mlir::Value p, mlir::Value q);
-  /// Of the first element with `row` as its first index.
   /// Adds copies of `count` pieces, whose address `from` says.
   void addCopies(int64_t count,
                  llvm::function_ref<mlir::Value(mlir::Value)> from,
