@@ -33,6 +33,7 @@ void PipelineOptions::fit(const Target &own, llvm::ArrayRef<Target> targets) {
   linearTokens = own.linearTokens;
   attentionAccumulators = own.attentionAccumulators;
   linearDotTile = !own.tileIsa.empty();
+  linearWords = own.hasWordProducts;
   roundActivations = llvm::any_of(
       targets, [](const Target &each) { return !each.dot2Isa.empty(); });
   linearDot2 = !own.dot2Isa.empty();
@@ -191,6 +192,7 @@ static void buildVector(OpPassManager &pm, const PipelineOptions &options) {
   linear.prefetch = options.linearPrefetch;
   linear.stream = options.linearStream;
   linear.dotTile = options.linearDotTile;
+  linear.words = options.linearWords;
   linear.dot2 = options.linearDot2;
   linear.dotTile2 = options.linearDotTile2;
   pm.addPass(createVectorizeLinear(linear));

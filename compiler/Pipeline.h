@@ -44,6 +44,8 @@ struct PipelineOptions {
   int64_t linearStream = 16384;
   /// Of a block's tokens, 16 at a time are a cria.dot_tile.
   bool linearDotTile = false;
+  /// Codes of 8 bits are multiplied as words of 16.
+  bool linearWords = false;
   /// Of any target of the artifact: linears with bf16 weights may take rows in
   /// bf16. Of this target: they do, and 16 tokens at a time are a
   /// cria.dot_tile2.

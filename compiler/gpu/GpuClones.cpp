@@ -42,6 +42,7 @@ void GpuClones::adjust(const Code &code, PipelineOptions &options) {
   options.linearPanels = 1;
   options.linearBlockTokens = 0;
   options.linearDotTile = options.linearDotTile2 = false;
+  options.linearWords = false;
   // What is narrowed says whether numerics are fast.
   options.roundActivations = options.linearDot2 = options.narrowCodes;
   options.attentionHalves = false;

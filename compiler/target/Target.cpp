@@ -198,6 +198,8 @@ Target makeX86(const Backend &backend, llvm::StringRef cpu,
   // Where bytes have no 512-bit product, words do.
   if (target.vectorBits == 512 && target.isa != "avx512vnni")
     target.dot2I16Isa = "avx512bw";
+  // vpmaddubsw saturates, so that bytes take two of it, and each a vpmaddwd.
+  target.hasWordProducts = target.isa == "sse2" || target.isa == "avx2";
   // A vector of 16 lanes is one of AVX-512's 32 registers, two of AVX2's 16,
   // four of SSE's. VectorizeLinear.cpp has the count for a linear. Attention
   // carries sums only: 24 of 32 leave 8 for operands, 12 of 16 (6 of twice two)

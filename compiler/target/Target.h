@@ -44,6 +44,9 @@ struct Target {
   std::string isa;
   /// What `cria-lower-dot2-i16` takes.
   std::string dot2I16Isa;
+  /// Multiplies words of 16 bits in fewer steps than bytes, unless one of two
+  /// factors has 4 or 6 bits.
+  bool hasWordProducts = false;
   /// What `cria-lower-dot-tile` takes, or "" where linears do without tiles.
   std::string tileIsa;
   /// What `cria-lower-dot2` takes, or "" where linears do without products of

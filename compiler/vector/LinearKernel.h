@@ -12,6 +12,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
+#include <array>
 #include <optional>
 
 namespace cria {
@@ -30,6 +31,7 @@ struct KernelShape {
   mlir::Value tiles;     // bytes for the operands of dot_tile, or null
   bool pairs;            // of floats: rows are bf16 in words of two
   bool pairTiles;        // and 16 tokens at a time a dot_tile2
+  bool words;            // codes of bytes take products of words
 };
 
 /// Emits the loops for one fused_linear.
@@ -93,6 +95,11 @@ private:
                        llvm::ArrayRef<mlir::Value> scales, mlir::Value min,
                        mlir::Value token, mlir::Value block);
   mlir::Value loadWord(mlir::Value token, mlir::Value index);
+  /// Of four columns the even ones and the odd ones, 16 bits each.
+  using EvenOdd = std::array<mlir::Value, 2>;
+  EvenOdd widenActs(mlir::Value token, mlir::Value word, int64_t index);
+  mlir::Value addProducts(mlir::Value acc, mlir::Value codes,
+                          const EvenOdd &acts);
   int64_t codeBits() const { return BlockCodes::bits(weight.getElement()); }
   /// Of a block of activations, each with a scale of its own.
   int64_t numParts() const { return weight.getScalesPerBlock(); }
@@ -112,7 +119,8 @@ private:
   WeightType weight;
   KernelShape shape;
   WeightStream stream;
-  bool isWide = false; // codes of 16 bits
+  bool isWide = false;  // activations of 16 bits
+  bool asWords = false; // products of 16 bits, of dot2_i16
 
   llvm::SmallVector<LinearWeight> weights;
   std::optional<LinearRows> outRows;

@@ -131,6 +131,41 @@ Value LinearKernel::loadWord(Value token, Value index) {
                                    broadcast(b, four));
 }
 
+/// A token's activations of word `index` of the block that begins at `word`, in
+/// 16 bits, for all rows.
+LinearKernel::EvenOdd LinearKernel::widenActs(Value token, Value word,
+                                              int64_t index) {
+  Type i16 = b.getI16Type();
+  Value eight = splatInt(b, i16, 8, 2 * kLanes);
+  auto load = [&](int64_t at) -> Value {
+    return vector::BitCastOp::create(b, vectorOf(2 * kLanes, i16),
+                                     loadWord(token, addIndex(b, word, at)));
+  };
+  Value bytes = load(isWide ? BlockCodes::kWords + index : index);
+  Value even = arith::ShRSIOp::create(
+      b, arith::ShLIOp::create(b, bytes, eight), eight);
+  Value odd = arith::ShRSIOp::create(b, bytes, eight);
+  if (!isWide)
+    return {even, odd};
+  // These are the low bytes, with a sign; the high ones count 256.
+  Value high = load(index);
+  Value upper = splatInt(b, i16, -256, 2 * kLanes);
+  return {
+      arith::AddIOp::create(b, arith::ShLIOp::create(b, high, eight), even),
+      arith::AddIOp::create(b, arith::AndIOp::create(b, high, upper), odd)};
+}
+
+/// `acc` and the products of four columns of codes of 8 bits. Those of a block
+/// stay below 32 * 255 * 32767 < 2^31.
+Value LinearKernel::addProducts(Value acc, Value codes, const EvenOdd &acts) {
+  Type i16 = b.getI16Type();
+  Value all = vector::BitCastOp::create(b, vectorOf(2 * kLanes, i16), codes);
+  Value even = arith::AndIOp::create(b, all, splatInt(b, i16, 255, 2 * kLanes));
+  Value odd = arith::ShRUIOp::create(b, all, splatInt(b, i16, 8, 2 * kLanes));
+  acc = Dot2I16Op::create(b, acc, even, acts[0]);
+  return Dot2I16Op::create(b, acc, odd, acts[1]);
+}
+
 /// Appends the next part of a block to `parts`: of one, its exact `dot`; of
 /// several, f32 sums with their scales.
 void LinearKernel::addPart(SmallVectorImpl<Value> &parts, Value dot,
@@ -185,6 +220,16 @@ SmallVector<Value> LinearKernel::accumulateQuantized(const Panel &panel,
       auto first = [&](Value token) {
         return firstSum(panel, token, block, part);
       };
+      auto order = BlockCodes::order(weight.getElement(), part, numParts());
+      if (asWords) {
+        SmallVector<Value> dots = llvm::map_to_vector(tokens, first);
+        for (int64_t w : order)
+          for (auto [token, acc] : llvm::zip_equal(tokens, dots))
+            acc = addProducts(acc, codes.word(w), widenActs(token, word, w));
+        for (auto [parts, dot] : llvm::zip_equal(all, dots))
+          addPart(parts, dot, scales);
+        continue;
+      }
       auto highs = llvm::map_to_vector(tokens, [&](Value token) {
         return isWide ? splatInt(b, b.getI32Type(), 0) : first(token);
       });
@@ -201,7 +246,6 @@ SmallVector<Value> LinearKernel::accumulateQuantized(const Panel &panel,
       SmallVector<Value> lows;
       if (isApart)
         lows = llvm::map_to_vector(tokens, first);
-      auto order = BlockCodes::order(weight.getElement(), part, numParts());
       for (int64_t w : order) {
         dot(0, w, highs);
         if (isApart)
@@ -293,6 +337,7 @@ void LinearKernel::emitBlock(ArrayRef<Panel> panels, Value from, Value count,
       b, block, constIndex(b, isWide ? 2 * kWords : kWords));
   auto step = [&](Value first, int64_t tokens) {
     int64_t parts = numParts(), partWords = kWords / parts;
+    bool isInTwo = isWide && !asWords; // high bytes, then low ones
     SmallVector<Value> rows;
     for (int64_t t = 0; t < tokens; ++t) {
       Value i = addIndex(b, first, t);
@@ -305,11 +350,19 @@ void LinearKernel::emitBlock(ArrayRef<Panel> panels, Value from, Value count,
       SmallVector<Value> dots; // by token, then by panel
       for (Value row : rows)
         for (const Panel &panel : panels)
-          dots.push_back(isWide ? splatInt(b, b.getI32Type(), 0)
-                                : firstSum(panel, row, block, part));
+          dots.push_back(isInTwo ? splatInt(b, b.getI32Type(), 0)
+                                 : firstSum(panel, row, block, part));
       auto dotPart = [&](int64_t at) {
         for (int64_t k = part * partWords; k < (part + 1) * partWords; ++k)
           for (int64_t t = 0; t < tokens; ++t) {
+            if (asWords) {
+              EvenOdd acts = widenActs(rows[t], word, k);
+              for (size_t p = 0; p < panels.size(); ++p) {
+                Value &dot = dots[t * panels.size() + p];
+                dot = addProducts(dot, operands[p].codes[k], acts);
+              }
+              continue;
+            }
             Value acts = loadWord(rows[t], addIndex(b, word, at + k));
             for (size_t p = 0; p < panels.size(); ++p) {
               Value &dot = dots[t * panels.size() + p];
@@ -319,7 +372,7 @@ void LinearKernel::emitBlock(ArrayRef<Panel> panels, Value from, Value count,
           }
       };
       dotPart(0);
-      if (isWide) {
+      if (isInTwo) {
         for (int64_t t = 0; t < tokens; ++t)
           for (size_t p = 0; p < panels.size(); ++p) {
             Value &dot = dots[t * panels.size() + p];

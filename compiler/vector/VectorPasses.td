@@ -48,6 +48,12 @@ def VectorizeLinear : Pass<"cria-vectorize-linear"> {
     }
     ```
 
+    With `words`, which is for targets without products of four bytes that
+    add up in 32 bits, codes of 8 bits and their activations are widened, and
+    `cria.dot2_i16` takes two columns at once. Activations of 16 bits, whose
+    high bytes and low bytes otherwise take a `cria.dot4` each, are put
+    together first.
+
     With `dot2` the rows of linears that carry `bf16` are words of two
     (`cria-vectorize-rows` with the same option), and `cria.dot2` takes two
     columns at once. With `dot-tile2` as well, 16 tokens at a time go over all
@@ -112,6 +118,8 @@ def VectorizeLinear : Pass<"cria-vectorize-linear"> {
            "tokens that go over a block's codes in registers at once, in other versions than decode; 0: sums are in registers, not codes">,
     Option<"dotTile", "dot-tile", "bool", "false",
            "with block-tokens: 16 tokens at a time are cria.dot_tile">,
+    Option<"words", "words", "bool", "false",
+           "codes of 8 bits and their activations are multiplied as words">,
     Option<"dot2", "dot2", "bool", "false",
            "rows of linears that carry bf16 are words of two">,
     Option<"dotTile2", "dot-tile2", "bool", "false",

@@ -30,9 +30,10 @@ void LinearKernel::emit() {
   for (Value w : op.getWeights())
     weights.emplace_back(b, w);
   isWide = hasWideCodes(op);
+  asWords = shape.words && codeBits() == 8;
   // Wide codes go over a block's weights twice, which pays only while these
   // stay in registers: eight more.
-  if (isWide)
+  if (isWide && !asWords)
     shape.tokens = std::min<int64_t>(shape.tokens, 8);
   if (!weight.isQuantized())
     shape.blockTokens = 0;
@@ -241,7 +242,7 @@ struct VectorizeLinear : cria::impl::VectorizeLinearBase<VectorizeLinear> {
       bool streams = isDecode(op) && !isFloat;
       KernelShape shape = {
           tokens, usual, blockTokens, prefetch, streams ? stream : 0,
-          {},     {},    pairs,       false};
+          {},     {},    pairs,       false,    words};
       if (failed(takeSchedule(op, {{"tokens", shape.tokens},
                                    {"panels", shape.panels},
                                    {"block-tokens", shape.blockTokens},

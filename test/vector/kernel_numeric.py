@@ -135,7 +135,8 @@ class Library:
             command.append(f"--cria-lower-dot-tile=isa={tiles}")
         if dot2:
             command.append(f"--cria-lower-dot2=isa={dot2}")
-        command.append(f"--cria-lower-dot4=isa={isa}")
+        command += [f"--cria-lower-dot4=isa={isa}",
+                    f"--cria-lower-dot2-i16=isa={isa}"]
         if isa in ("generic", "sse2"):
             command.append("--cria-expand-f16")
         if isa == "sse2":
@@ -262,6 +263,8 @@ def main():
         wanted = [(isa, "tokens=4", "") for isa in isas]
         blocks = "tokens=12 panels=2 block-tokens=6"
         wanted += [(isas[-1], "tokens=6", ""), (isas[-1], blocks, ""),
+                   (isas[-1], "tokens=4 words", ""),
+                   (isas[-1], "panels=2 block-tokens=1 words", ""),
                    (isas[-1], blocks + " dot-tile", "generic"),
                    (isas[-1], blocks + " dot-tile", "amx")]
         libraries = {f"{isa} {shape} {tiles}": Library(source, isa, shape, tiles,

@@ -9,6 +9,7 @@
 // RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 panels=2 block-tokens=2 prefetch=0 dot2 dot-tile2" -canonicalize -cse | FileCheck %s --check-prefix=DOTTILE2
 // RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 panels=2 block-tokens=6 prefetch=0" -canonicalize -cse | FileCheck %s --check-prefix=SIX
 // RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 panels=2 float-panels=1 block-tokens=2 prefetch=0" -canonicalize -cse | FileCheck %s --check-prefix=FLOATPANEL
+// RUN: cria-opt %s -split-input-file -cria-vectorize-linear="tokens=2 panels=2 block-tokens=1 prefetch=0 words" -canonicalize -cse -loop-invariant-code-motion | FileCheck %s --check-prefix=WORDS
 // RUN: not cria-opt %s -split-input-file -cria-vectorize-linear=panels=3 2>&1 | FileCheck %s --check-prefix=PANELS
 // PANELS: cria-vectorize-linear: panels = 3 is not in 1 to 2
 // RUN: not cria-opt %s -split-input-file -cria-vectorize-linear=block-tokens=65 2>&1 | FileCheck %s --check-prefix=TOGETHER
@@ -59,6 +60,19 @@
 // PAIR:             %[[OLD:.*]] = vector.load %[[BUFFER]][%{{.*}}, %c1, %c0]
 // PAIR:             %[[SUM:.*]] = math.fma %{{.*}}, %{{.*}}, %[[OLD]]
 // PAIR:             vector.store %[[SUM]], %[[BUFFER]][%{{.*}}, %c1, %c0]
+// Activations and codes as words: the even columns, then the odd ones.
+// WORDS-LABEL: func.func @one_token
+// WORDS:         %[[W0:.*]] = vector.load {{.*}}, vector<64xi8>
+// WORDS:         %[[ZERO:.*]] = vector.broadcast %{{.*}} : i32 to vector<16xi32>
+// WORDS:         %[[A:.*]] = vector.bitcast %{{.*}} : vector<16xi32> to vector<32xi16>
+// WORDS:         %[[UP:.*]] = arith.shli %[[A]],
+// WORDS:         %[[A0:.*]] = arith.shrsi %[[UP]],
+// WORDS:         %[[A1:.*]] = arith.shrsi %[[A]],
+// WORDS:         %[[PAIRS:.*]] = vector.bitcast %[[W0]] : vector<64xi8> to vector<32xi16>
+// WORDS:         %[[EVEN:.*]] = arith.andi %[[PAIRS]],
+// WORDS:         %[[ODD:.*]] = arith.shrui %[[PAIRS]],
+// WORDS:         %[[D0:.*]] = cria.dot2_i16 %[[ZERO]], %[[EVEN]], %[[A0]]
+// WORDS-NEXT:    cria.dot2_i16 %[[D0]], %[[ODD]], %[[A1]]
 // FLOATPANEL-LABEL: func.func @one_token
 // FLOATPANEL:         scf.for %{{.*}} = %c0 to %c6 step %c2
 // PREFETCH-LABEL: func.func @one_token
@@ -323,6 +337,24 @@ func.func @long_rows(%c: memref<?x256xi32>, %s: memref<?x32xf32>, %m: memref<?x3
 // TILE:         %[[L:.*]] = vector.load %[[LOW]]
 // TILE:         %[[DOT:.*]] = arith.addi %[[SHIFTED]], %[[L]]
 // TILE:         arith.sitofp %[[DOT]]
+
+// One product of both, put together. Codes are unpacked in front of the loop
+// over tokens.
+// WORDS-LABEL: func.func @wide
+// WORDS-SAME:    (%[[CODES:[^:]*]]: memref<?x16xi32>
+// WORDS:         %[[EVEN:.*]] = arith.andi
+// WORDS:         %[[ODD:.*]] = arith.shrui
+// WORDS:         scf.for
+// WORDS:         memref.load %[[CODES]][%[[ROW:.*]], %c8]
+// WORDS:         %[[LOW0:.*]] = arith.shrsi %{{.*}} : vector<32xi16>
+// WORDS:         %[[LOW1:.*]] = arith.shrsi %{{.*}} : vector<32xi16>
+// WORDS:         memref.load %[[CODES]][%[[ROW]], %c0]
+// WORDS:         %[[HIGH0:.*]] = arith.shli %{{.*}} : vector<32xi16>
+// WORDS:         %[[A0:.*]] = arith.addi %[[HIGH0]], %[[LOW0]]
+// WORDS:         %[[HIGH1:.*]] = arith.andi %{{.*}} : vector<32xi16>
+// WORDS:         %[[A1:.*]] = arith.addi %[[HIGH1]], %[[LOW1]]
+// WORDS:         %[[D0:.*]] = cria.dot2_i16 %{{.*}}, %[[EVEN]], %[[A0]]
+// WORDS-NEXT:    cria.dot2_i16 %[[D0]], %[[ODD]], %[[A1]]
 func.func @wide(%c: memref<?x16xi32>, %s: memref<?x1xf32>, %m: memref<?x1xf32>,
                 %w: !cria.weight<16x32, q8, block = 32, min, n16k4>, %y: memref<?x16xf32>) {
   cria.fused_linear acts(%c, %s, %m : memref<?x16xi32>, memref<?x1xf32>, memref<?x1xf32>)
