@@ -97,7 +97,8 @@ private:
   mlir::Value loadWord(mlir::Value token, mlir::Value index);
   /// Of four columns the even ones and the odd ones, 16 bits each.
   using EvenOdd = std::array<mlir::Value, 2>;
-  EvenOdd widenActs(mlir::Value token, mlir::Value word, int64_t index);
+  std::array<EvenOdd, 2> widenActs(mlir::Value token, mlir::Value word,
+                                   int64_t index);
   mlir::Value addProducts(mlir::Value acc, mlir::Value codes,
                           const EvenOdd &acts);
   int64_t codeBits() const { return BlockCodes::bits(weight.getElement()); }

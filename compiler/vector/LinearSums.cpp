@@ -131,28 +131,33 @@ Value LinearKernel::loadWord(Value token, Value index) {
                                    broadcast(b, four));
 }
 
-/// A token's activations of word `index` of the block that begins at `word`, in
-/// 16 bits, for all rows.
-LinearKernel::EvenOdd LinearKernel::widenActs(Value token, Value word,
-                                              int64_t index) {
-  Type i16 = b.getI16Type();
-  Value eight = splatInt(b, i16, 8, 2 * kLanes);
+/// A token's activations of words `index` and `index + 1` of the block that
+/// begins at `word`, in 16 bits, for all rows.
+std::array<LinearKernel::EvenOdd, 2>
+LinearKernel::widenActs(Value token, Value word, int64_t index) {
   auto load = [&](int64_t at) -> Value {
-    return vector::BitCastOp::create(b, vectorOf(2 * kLanes, i16),
-                                     loadWord(token, addIndex(b, word, at)));
+    Value two =
+        vector::LoadOp::create(b, vectorOf(2, b.getI32Type()), op.getActs()[0],
+                               ValueRange{token, addIndex(b, word, at)});
+    return arith::ExtSIOp::create(
+        b, vectorOf(8, b.getI16Type()),
+        vector::BitCastOp::create(b, vectorOf(8, b.getI8Type()), two));
   };
-  Value bytes = load(isWide ? BlockCodes::kWords + index : index);
-  Value even = arith::ShRSIOp::create(
-      b, arith::ShLIOp::create(b, bytes, eight), eight);
-  Value odd = arith::ShRSIOp::create(b, bytes, eight);
-  if (!isWide)
-    return {even, odd};
-  // These are the low bytes, with a sign; the high ones count 256.
-  Value high = load(index);
-  Value upper = splatInt(b, i16, -256, 2 * kLanes);
-  return {
-      arith::AddIOp::create(b, arith::ShLIOp::create(b, high, eight), even),
-      arith::AddIOp::create(b, arith::AndIOp::create(b, high, upper), odd)};
+  Value columns = load(isWide ? BlockCodes::kWords + index : index);
+  // Those are low bytes, with a sign; the high ones count 256.
+  if (isWide)
+    columns = arith::AddIOp::create(
+        b, columns,
+        arith::ShLIOp::create(b, load(index),
+                              splatInt(b, b.getI16Type(), 8, 8)));
+  auto forAllRows = [&](int64_t column) -> Value {
+    SmallVector<int64_t> lanes;
+    for (int64_t i = 0; i < kLanes; ++i)
+      lanes.append({column, column + 2});
+    return vector::ShuffleOp::create(b, columns, columns, lanes);
+  };
+  return {EvenOdd{forAllRows(0), forAllRows(1)},
+          EvenOdd{forAllRows(4), forAllRows(5)}};
 }
 
 /// `acc` and the products of four columns of codes of 8 bits. Those of a block
@@ -223,9 +228,10 @@ SmallVector<Value> LinearKernel::accumulateQuantized(const Panel &panel,
       auto order = BlockCodes::order(weight.getElement(), part, numParts());
       if (asWords) {
         SmallVector<Value> dots = llvm::map_to_vector(tokens, first);
-        for (int64_t w : order)
+        for (int64_t w = 0; w < kWords; w += 2)
           for (auto [token, acc] : llvm::zip_equal(tokens, dots))
-            acc = addProducts(acc, codes.word(w), widenActs(token, word, w));
+            for (auto [i, acts] : llvm::enumerate(widenActs(token, word, w)))
+              acc = addProducts(acc, codes.word(w + i), acts);
         for (auto [parts, dot] : llvm::zip_equal(all, dots))
           addPart(parts, dot, scales);
         continue;
@@ -352,17 +358,18 @@ void LinearKernel::emitBlock(ArrayRef<Panel> panels, Value from, Value count,
         for (const Panel &panel : panels)
           dots.push_back(isInTwo ? splatInt(b, b.getI32Type(), 0)
                                  : firstSum(panel, row, block, part));
+      auto dotWords = [&] {
+        for (int64_t k = 0; k < kWords; k += 2)
+          for (int64_t t = 0; t < tokens; ++t)
+            for (auto [i, acts] : llvm::enumerate(widenActs(rows[t], word, k)))
+              for (size_t p = 0; p < panels.size(); ++p) {
+                Value &dot = dots[t * panels.size() + p];
+                dot = addProducts(dot, operands[p].codes[k + i], acts);
+              }
+      };
       auto dotPart = [&](int64_t at) {
         for (int64_t k = part * partWords; k < (part + 1) * partWords; ++k)
           for (int64_t t = 0; t < tokens; ++t) {
-            if (asWords) {
-              EvenOdd acts = widenActs(rows[t], word, k);
-              for (size_t p = 0; p < panels.size(); ++p) {
-                Value &dot = dots[t * panels.size() + p];
-                dot = addProducts(dot, operands[p].codes[k], acts);
-              }
-              continue;
-            }
             Value acts = loadWord(rows[t], addIndex(b, word, at + k));
             for (size_t p = 0; p < panels.size(); ++p) {
               Value &dot = dots[t * panels.size() + p];
@@ -371,7 +378,10 @@ void LinearKernel::emitBlock(ArrayRef<Panel> panels, Value from, Value count,
             }
           }
       };
-      dotPart(0);
+      if (asWords)
+        dotWords();
+      else
+        dotPart(0);
       if (isInTwo) {
         for (int64_t t = 0; t < tokens; ++t)
           for (size_t p = 0; p < panels.size(); ++p) {

@@ -60,14 +60,18 @@
 // PAIR:             %[[OLD:.*]] = vector.load %[[BUFFER]][%{{.*}}, %c1, %c0]
 // PAIR:             %[[SUM:.*]] = math.fma %{{.*}}, %{{.*}}, %[[OLD]]
 // PAIR:             vector.store %[[SUM]], %[[BUFFER]][%{{.*}}, %c1, %c0]
-// Activations and codes as words: the even columns, then the odd ones.
+// Eight activations as words, for all rows: the even columns of four, and the
+// odd ones. Codes are cut alike.
 // WORDS-LABEL: func.func @one_token
+// WORDS-SAME:    (%[[CODES:[^:]*]]: memref<1x16xi32>
 // WORDS:         %[[W0:.*]] = vector.load {{.*}}, vector<64xi8>
 // WORDS:         %[[ZERO:.*]] = vector.broadcast %{{.*}} : i32 to vector<16xi32>
-// WORDS:         %[[A:.*]] = vector.bitcast %{{.*}} : vector<16xi32> to vector<32xi16>
-// WORDS:         %[[UP:.*]] = arith.shli %[[A]],
-// WORDS:         %[[A0:.*]] = arith.shrsi %[[UP]],
-// WORDS:         %[[A1:.*]] = arith.shrsi %[[A]],
+// WORDS:         %[[TWO:.*]] = vector.load %[[CODES]][%c0, %{{.*}}] : memref<1x16xi32>, vector<2xi32>
+// WORDS:         %[[EIGHT:.*]] = arith.extsi %{{.*}} : vector<8xi8> to vector<8xi16>
+// WORDS:         %[[A0:.*]] = vector.shuffle %[[EIGHT]], %[[EIGHT]] [0, 2, 0, 2,
+// WORDS:         %[[A1:.*]] = vector.shuffle %[[EIGHT]], %[[EIGHT]] [1, 3, 1, 3,
+// WORDS:         vector.shuffle %[[EIGHT]], %[[EIGHT]] [4, 6, 4, 6,
+// WORDS:         vector.shuffle %[[EIGHT]], %[[EIGHT]] [5, 7, 5, 7,
 // WORDS:         %[[PAIRS:.*]] = vector.bitcast %[[W0]] : vector<64xi8> to vector<32xi16>
 // WORDS:         %[[EVEN:.*]] = arith.andi %[[PAIRS]],
 // WORDS:         %[[ODD:.*]] = arith.shrui %[[PAIRS]],
@@ -345,14 +349,13 @@ func.func @long_rows(%c: memref<?x256xi32>, %s: memref<?x32xf32>, %m: memref<?x3
 // WORDS:         %[[EVEN:.*]] = arith.andi
 // WORDS:         %[[ODD:.*]] = arith.shrui
 // WORDS:         scf.for
-// WORDS:         memref.load %[[CODES]][%[[ROW:.*]], %c8]
-// WORDS:         %[[LOW0:.*]] = arith.shrsi %{{.*}} : vector<32xi16>
-// WORDS:         %[[LOW1:.*]] = arith.shrsi %{{.*}} : vector<32xi16>
-// WORDS:         memref.load %[[CODES]][%[[ROW]], %c0]
-// WORDS:         %[[HIGH0:.*]] = arith.shli %{{.*}} : vector<32xi16>
-// WORDS:         %[[A0:.*]] = arith.addi %[[HIGH0]], %[[LOW0]]
-// WORDS:         %[[HIGH1:.*]] = arith.andi %{{.*}} : vector<32xi16>
-// WORDS:         %[[A1:.*]] = arith.addi %[[HIGH1]], %[[LOW1]]
+// WORDS:         vector.load %[[CODES]][%[[ROW:.*]], %c8] : {{.*}}, vector<2xi32>
+// WORDS:         %[[LOW:.*]] = arith.extsi
+// WORDS:         vector.load %[[CODES]][%[[ROW]], %c0] : {{.*}}, vector<2xi32>
+// WORDS:         %[[HIGH:.*]] = arith.shli
+// WORDS:         %[[BOTH:.*]] = arith.addi %[[LOW]], %[[HIGH]]
+// WORDS:         %[[A0:.*]] = vector.shuffle %[[BOTH]], %[[BOTH]] [0, 2,
+// WORDS:         %[[A1:.*]] = vector.shuffle %[[BOTH]], %[[BOTH]] [1, 3,
 // WORDS:         %[[D0:.*]] = cria.dot2_i16 %{{.*}}, %[[EVEN]], %[[A0]]
 // WORDS-NEXT:    cria.dot2_i16 %[[D0]], %[[ODD]], %[[A1]]
 func.func @wide(%c: memref<?x16xi32>, %s: memref<?x1xf32>, %m: memref<?x1xf32>,
