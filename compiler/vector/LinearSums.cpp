@@ -225,7 +225,6 @@ SmallVector<Value> LinearKernel::accumulateQuantized(const Panel &panel,
       auto first = [&](Value token) {
         return firstSum(panel, token, block, part);
       };
-      auto order = BlockCodes::order(weight.getElement(), part, numParts());
       if (asWords) {
         SmallVector<Value> dots = llvm::map_to_vector(tokens, first);
         for (int64_t w = 0; w < kWords; w += 2)
@@ -252,6 +251,7 @@ SmallVector<Value> LinearKernel::accumulateQuantized(const Panel &panel,
       SmallVector<Value> lows;
       if (isApart)
         lows = llvm::map_to_vector(tokens, first);
+      auto order = BlockCodes::order(weight.getElement(), part, numParts());
       for (int64_t w : order) {
         dot(0, w, highs);
         if (isApart)
