@@ -112,8 +112,9 @@ void Codegen::setAttributes() {
       continue;
     function.addFnAttr("target-cpu", options.target.cpu);
     function.addFnAttr("tune-cpu", options.target.tuneCpu);
-    if (!options.target.features.empty())
-      function.addFnAttr("target-features", options.target.features);
+    // Even if there are none: without it, LLVM takes those of the machine that
+    // writes all clones.
+    function.addFnAttr("target-features", options.target.features);
     // Else LLVM keeps to 256 bits on many CPUs that have 512.
     function.addFnAttr("prefer-vector-width",
                        llvm::utostr(options.target.vectorBits));

@@ -83,7 +83,9 @@ class Judge:
             model = self.make_model(made, attn_implementation="eager",
                                     dtype=torch.float32)
             model.load_state_dict(self.state)
-            return torch.equal(self.run(model), self.want)
+            # The same mathematics in another order may round elsewhere.
+            return torch.allclose(self.run(model), self.want, rtol=0,
+                                  atol=1e-5 * self.want.abs().max().item())
         except Exception:  # not a value that transformers can do anything with
             return True
 

@@ -8,12 +8,15 @@
 // tiles: the caller has room for them, and what is read for them is of the last
 // one.
 
+#include "compiler/halide/generators/KernelMath.h"
+
 #include "Halide.h"
 
 #include <string>
 #include <vector>
 
 using namespace Halide;
+using cria::halide::rounded;
 
 namespace {
 
@@ -129,7 +132,8 @@ public:
         return exact(part) *
                (cast<float>((*subscales)(n, part, r, group)) * factor);
       };
-      next = (scaled(1) + scaled(0)) * scale + sum(n, t, g);
+      // Of the two products the first part's is the one that is rounded.
+      next = (scaled(1) + rounded(scaled(0))) * scale + sum(n, t, g);
     } else {
       scale = cast<float>((*scales)(n, r, group)) * scale;
       next = exact(0) * scale + sum(n, t, g);
