@@ -101,6 +101,9 @@ private:
                                    int64_t index);
   mlir::Value addProducts(mlir::Value acc, mlir::Value codes,
                           const EvenOdd &acts);
+  void addBlockProducts(llvm::MutableArrayRef<mlir::Value> dots,
+                        mlir::ValueRange tokens, mlir::Value word,
+                        llvm::function_ref<mlir::Value(size_t, int64_t)> codes);
   int64_t codeBits() const { return BlockCodes::bits(weight.getElement()); }
   /// Of a block of activations, each with a scale of its own.
   int64_t numParts() const { return weight.getScalesPerBlock(); }

@@ -171,6 +171,21 @@ Value LinearKernel::addProducts(Value acc, Value codes, const EvenOdd &acts) {
   return Dot2I16Op::create(b, acc, odd, acts[1]);
 }
 
+/// Adds the products of the block that begins at `word` to `dots`, which are by
+/// token and then by panel; `codes` are those of a panel's word.
+void LinearKernel::addBlockProducts(
+    MutableArrayRef<Value> dots, ValueRange tokens, Value word,
+    function_ref<Value(size_t, int64_t)> codes) {
+  size_t panels = dots.size() / tokens.size();
+  for (int64_t k = 0; k < BlockCodes::kWords; k += 2)
+    for (auto [t, token] : llvm::enumerate(tokens))
+      for (auto [i, acts] : llvm::enumerate(widenActs(token, word, k)))
+        for (size_t p = 0; p < panels; ++p) {
+          Value &dot = dots[t * panels + p];
+          dot = addProducts(dot, codes(p, k + i), acts);
+        }
+}
+
 /// Appends the next part of a block to `parts`: of one, its exact `dot`; of
 /// several, f32 sums with their scales.
 void LinearKernel::addPart(SmallVectorImpl<Value> &parts, Value dot,
@@ -227,10 +242,8 @@ SmallVector<Value> LinearKernel::accumulateQuantized(const Panel &panel,
       };
       if (asWords) {
         SmallVector<Value> dots = llvm::map_to_vector(tokens, first);
-        for (int64_t w = 0; w < kWords; w += 2)
-          for (auto [token, acc] : llvm::zip_equal(tokens, dots))
-            for (auto [i, acts] : llvm::enumerate(widenActs(token, word, w)))
-              acc = addProducts(acc, codes.word(w + i), acts);
+        addBlockProducts(dots, tokens, word,
+                         [&](size_t, int64_t k) { return codes.word(k); });
         for (auto [parts, dot] : llvm::zip_equal(all, dots))
           addPart(parts, dot, scales);
         continue;
@@ -358,15 +371,6 @@ void LinearKernel::emitBlock(ArrayRef<Panel> panels, Value from, Value count,
         for (const Panel &panel : panels)
           dots.push_back(isInTwo ? splatInt(b, b.getI32Type(), 0)
                                  : firstSum(panel, row, block, part));
-      auto dotWords = [&] {
-        for (int64_t k = 0; k < kWords; k += 2)
-          for (int64_t t = 0; t < tokens; ++t)
-            for (auto [i, acts] : llvm::enumerate(widenActs(rows[t], word, k)))
-              for (size_t p = 0; p < panels.size(); ++p) {
-                Value &dot = dots[t * panels.size() + p];
-                dot = addProducts(dot, operands[p].codes[k + i], acts);
-              }
-      };
       auto dotPart = [&](int64_t at) {
         for (int64_t k = part * partWords; k < (part + 1) * partWords; ++k)
           for (int64_t t = 0; t < tokens; ++t) {
@@ -379,7 +383,9 @@ void LinearKernel::emitBlock(ArrayRef<Panel> panels, Value from, Value count,
           }
       };
       if (asWords)
-        dotWords();
+        addBlockProducts(dots, rows, word, [&](size_t p, int64_t k) {
+          return operands[p].codes[k];
+        });
       else
         dotPart(0);
       if (isInTwo) {

@@ -26,6 +26,8 @@ import numpy as np
 import random_llama
 from importer import Importer
 
+# The same sums in another order, whose bits differ on some CPUs.
+SAME_BUT_ROUNDED = {"reorder_and_upcast_attn"}
 TOKENS = np.random.default_rng(5).integers(0, 131, 60)
 
 
@@ -75,7 +77,7 @@ class Judge:
         with torch.no_grad():
             return model.eval()(torch.tensor(TOKENS)[None], use_cache=False).logits
 
-    def is_same(self, config):
+    def is_same(self, key, config):
         import torch
         config = copy.deepcopy(config)
         try:
@@ -83,9 +85,11 @@ class Judge:
             model = self.make_model(made, attn_implementation="eager",
                                     dtype=torch.float32)
             model.load_state_dict(self.state)
-            # The same mathematics in another order may round elsewhere.
-            return torch.allclose(self.run(model), self.want, rtol=0,
-                                  atol=1e-5 * self.want.abs().max().item())
+            logits = self.run(model)
+            if key in SAME_BUT_ROUNDED:
+                error = (logits - self.want).abs().max()
+                return bool(error <= 1e-5 * self.want.abs().max())
+            return torch.equal(logits, self.want)
         except Exception:  # not a value that transformers can do anything with
             return True
 
@@ -127,7 +131,8 @@ def check_family(case, work, pool, importer):
             counts["used"] += 1
         elif code == 0:
             counts["harmless"] += 1
-            if path[0] == "a_new_trick" or not judge.is_same(changed):
+            if path[0] == "a_new_trick" or not judge.is_same(
+                    path[0], changed):
                 faults.append(f"{case.name}: {'.'.join(path)} = {value!r} is "
                               "ignored")
         elif code == 1 and re.search("key '|tensor '", message):
